@@ -1,0 +1,18 @@
+//! The API: the custom resource, its reasons, and the labels and annotations that mark what is ours.
+
+pub mod registry_credential;
+
+pub use registry_credential::*;
+
+/// The field manager of every write.
+pub const FIELD_MANAGER: &str = "regcred";
+
+/// Label of every managed Secret; its value is the RegistryCredential's name.
+pub const CREDENTIAL_LABEL: &str = "regcred.dev/credential";
+
+/// Annotation of every managed Secret; its value is the revision of what was applied.
+pub const REVISION_ANNOTATION: &str = "regcred.dev/revision";
+
+/// Prefix of the annotation that records an entry that we added to a service account:
+/// `added.regcred.dev/<secret>: <credential>`.
+pub const ADDED_PREFIX: &str = "added.regcred.dev/";

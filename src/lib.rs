@@ -1,0 +1,4 @@
+//! regcred: a Kubernetes operator that manages registry pull secrets.
+
+pub mod api;
+pub mod names;
