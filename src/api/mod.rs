@@ -1,7 +1,9 @@
 //! The API: the custom resource, its reasons, and the labels and annotations that mark what is ours.
 
+pub mod reason;
 pub mod registry_credential;
 
+pub use reason::Reason;
 pub use registry_credential::*;
 
 /// The field manager of every write.

@@ -1,0 +1,1 @@
+//! PURE: a source's bytes → a pull secret. No client, no clock, no async.
