@@ -1,0 +1,120 @@
+//! What the caches know of one namespace: just enough to plan, none of it secret.
+
+use std::{collections::BTreeMap, fmt, num::ParseIntError, str::FromStr};
+
+use super::targets::Labels;
+use crate::names::{CredentialName, SecretName, ServiceAccountName};
+
+/// `metadata.resourceVersion`: numbers that grow, comparable within one resource since Kubernetes 1.35 (KEP-5504).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourceVersion(pub u64);
+
+impl FromStr for ResourceVersion {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for ResourceVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One namespace with what matters in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Namespace {
+    /// Its labels.
+    pub labels: Labels,
+    /// It is being deleted: nothing in it is touched any more.
+    pub terminating: bool,
+    /// Managed Secrets, and foreign ones that are in the way.
+    pub secrets: BTreeMap<SecretName, Secret>,
+    /// All service accounts.
+    pub service_accounts: BTreeMap<ServiceAccountName, ServiceAccount>,
+}
+
+/// A Secret, without its data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Secret {
+    /// `metadata.uid`.
+    pub uid: Box<str>,
+    /// `metadata.resourceVersion`.
+    pub resource_version: ResourceVersion,
+    /// It has a deletionTimestamp: it can't be kept, and a new one can't be made yet.
+    pub deleting: bool,
+    /// It is not of type kubernetes.io/dockerconfigjson, and a Secret's type can't be changed.
+    pub wrong_type: bool,
+    /// The value of our label.
+    pub label: Option<CredentialName>,
+    /// Owner references to RegistryCredentials: name and UID.
+    pub credential_owners: Box<[(CredentialName, Box<str>)]>,
+    /// Whether anything else owns it, too.
+    pub other_owners: OtherOwners,
+    /// The value of our revision annotation.
+    pub revision: Option<Box<str>>,
+    /// How many labels and annotations our `Apply` entry in managedFields owns; `None` where it doesn't own the data,
+    /// which is how a change of the value by somebody else shows without reading the value.
+    pub applied_fields: Option<usize>,
+}
+
+/// Whether something that isn't a RegistryCredential owns a Secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OtherOwners {
+    /// Nothing else.
+    #[default]
+    None,
+    /// Something else: the garbage collector would keep it, and so do we.
+    Some,
+}
+
+/// A service account, pruned to what a plan asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceAccount {
+    /// `metadata.uid`.
+    pub uid: Box<str>,
+    /// `metadata.resourceVersion`.
+    pub resource_version: ResourceVersion,
+    /// It has a deletionTimestamp.
+    pub deleting: bool,
+    /// Its labels.
+    pub labels: Labels,
+    /// The names in imagePullSecrets, in order; an entry without a name is the empty string.
+    pub entries: Vec<SecretName>,
+    /// Our annotations `added.regcred.dev/<secret>: <credential>`.
+    pub added: BTreeMap<SecretName, CredentialName>,
+    /// Whether it has any annotations: a JSON patch can't add to a map that isn't there.
+    pub annotations: Annotations,
+    /// Who else wrote imagePullSecrets, as managedFields say.
+    pub list_writer: Option<ListWriter>,
+}
+
+/// Whether an object has a map of annotations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Annotations {
+    /// No annotation at all.
+    #[default]
+    Absent,
+    /// At least one.
+    Present,
+}
+
+/// A manager other than us that owns `imagePullSecrets`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListWriter {
+    /// The field manager's name.
+    pub manager: Box<str>,
+    /// How it wrote the list.
+    pub operation: WriteOperation,
+}
+
+/// How a field manager came to own a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteOperation {
+    /// By server-side apply: it will apply again, and conflict with us or revert us.
+    Apply,
+    /// By any other write.
+    Update,
+}

@@ -1,0 +1,98 @@
+//! What a plan refuses to do, and the sentence that says so.
+
+use std::fmt;
+
+use crate::{
+    api::Reason,
+    names::{CredentialName, SecretName, ServiceAccountName},
+};
+
+/// Why something wanted isn't done. It stays so until a person or another tool changes something.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    /// A Secret of that name isn't ours.
+    ForeignSecret {
+        /// The Secret.
+        secret: SecretName,
+    },
+    /// A Secret of that name is of another type.
+    WrongType {
+        /// The Secret.
+        secret: SecretName,
+    },
+    /// Another RegistryCredential has that name here.
+    NameTaken {
+        /// The Secret.
+        secret: SecretName,
+        /// The RegistryCredential that has it.
+        winner: CredentialName,
+    },
+    /// Another manager applies the service account's imagePullSecrets.
+    Applied {
+        /// The service account.
+        service_account: ServiceAccountName,
+        /// The Secret that isn't added.
+        secret: SecretName,
+        /// The field manager that applies the list.
+        manager: Box<str>,
+    },
+    /// Our entry was taken away again and again.
+    TakenAway {
+        /// The service account.
+        service_account: ServiceAccountName,
+        /// The Secret whose entry was taken away.
+        secret: SecretName,
+        /// The field manager that wrote the list, where managedFields tell.
+        manager: Option<Box<str>>,
+    },
+}
+
+impl Refusal {
+    /// The reason for conditions, Events and metrics.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::ForeignSecret { .. } => Reason::ForeignSecret,
+            Self::WrongType { .. } => Reason::WrongType,
+            Self::NameTaken { .. } => Reason::NameTaken,
+            Self::Applied { .. } | Self::TakenAway { .. } => Reason::ServiceAccountContested,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ForeignSecret { secret } => write!(
+                f,
+                "Secret {secret} exists and isn't regcred's, so it was left alone; delete it, or set \
+                 spec.conflictPolicy to Adopt: regcred then takes it over in place, and removing the \
+                 RegistryCredential removes it, too"
+            ),
+            Self::WrongType { secret } => write!(
+                f,
+                "Secret {secret} exists with a type other than kubernetes.io/dockerconfigjson, which can't be changed; \
+                 delete it, or use another name in spec.secretTemplate.name of a new RegistryCredential"
+            ),
+            Self::NameTaken { secret, winner } => write!(
+                f,
+                "RegistryCredential {winner} already has the Secret name {secret} in this namespace; use another name \
+                 in spec.secretTemplate.name of a new RegistryCredential, or let them target different namespaces"
+            ),
+            Self::Applied { service_account, secret, manager } => write!(
+                f,
+                "{manager} applies the imagePullSecrets of service account {service_account}, so {secret} wasn't added; \
+                 leave imagePullSecrets out of what {manager} applies, or add {secret} there, or set \
+                 spec.conflictPolicy to Adopt"
+            ),
+            Self::TakenAway { service_account, secret, manager } => {
+                let who = manager.as_deref().unwrap_or("somebody");
+                write!(
+                    f,
+                    "{who} took {secret} out of the imagePullSecrets of service account {service_account} three times \
+                     in ten minutes; make {who} keep the entry, or leave the service account out of \
+                     spec.serviceAccounts; regcred tries again after ten minutes"
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! One credential's state and sums → its status. The conditions are those that kstatus reads, so `kubectl wait`, Flux,
+//! Helm and Argo CD tell the truth: <https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md>.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::ledger::Summary;
+use crate::api::{
+    Identity, NamespaceCounts, NamespaceFailure, ObservedSource, Reason, RegistryCredentialStatus, ServiceAccountCounts,
+};
+
+/// What the credential controller says of one RegistryCredential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// There is a valid credential, and namespaces get it.
+    Resolved {
+        /// Whose it is.
+        identity: Identity,
+        /// metadata.resourceVersion of the source Secret.
+        source: String,
+    },
+    /// Nothing is written and nothing removed.
+    Held {
+        /// Why.
+        reason: Reason,
+        /// What is wrong and what to do.
+        message: String,
+        /// What it takes to go on.
+        hold: Hold,
+    },
+}
+
+/// What it takes for a held credential to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// `suspend: false`.
+    Suspended,
+    /// A person has to mend the spec.
+    Spec,
+    /// A person has to mend the source.
+    Source,
+    /// Nobody: it is tried again.
+    Retried,
+}
+
+/// All that a status is made of.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// metadata.generation that was looked at.
+    pub generation: Option<i64>,
+    /// Its state.
+    pub state: State,
+    /// Its sums; `None` where it is held.
+    pub summary: Option<Summary>,
+}
+
+/// The status that follows `previous`; equal to it where there is nothing new to say.
+pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestamp) -> RegistryCredentialStatus {
+    let mut status = previous.clone();
+    status.observed_generation = report.generation;
+    let verdicts = match (&report.state, &report.summary) {
+        (State::Resolved { identity, source }, Some(sums)) => {
+            let source = Some(ObservedSource { resource_version: source.clone() });
+            let known = previous.observed_generation == report.generation && previous.observed_source == source;
+            if known && sums.behind > 0 && is_true(previous, "Ready") {
+                // A restart: nothing is known to have changed, so nothing is said before all has been looked at.
+                return previous.clone();
+            }
+            status.identity = Some(identity.clone());
+            status.observed_source = source;
+            count(&mut status, sums);
+            rolling_out(sums)
+        }
+        (State::Resolved { .. }, None) => return status,
+        (State::Held { reason, message, hold }, _) => held(previous, *reason, message, *hold),
+    };
+    let now = Time(now.round(jiff::Unit::Second).unwrap_or(now));
+    if is_true(&verdicts, "Ready")
+        && (!is_true(previous, "Ready") || previous.observed_source != status.observed_source)
+    {
+        status.last_rollout_time = Some(now.clone());
+    }
+    status.conditions =
+        verdicts.into_iter().map(|verdict| condition(previous, verdict, report.generation, &now)).collect();
+    status
+}
+
+/// Something that has conditions.
+trait Conditions {
+    fn status_of(&self, type_: &str) -> Option<&str>;
+}
+
+impl Conditions for RegistryCredentialStatus {
+    fn status_of(&self, type_: &str) -> Option<&str> {
+        self.conditions.iter().find(|c| c.type_ == type_).map(|c| c.status.as_str())
+    }
+}
+
+impl Conditions for [Verdict; 4] {
+    fn status_of(&self, type_: &str) -> Option<&str> {
+        self.iter().find(|v| v.type_ == type_).map(|v| v.status)
+    }
+}
+
+fn is_true(conditions: &impl Conditions, type_: &str) -> bool {
+    conditions.status_of(type_) == Some("True")
+}
+
+/// A condition without its times.
+struct Verdict {
+    type_: &'static str,
+    status: &'static str,
+    reason: String,
+    message: String,
+}
+
+fn verdict(type_: &'static str, status: &'static str, reason: Reason, message: &str) -> Verdict {
+    Verdict { type_, status, reason: reason.to_string(), message: message.to_owned() }
+}
+
+fn condition(previous: &RegistryCredentialStatus, verdict: Verdict, generation: Option<i64>, now: &Time) -> Condition {
+    let same = previous.conditions.iter().find(|c| c.type_ == verdict.type_ && c.status == verdict.status);
+    Condition {
+        type_: verdict.type_.to_owned(),
+        status: verdict.status.to_owned(),
+        reason: verdict.reason,
+        message: verdict.message,
+        observed_generation: generation,
+        last_transition_time: same.map_or_else(|| now.clone(), |c| c.last_transition_time.clone()),
+    }
+}
+
+fn rolling_out(sums: &Summary) -> [Verdict; 4] {
+    let progress = format!("{} of {} namespaces are ready", sums.ready, sums.desired);
+    let (ready, reason, message) = if sums.behind > 0 {
+        ("False", Reason::RollingOut, progress)
+    } else if let Some((namespace, failure)) = sums.failures.first() {
+        let others = match sums.failed {
+            1 => String::new(),
+            failed => format!(" (and {} more)", failed - 1),
+        };
+        let message = format!("{progress}; {namespace} failed{others}: {}: {}", failure.reason, failure.message);
+        ("False", Reason::PartiallyReady, message)
+    } else if sums.desired == 0 {
+        ("True", Reason::RolledOut, "no namespace matches spec.namespaces yet".to_owned())
+    } else {
+        let accounts = format!("{} of {} service accounts", sums.accounts_ready, sums.accounts_desired);
+        ("True", Reason::RolledOut, format!("{progress}, and {accounts}"))
+    };
+    let reconciling = match reason {
+        Reason::RollingOut => verdict("Reconciling", "True", reason, &message),
+        _ => verdict("Reconciling", "False", reason, ""),
+    };
+    [
+        verdict("Ready", ready, reason, &message),
+        reconciling,
+        verdict("Stalled", "False", Reason::Progressing, ""),
+        verdict("CredentialValid", "True", Reason::Valid, ""),
+    ]
+}
+
+fn held(previous: &RegistryCredentialStatus, reason: Reason, message: &str, hold: Hold) -> [Verdict; 4] {
+    let before = previous.conditions.iter().find(|c| c.type_ == "CredentialValid");
+    let valid = match (hold, before) {
+        (Hold::Source, _) => verdict("CredentialValid", "False", reason, message),
+        // What was found about the source still stands.
+        (_, Some(c)) if c.status == "True" => verdict("CredentialValid", "True", Reason::Valid, ""),
+        _ => verdict("CredentialValid", "Unknown", reason, message),
+    };
+    let (reconciling, stalled) = match hold {
+        Hold::Suspended => ("False", "False"),
+        Hold::Spec | Hold::Source => ("False", "True"),
+        Hold::Retried => ("True", "False"),
+    };
+    [
+        verdict("Ready", "False", reason, message),
+        verdict("Reconciling", reconciling, reason, if reconciling == "True" { message } else { "" }),
+        verdict("Stalled", stalled, reason, if stalled == "True" { message } else { "" }),
+        valid,
+    ]
+}
+
+fn count(status: &mut RegistryCredentialStatus, sums: &Summary) {
+    // Counts are of objects in a cluster: far from what an i64 can't hold.
+    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    status.namespaces = Some(NamespaceCounts {
+        desired: number(sums.desired),
+        ready: number(sums.ready),
+        failed: number(sums.failed),
+        summary: format!("{}/{}", sums.ready, sums.desired),
+    });
+    status.service_accounts = Some(ServiceAccountCounts {
+        desired: number(sums.accounts_desired),
+        ready: number(sums.accounts_ready),
+        summary: format!("{}/{}", sums.accounts_ready, sums.accounts_desired),
+    });
+    status.failures = sums
+        .failures
+        .iter()
+        .map(|(namespace, failure)| NamespaceFailure {
+            namespace: namespace.to_string(),
+            reason: failure.reason.to_string(),
+            message: failure.message.clone(),
+        })
+        .collect();
+}
