@@ -193,6 +193,16 @@ impl Index {
         Effect::Changed
     }
 
+    /// The newest version known of a service account.
+    pub fn service_account_version(
+        &self,
+        namespace: &NamespaceName,
+        name: &ServiceAccountName,
+    ) -> Option<ResourceVersion> {
+        let accounts = &self.namespaces.get(namespace)?.namespace.service_accounts;
+        accounts.get(name).map(|account| account.resource_version)
+    }
+
     /// We are about to take `secret` out of a service account ourselves.
     pub fn removing(&mut self, namespace: &NamespaceName, name: &ServiceAccountName, secret: &SecretName) {
         self.own_removals.insert((namespace.clone(), name.clone(), secret.clone()));

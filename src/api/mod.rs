@@ -9,6 +9,9 @@ pub use registry_credential::*;
 /// The field manager of every write.
 pub const FIELD_MANAGER: &str = "regcred";
 
+/// The type of every managed Secret.
+pub const SECRET_TYPE: &str = "kubernetes.io/dockerconfigjson";
+
 /// Label of every managed Secret; its value is the RegistryCredential's name.
 pub const CREDENTIAL_LABEL: &str = "regcred.dev/credential";
 

@@ -33,6 +33,8 @@ reasons! {
     PartiallyReady,
     /// `spec.suspend` is true.
     Suspended,
+    /// It is being deleted with `--cascade=orphan`.
+    Orphaned,
     /// The credential was parsed and checked.
     Valid,
     /// Nothing stands in the way.

@@ -1,0 +1,193 @@
+//! Executes one step against the API server and puts its answer into the index.
+
+use std::{future::Future, sync::Arc};
+
+use k8s_openapi::api::core::v1::{Secret as KubeSecret, ServiceAccount as KubeServiceAccount};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
+};
+use serde_json::Value;
+
+use super::{
+    context::Context,
+    error::{WRITE_TIMEOUT, WriteError},
+    observe,
+};
+use crate::{
+    api::{FIELD_MANAGER, SECRET_TYPE},
+    catalog::Entry,
+    credential::{Guard, Owner, PullSecret, SecretManifest},
+    metrics::WriteKind,
+    names::{NamespaceName, SecretName, ServiceAccountName},
+    plan::{Change, ResourceVersion},
+};
+
+/// A step with all that it takes to execute it.
+pub enum Task {
+    /// Server-side apply of a Secret.
+    ApplySecret { entry: Arc<Entry>, secret: SecretName, guard: Guard },
+    /// JSON patch of a service account.
+    PatchServiceAccount { service_account: ServiceAccountName, changes: Vec<Change>, patch: Vec<Value> },
+    /// Deletion of a Secret.
+    DeleteSecret { secret: SecretName, uid: Box<str>, resource_version: ResourceVersion },
+}
+
+/// Executes it. `Moved` says that the index has been brought up to date and a new plan is needed.
+pub async fn execute(context: &Context, namespace: &NamespaceName, task: &Task) -> Result<(), WriteError> {
+    let (kind, result) = match task {
+        Task::ApplySecret { entry, secret, guard } => {
+            (WriteKind::ApplySecret, apply_secret(context, namespace, entry, secret, guard).await)
+        }
+        Task::PatchServiceAccount { service_account, changes, patch } => {
+            let result = patch_service_account(context, namespace, service_account, changes, patch).await;
+            (WriteKind::PatchServiceAccount, result)
+        }
+        Task::DeleteSecret { secret, uid, resource_version } => {
+            (WriteKind::DeleteSecret, delete_secret(context, namespace, secret, uid, *resource_version).await)
+        }
+    };
+    context.metrics.write(kind, &result);
+    result
+}
+
+async fn apply_secret(
+    context: &Context,
+    namespace: &NamespaceName,
+    entry: &Entry,
+    name: &SecretName,
+    guard: &Guard,
+) -> Result<(), WriteError> {
+    let Some(pull_secret) = &entry.pull_secret else {
+        return Ok(()); // held: nothing is written
+    };
+    let owner = Owner { name: entry.claim.credential.clone(), uid: entry.claim.uid.to_string() };
+    let manifest = SecretManifest::new(pull_secret, namespace, &owner, guard);
+    let api = secrets(&context.client, namespace);
+    // Force: what we take over is ours, or `conflictPolicy: Adopt` says so; the guard makes sure of which object it is.
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let written = bounded(api.patch_metadata(name.as_str(), &params, &Patch::Apply(manifest))).await;
+    match written {
+        Ok(object) => {
+            context.index().secret_seen(namespace, name, observe::secret(&object.metadata));
+            Ok(())
+        }
+        Err(WriteError::Moved) => {
+            look_again(context, namespace, name).await?;
+            Err(WriteError::Moved)
+        }
+        Err(WriteError::Gone) => Err(WriteError::Gone),
+        Err(error) => Err(withhold(pull_secret, error)),
+    }
+}
+
+/// An admission webhook or policy may quote what it refuses.
+fn withhold(pull_secret: &PullSecret, error: WriteError) -> WriteError {
+    let withheld = || "the refusal quotes the credential, so it isn't repeated here".to_owned();
+    match error {
+        WriteError::Denied(text) if pull_secret.is_quoted_in(&text) => WriteError::Denied(withheld()),
+        WriteError::Invalid(text) if pull_secret.is_quoted_in(&text) => WriteError::Invalid(withheld()),
+        WriteError::Unavailable(text) if pull_secret.is_quoted_in(&text) => WriteError::Unavailable(withheld()),
+        other => other,
+    }
+}
+
+/// Reads a Secret's metadata and type. Metadata alone doesn't tell the type, so the list asks for it.
+async fn look_again(context: &Context, namespace: &NamespaceName, name: &SecretName) -> Result<(), WriteError> {
+    let api = secrets(&context.client, namespace);
+    let typed = format!("metadata.name={name},type={SECRET_TYPE}");
+    let listed = bounded(api.list_metadata(&ListParams::default().fields(&typed))).await?;
+    let version = listed.metadata.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or_default();
+    if let Some(object) = listed.items.first() {
+        context.index().secret_seen(namespace, name, observe::secret(&object.metadata));
+        return Ok(());
+    }
+    match bounded(api.get_metadata_opt(name.as_str())).await? {
+        Some(object) => {
+            let mut secret = observe::secret(&object.metadata);
+            secret.wrong_type = true;
+            context.index().secret_seen(namespace, name, secret);
+        }
+        None => {
+            context.index().secret_gone(namespace, name, version);
+        }
+    }
+    Ok(())
+}
+
+async fn patch_service_account(
+    context: &Context,
+    namespace: &NamespaceName,
+    name: &ServiceAccountName,
+    changes: &[Change],
+    patch: &[Value],
+) -> Result<(), WriteError> {
+    let api: Api<KubeServiceAccount> = Api::namespaced(context.client.clone(), namespace.as_str());
+    let patch = serde_json::from_value(Value::Array(patch.to_vec()));
+    let patch = Patch::<()>::Json(patch.map_err(|_| WriteError::Invalid("not a JSON patch".to_owned()))?);
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+
+    let removed = || changes.iter().filter_map(|c| match c { Change::Remove(secret) => Some(secret), _ => None });
+    removed().for_each(|secret| context.index().removing(namespace, name, secret));
+    let written = bounded(api.patch(name.as_str(), &params, &patch)).await;
+    let result = match written {
+        Ok(object) => {
+            context.index().service_account_seen(namespace, name, observe::service_account(object));
+            Ok(())
+        }
+        // A patch for a list that has another shape by now fails before its resourceVersion is looked at.
+        Err(error @ (WriteError::Moved | WriteError::Invalid(_))) => {
+            let before = context.index().service_account_version(namespace, name);
+            match bounded(api.get_opt(name.as_str())).await? {
+                Some(object) => {
+                    context.index().service_account_seen(namespace, name, observe::service_account(object));
+                }
+                None => {
+                    context.index().service_account_gone(namespace, name, before.unwrap_or_default());
+                }
+            }
+            let moved = context.index().service_account_version(namespace, name) != before;
+            Err(if moved { WriteError::Moved } else { error })
+        }
+        Err(error) => Err(error),
+    };
+    removed().for_each(|secret| context.index().removed(namespace, name, secret));
+    result
+}
+
+async fn delete_secret(
+    context: &Context,
+    namespace: &NamespaceName,
+    name: &SecretName,
+    uid: &str,
+    resource_version: ResourceVersion,
+) -> Result<(), WriteError> {
+    let api = secrets(&context.client, namespace);
+    let preconditions =
+        Preconditions { uid: Some(uid.to_owned()), resource_version: Some(resource_version.to_string()) };
+    let deleted = bounded(api.delete(name.as_str(), &DeleteParams::background().preconditions(preconditions))).await;
+    match deleted {
+        Ok(_) | Err(WriteError::Gone) => {
+            context.index().secret_gone(namespace, name, resource_version);
+            Ok(())
+        }
+        Err(WriteError::Moved) => {
+            look_again(context, namespace, name).await?;
+            Err(WriteError::Moved)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn secrets(client: &Client, namespace: &NamespaceName) -> Api<KubeSecret> {
+    Api::namespaced(client.clone(), namespace.as_str())
+}
+
+async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
+    match tokio::time::timeout(WRITE_TIMEOUT, call).await {
+        Ok(answer) => answer.map_err(WriteError::from),
+        Err(_) => {
+            Err(WriteError::Unavailable(format!("the API server didn't answer within {} s", WRITE_TIMEOUT.as_secs())))
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The watches: what the API server tells goes into the index, and from there namespaces into the queue.
+
+use std::{fmt::Debug, sync::Arc};
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::{
+    Namespace as KubeNamespace, Secret as KubeSecret, ServiceAccount as KubeServiceAccount,
+};
+use kube::{
+    Api, Resource,
+    api::{DynamicObject, PartialObjectMeta},
+    core::ApiResource,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch::{Receiver, Sender, channel};
+use tracing::{debug, error, warn};
+
+use super::{backoff::WatchBackoff, context::Context, observe, queue::Lane};
+use crate::{
+    api::{RegistryCredential, SECRET_TYPE},
+    index::{Effect, Kind},
+    metrics::Watch,
+    names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
+};
+
+/// Tells when a watch has listed everything once.
+pub struct Synced(Receiver<bool>);
+
+impl Synced {
+    /// Waits for that.
+    pub async fn wait(mut self) {
+        // An error means that the watch has ended, which happens at shutdown only: nobody waits then.
+        let _ = self.0.wait_for(|synced| *synced).await;
+    }
+}
+
+/// Watches every RegistryCredential. They are taken undecoded: one that this version can't decode must not stop the
+/// others.
+pub fn watch_credentials(context: &Arc<Context>) -> Synced {
+    let resource = ApiResource::erase::<RegistryCredential>(&());
+    let api = Api::<DynamicObject>::all_with(context.client.clone(), &resource);
+    let stream = watcher(api, watcher::Config::default().streaming_lists());
+    let mut listed: Option<Vec<CredentialName>> = None;
+    spawn(context, Watch::RegistryCredentials, stream, move |context, event| {
+        let name = |object: &DynamicObject| CredentialName::from(object.metadata.name.as_deref().unwrap_or_default());
+        match event {
+            Event::Init => listed = Some(Vec::new()),
+            Event::InitApply(object) | Event::Apply(object) => {
+                let name = name(&object);
+                if let Some(listed) = &mut listed {
+                    listed.push(name.clone());
+                }
+                context.objects().insert(name.clone(), Arc::new(object));
+                context.credentials.add(name, Lane::Live);
+            }
+            Event::Delete(object) => {
+                let name = name(&object);
+                context.objects().remove(&name);
+                context.credentials.add(name, Lane::Live);
+            }
+            Event::InitDone => {
+                let listed = listed.take().unwrap_or_default();
+                let mut objects = context.objects();
+                let gone: Vec<_> = objects.keys().filter(|name| !listed.contains(name)).cloned().collect();
+                for name in gone {
+                    objects.remove(&name);
+                    context.credentials.add(name, Lane::Live);
+                }
+            }
+        }
+    })
+}
+
+/// Watches the versions of the Secrets in one credential namespace.
+pub fn watch_sources(context: &Arc<Context>, namespace: &str) -> Synced {
+    let api = Api::<PartialObjectMeta<KubeSecret>>::namespaced(context.client.clone(), namespace);
+    let stream = watcher(api, watcher::Config::default().streaming_lists());
+    let namespace = namespace.to_owned();
+    let mut listed: Option<Vec<String>> = None;
+    spawn(context, Watch::Sources, stream, move |context, event| {
+        let set = |name: &str, version: Option<String>| {
+            let key = (namespace.clone(), name.to_owned());
+            let changed = match version {
+                Some(version) => context.sources().insert(key, version.clone()) != Some(version),
+                None => context.sources().remove(&key).is_some(),
+            };
+            if changed {
+                context.source_changed();
+            }
+        };
+        match event {
+            Event::Init => listed = Some(Vec::new()),
+            Event::InitApply(object) | Event::Apply(object) => {
+                let name = object.metadata.name.unwrap_or_default();
+                if let Some(listed) = &mut listed {
+                    listed.push(name.clone());
+                }
+                set(&name, Some(object.metadata.resource_version.unwrap_or_default()));
+            }
+            Event::Delete(object) => set(&object.metadata.name.unwrap_or_default(), None),
+            Event::InitDone => {
+                let listed = listed.take().unwrap_or_default();
+                let known: Vec<_> = context.sources().keys().filter(|k| k.0 == namespace).cloned().collect();
+                for (_, name) in known.into_iter().filter(|(_, name)| !listed.contains(name)) {
+                    set(&name, None);
+                }
+            }
+        }
+    })
+}
+
+/// Watches all namespaces.
+pub fn watch_namespaces(context: &Arc<Context>) -> Synced {
+    let api = Api::<PartialObjectMeta<KubeNamespace>>::all(context.client.clone());
+    let stream = watcher(api, watcher::Config::default().streaming_lists());
+    let name = |object: &PartialObjectMeta<KubeNamespace>| {
+        NamespaceName::from(object.metadata.name.as_deref().unwrap_or_default())
+    };
+    spawn(context, Watch::Namespaces, stream, move |context, event| match event {
+        Event::InitApply(object) | Event::Apply(object) => {
+            let terminating = object.metadata.deletion_timestamp.is_some();
+            let name = name(&object);
+            let labels = object.metadata.labels.unwrap_or_default();
+            let effect = context.index().namespace_seen(&name, labels, terminating);
+            context.happened(&name, None, effect);
+        }
+        Event::Delete(object) => {
+            let name = name(&object);
+            let effect = context.index().namespace_gone(&name);
+            context.happened(&name, None, effect);
+        }
+        Event::Init => context.index().relist_begins(Kind::Namespace),
+        Event::InitDone => relisted(context, Kind::Namespace),
+    })
+}
+
+/// Watches the metadata of all Secrets of the type that we manage.
+pub fn watch_secrets(context: &Arc<Context>) -> Synced {
+    let api = Api::<PartialObjectMeta<KubeSecret>>::all(context.client.clone());
+    let config = watcher::Config::default().streaming_lists().fields(&format!("type={SECRET_TYPE}"));
+    spawn(context, Watch::Secrets, watcher(api, config), move |context, event| match event {
+        Event::InitApply(object) | Event::Apply(object) => {
+            if let Some((namespace, name)) = observe::key::<SecretName>(&object.metadata) {
+                let effect = context.index().secret_seen(&namespace, &name, observe::secret(&object.metadata));
+                context.happened(&namespace, None, effect);
+            }
+        }
+        Event::Delete(object) => {
+            if let Some((namespace, name)) = observe::key::<SecretName>(&object.metadata) {
+                let at = observe::resource_version(&object.metadata);
+                let effect = context.index().secret_gone(&namespace, &name, at);
+                context.happened(&namespace, None, effect);
+            }
+        }
+        Event::Init => context.index().relist_begins(Kind::Secret),
+        Event::InitDone => relisted(context, Kind::Secret),
+    })
+}
+
+/// Watches all service accounts.
+pub fn watch_service_accounts(context: &Arc<Context>) -> Synced {
+    let api = Api::<KubeServiceAccount>::all(context.client.clone());
+    let stream = watcher(api, watcher::Config::default().streaming_lists());
+    spawn(context, Watch::ServiceAccounts, stream, move |context, event| match event {
+        Event::InitApply(object) | Event::Apply(object) => {
+            if let Some((namespace, name)) = observe::key::<ServiceAccountName>(&object.metadata) {
+                let account = observe::service_account(object);
+                let effect = context.index().service_account_seen(&namespace, &name, account);
+                context.happened(&namespace, Some(&name), effect);
+            }
+        }
+        Event::Delete(object) => {
+            if let Some((namespace, name)) = observe::key::<ServiceAccountName>(&object.metadata) {
+                let at = observe::resource_version(&object.metadata);
+                let effect = context.index().service_account_gone(&namespace, &name, at);
+                context.happened(&namespace, None, effect);
+            }
+        }
+        Event::Init => context.index().relist_begins(Kind::ServiceAccount),
+        Event::InitDone => relisted(context, Kind::ServiceAccount),
+    })
+}
+
+fn relisted(context: &Context, kind: Kind) {
+    let changed = context.index().relist_ends(kind);
+    for namespace in changed {
+        context.happened(&namespace, None, Effect::Changed);
+    }
+}
+
+/// Runs one watch for good. Its errors stay its own: another watch goes on while this one is tried again.
+fn spawn<K>(
+    context: &Arc<Context>,
+    watch: Watch,
+    stream: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
+    mut handle: impl FnMut(&Context, Event<K>) + Send + 'static,
+) -> Synced
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let (sender, receiver): (Sender<bool>, _) = channel(false);
+    let context = context.clone();
+    tokio::spawn(async move {
+        let mut stream = Box::pin(stream.backoff(WatchBackoff::default()));
+        let mut failing = false;
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(event) => {
+                    context.metrics.watch_event(watch);
+                    failing = false;
+                    let done = matches!(event, Event::InitDone);
+                    handle(&context, event);
+                    if done {
+                        debug!(watch = watch.as_str(), "listed");
+                        sender.send_replace(true);
+                    }
+                }
+                Err(error) => {
+                    context.metrics.watch_error(watch);
+                    report(watch, &error, failing);
+                    failing = true;
+                }
+            }
+        }
+    });
+    Synced(receiver)
+}
+
+/// The first error in a row is told, the others only to who asks for details.
+fn report(watch: Watch, error: &watcher::Error, again: bool) {
+    let status = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(s))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(s))
+        | watcher::Error::WatchFailed(kube::Error::Api(s))
+        | watcher::Error::WatchError(s) => Some(s),
+        _ => None,
+    };
+    let watch_name = watch.as_str();
+    match (status, again) {
+        (_, true) => debug!(watch = watch_name, "the watch still fails"),
+        (Some(status), _) if status.code == 404 && watch == Watch::RegistryCredentials => {
+            error!("the CustomResourceDefinition registrycredentials.regcred.dev isn't installed: apply config/crd");
+        }
+        (Some(status), _) => {
+            let message = super::error::printable(&status.message);
+            warn!(watch = watch_name, code = status.code, message, "the watch failed and is tried again");
+        }
+        (None, _) => warn!(watch = watch_name, "the watch broke off and is tried again"),
+    }
+}

@@ -1,0 +1,192 @@
+//! What the controllers share. Each lock is held for a moment and never across an await, and no two at once.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use kube::{Client, api::DynamicObject};
+
+use super::{
+    backoff::Backoff,
+    queue::{Lane, Queue},
+};
+use crate::{
+    catalog::Catalog,
+    credential::AllowedRegistries,
+    index::{Effect, Index},
+    metrics::Metrics,
+    names::{CredentialName, NamespaceName, ServiceAccountName},
+    plan::Fights,
+    rollout::{Ledger, State},
+};
+
+/// What the operator was told at its start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The namespaces that source Secrets may live in; the first is meant where a secretRef names none.
+    pub credential_namespaces: Vec<String>,
+    /// Registries that credentials may be sent to, beyond the provider's own.
+    pub allowed_registries: AllowedRegistries,
+    /// How many namespaces are worked on at once.
+    pub concurrency: usize,
+}
+
+/// Shared by all controllers.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// What the operator was told at its start.
+    pub settings: Settings,
+    /// Counters for Prometheus.
+    pub metrics: Metrics,
+    /// Namespaces to plan.
+    pub namespaces: Queue<NamespaceName>,
+    /// RegistryCredentials to resolve.
+    pub credentials: Queue<CredentialName>,
+    /// Statuses to write.
+    pub statuses: Queue<CredentialName>,
+    /// How often a namespace has failed in a row.
+    pub retries: Backoff<NamespaceName>,
+    /// How often a credential's source has failed to be read in a row.
+    pub source_retries: Backoff<CredentialName>,
+    catalog: RwLock<Arc<Catalog>>,
+    index: Mutex<Index>,
+    fights: Mutex<Fights>,
+    ledger: Mutex<Ledger>,
+    objects: Mutex<BTreeMap<CredentialName, Arc<DynamicObject>>>,
+    sources: Mutex<HashMap<SourceKey, String>>,
+    states: Mutex<HashMap<CredentialName, Published>>,
+    planning: AtomicBool,
+}
+
+/// Namespace and name of a Secret in a credential namespace.
+pub type SourceKey = (String, String);
+
+/// What was found of one RegistryCredential, and from what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Published {
+    /// metadata.uid.
+    pub uid: String,
+    /// metadata.generation.
+    pub generation: Option<i64>,
+    /// metadata.resourceVersion of the source when it was looked for; `None` where there was none.
+    pub source: Option<String>,
+    /// What came of it.
+    pub state: State,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while it was held can't have left half a change: each change is one call.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Context {
+    /// With empty caches.
+    pub fn new(client: Client, settings: Settings, metrics: Metrics) -> Arc<Self> {
+        // A quarter of the workers is kept for what happens while bulk work goes on.
+        let bulk = settings.concurrency - settings.concurrency / 4;
+        Arc::new(Self {
+            client,
+            settings,
+            metrics,
+            namespaces: Queue::new(bulk),
+            credentials: Queue::new(1),
+            statuses: Queue::new(1),
+            retries: Backoff::default(),
+            source_retries: Backoff::default(),
+            catalog: RwLock::default(),
+            index: Mutex::default(),
+            fights: Mutex::default(),
+            ledger: Mutex::default(),
+            objects: Mutex::default(),
+            sources: Mutex::default(),
+            states: Mutex::default(),
+            planning: AtomicBool::new(false),
+        })
+    }
+
+    /// A snapshot of the catalog.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the catalog for all snapshots taken from now on.
+    pub fn change_catalog<T>(&self, change: impl FnOnce(&mut Catalog) -> T) -> T {
+        let mut guard = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut guard))
+    }
+
+    /// What is known of the target namespaces.
+    pub fn index(&self) -> MutexGuard<'_, Index> {
+        lock(&self.index)
+    }
+
+    /// Entries that somebody keeps taking away.
+    pub fn fights(&self) -> MutexGuard<'_, Fights> {
+        lock(&self.fights)
+    }
+
+    /// How far every credential is.
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        lock(&self.ledger)
+    }
+
+    /// All RegistryCredentials as the API server has them.
+    pub fn objects(&self) -> MutexGuard<'_, BTreeMap<CredentialName, Arc<DynamicObject>>> {
+        lock(&self.objects)
+    }
+
+    /// The versions of the Secrets in the credential namespaces.
+    pub fn sources(&self) -> MutexGuard<'_, HashMap<SourceKey, String>> {
+        lock(&self.sources)
+    }
+
+    /// What was found of each RegistryCredential.
+    pub fn states(&self) -> MutexGuard<'_, HashMap<CredentialName, Published>> {
+        lock(&self.states)
+    }
+
+    /// Whether every cache and the catalog have synced, so that namespaces may be planned.
+    pub fn is_planning(&self) -> bool {
+        self.planning.load(Ordering::Acquire)
+    }
+
+    /// Every cache and the catalog have synced.
+    pub fn start_planning(&self) {
+        self.planning.store(true, Ordering::Release);
+    }
+
+    /// Every namespace that exists, to be planned when nothing more urgent is left.
+    pub fn plan_all(&self) {
+        if self.is_planning() {
+            let mut names: Vec<_> = self.index().iter().map(|(name, _)| name.clone()).collect();
+            names.sort_unstable();
+            self.namespaces.add_all(names, Lane::Bulk);
+        }
+    }
+
+    /// A Secret in a credential namespace has changed: any RegistryCredential may point to it.
+    pub fn source_changed(&self) {
+        let names: Vec<_> = self.objects().keys().cloned().collect();
+        self.credentials.add_all(names, Lane::Live);
+    }
+
+    /// Something has happened in a namespace.
+    pub fn happened(&self, namespace: &NamespaceName, account: Option<&ServiceAccountName>, effect: Effect) {
+        if let (Effect::TakenAway(secrets), Some(account)) = (&effect, account) {
+            let now = Instant::now();
+            let mut fights = self.fights();
+            for secret in secrets {
+                fights.taken_away(namespace, account, secret, now);
+            }
+        }
+        if effect != Effect::None && self.is_planning() {
+            self.namespaces.add(namespace.clone(), Lane::Live);
+        }
+    }
+}

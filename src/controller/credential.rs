@@ -1,0 +1,330 @@
+//! One RegistryCredential: read its source, resolve it, publish what it wants to the catalog.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use kube::{Api, Resource, api::DynamicObject, core::Request};
+use tracing::{debug, info};
+use zeroize::Zeroizing;
+
+use super::{
+    backoff::TRANSIENT,
+    context::{Context, Published},
+    error::{WRITE_TIMEOUT, WriteError, printable},
+};
+use crate::{
+    api::{Reason, RegistryCredential, RegistryCredentialSpec},
+    catalog::{Entry, Epoch},
+    credential::{self, Invalid, PullSecret, Resolved, SourceSecret},
+    names::{CredentialName, NamespaceName, SecretName},
+    plan::{Claim, ClaimState, NamespaceRule, Scope, ServiceAccountRule},
+    rollout::{Hold, State},
+};
+
+/// How long the name of a credential stays held after `--cascade=orphan` has let it go, so that the caches of its
+/// Secrets learn that they have no owner any more.
+const ORPHAN_GRACE: Duration = Duration::from_secs(30);
+
+/// Brings the catalog up to date with one RegistryCredential.
+pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) {
+    let object = context.objects().get(name).cloned();
+    let Some(object) = object.filter(|o| o.metadata.deletion_timestamp.is_none() || is_being_orphaned(o)) else {
+        return remove(context, name);
+    };
+    let decoded = Decoded::new(&object, context);
+    let source = decoded.source_key(context).and_then(|key| context.sources().get(&key).cloned());
+    let uid = object.metadata.uid.clone().unwrap_or_default();
+    let generation = object.metadata.generation;
+    let known = context.states().get(name).cloned();
+    if let Some(known) = &known
+        && (&known.uid, known.generation, &known.source) == (&uid, generation, &source)
+        && !matches!(known.state, State::Held { hold: Hold::Retried, .. })
+        && !is_being_orphaned(&object)
+    {
+        return; // only its status or something that we don't use has changed
+    }
+
+    let found = decoded.resolve(context, name).await;
+    let (pull_secret, state) = match found {
+        Ok((resolved, version)) => {
+            context.source_retries.worked(name);
+            let state = State::Resolved { identity: resolved.identity, source: version };
+            (Some(Arc::new(resolved.pull_secret)), state)
+        }
+        Err(held) => {
+            if held.hold == Hold::Retried {
+                let wait = context.source_retries.failed(name, TRANSIENT);
+                context.credentials.add_at(name.clone(), Instant::now() + wait);
+                if known.is_some_and(|known| known.uid == uid && known.generation == generation) {
+                    return; // what was found last stands until the source can be read
+                }
+            }
+            let state = State::Held { reason: held.reason, message: held.message, hold: held.hold };
+            (None, state)
+        }
+    };
+    // What was read is newer than, or the same as, what the cache had: the event that follows says nothing new.
+    let source = match &state {
+        State::Resolved { source, .. } => Some(source.clone()),
+        State::Held { .. } => source,
+    };
+    let claim = decoded.claim(name, &object, pull_secret.as_deref());
+    publish(context, claim, pull_secret, Published { uid, generation, source, state }).await;
+}
+
+/// `kubectl delete --cascade=orphan`: the garbage collector is taking its Secrets' owner references away.
+fn is_being_orphaned(object: &DynamicObject) -> bool {
+    object.metadata.deletion_timestamp.is_some()
+        && object.metadata.finalizers.iter().flatten().any(|f| f == "orphan")
+}
+
+/// It is gone or going: the one thing that leads to removal.
+fn remove(context: &Arc<Context>, name: &CredentialName) {
+    let known = context.states().get(name).cloned();
+    let orphaned = known.is_some_and(|known| matches!(known.state, State::Held { reason: Reason::Orphaned, .. }));
+    if orphaned {
+        let mut states = context.states();
+        states.remove(name);
+        drop(states);
+        let context = context.clone();
+        let name = name.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(ORPHAN_GRACE).await;
+            if !context.states().contains_key(&name) {
+                forget(&context, &name);
+            }
+        });
+        return;
+    }
+    context.states().remove(name);
+    forget(context, name);
+}
+
+fn forget(context: &Context, name: &CredentialName) {
+    if context.change_catalog(|catalog| catalog.remove(name)).is_some() {
+        info!(credential = %name, "the RegistryCredential is gone: its entries and Secrets go, too");
+        context.ledger().end(name);
+        context.metrics.forget(name);
+        context.plan_all();
+    }
+}
+
+async fn publish(context: &Arc<Context>, claim: Claim, pull_secret: Option<Arc<PullSecret>>, found: Published) {
+    let name = claim.credential.clone();
+    let secret = claim.secret.clone();
+    match &found.state {
+        State::Resolved { source, .. } => info!(credential = %name, source, "resolved"),
+        State::Held { reason, message, .. } => info!(credential = %name, reason = reason.as_str(), message, "held"),
+    }
+    let is_new_name = context.index().take_interest(&secret);
+    if is_new_name && context.is_planning() {
+        look_for(context, &secret).await;
+    }
+    let resolved = pull_secret.is_some();
+    let targets: Vec<NamespaceName> = {
+        let index = context.index();
+        let all = index.iter().filter(|(name, namespace)| !namespace.terminating && claim.targets(name, namespace));
+        all.map(|(name, _)| name.clone()).collect()
+    };
+    let epoch = context.change_catalog(|catalog| {
+        let epoch = Epoch(catalog.get(&name).map_or(0, |entry| entry.epoch.0) + 1);
+        catalog.insert(Entry { claim, pull_secret, epoch });
+        epoch
+    });
+    if resolved {
+        context.ledger().begin(&name, epoch, targets);
+    } else {
+        context.ledger().end(&name);
+    }
+    context.states().insert(name.clone(), found);
+    context.statuses.add(name, super::queue::Lane::Live);
+    context.plan_all();
+}
+
+/// Until now, foreign Secrets of this name were passed over. Asking for all of them at once spares a refused write in
+/// each namespace that has one; where the list fails, those writes tell.
+async fn look_for(context: &Context, secret: &SecretName) {
+    let api = Api::<KubeSecret>::all(context.client.clone());
+    let selector = format!("metadata.name={secret},type={}", crate::api::SECRET_TYPE);
+    let params = kube::api::ListParams::default().fields(&selector);
+    match tokio::time::timeout(WRITE_TIMEOUT, api.list_metadata(&params)).await {
+        Ok(Ok(list)) => {
+            let mut index = context.index();
+            for object in list.items {
+                if let Some((namespace, name)) = super::observe::key::<SecretName>(&object.metadata) {
+                    index.secret_seen(&namespace, &name, super::observe::secret(&object.metadata));
+                }
+            }
+        }
+        Ok(Err(_)) | Err(_) => debug!(%secret, "couldn't list the Secrets of a new name beforehand"),
+    }
+}
+
+/// Why nothing can be written for a credential.
+struct Held {
+    reason: Reason,
+    message: String,
+    hold: Hold,
+}
+
+impl From<Invalid> for Held {
+    fn from(invalid: Invalid) -> Self {
+        let hold = match invalid.reason {
+            Reason::SourceKeyNotFound | Reason::InvalidKey => Hold::Source,
+            _ => Hold::Spec,
+        };
+        Self { reason: invalid.reason, message: invalid.message, hold }
+    }
+}
+
+/// A RegistryCredential as far as this version understands it.
+struct Decoded {
+    uid: String,
+    secret: SecretName,
+    orphaned: bool,
+    spec: Result<(RegistryCredentialSpec, NamespaceRule, ServiceAccountRule), Held>,
+}
+
+impl Decoded {
+    fn new(object: &DynamicObject, context: &Context) -> Self {
+        let spec = object.data.get("spec").cloned().unwrap_or_default();
+        let template = spec.pointer("/secretTemplate/name").and_then(|name| name.as_str());
+        let secret = template.or(object.metadata.name.as_deref()).unwrap_or_default().into();
+        let spec = serde_json::from_value::<RegistryCredentialSpec>(spec).map_err(|error| Held {
+            reason: Reason::Undecodable,
+            message: format!(
+                "this version of regcred ({}) can't read the spec: {}; upgrade regcred, or correct the spec",
+                env!("CARGO_PKG_VERSION"),
+                printable(&error.to_string())
+            ),
+            hold: Hold::Spec,
+        });
+        let spec = spec.and_then(|mut spec| {
+            let operator = |error: kube::core::ParseExpressionError| Held {
+                reason: Reason::InvalidSpec,
+                message: format!("a selector can't be read: {}", printable(&error.to_string())),
+                hold: Hold::Spec,
+            };
+            let namespaces = NamespaceRule::new(&spec.namespaces).map_err(operator)?;
+            let accounts = ServiceAccountRule::new(&spec.service_accounts).map_err(operator)?;
+            if let Some(source) = &mut spec.credential.gcp_service_account_key {
+                let first = context.settings.credential_namespaces.first().cloned();
+                source.secret_ref.namespace = source.secret_ref.namespace.take().or(first);
+            }
+            Ok((spec, namespaces, accounts))
+        });
+        let uid = object.metadata.uid.clone().unwrap_or_default();
+        Self { uid, secret, orphaned: is_being_orphaned(object), spec }
+    }
+
+    fn source_key(&self, context: &Context) -> Option<(String, String)> {
+        let (spec, ..) = self.spec.as_ref().ok()?;
+        let source = credential::source_ref(spec).ok()?;
+        let namespace = source.namespace.clone()?;
+        context.settings.credential_namespaces.contains(&namespace).then(|| (namespace, source.name.clone()))
+    }
+
+    /// The pull secret, and the version of the source that it was made from.
+    async fn resolve(&self, context: &Context, name: &CredentialName) -> Result<(Resolved, String), Held> {
+        if self.orphaned {
+            let message = "it is being deleted with --cascade=orphan: its Secrets and entries stay".to_owned();
+            return Err(Held { reason: Reason::Orphaned, message, hold: Hold::Suspended });
+        }
+        let spec = match &self.spec {
+            Ok((spec, ..)) => spec,
+            Err(Held { reason, message, hold }) => {
+                return Err(Held { reason: *reason, message: message.clone(), hold: *hold });
+            }
+        };
+        if spec.suspend {
+            let message = "spec.suspend is true: nothing is written and nothing removed".to_owned();
+            return Err(Held { reason: Reason::Suspended, message, hold: Hold::Suspended });
+        }
+        let source = credential::source_ref(spec)?;
+        let namespace = source.namespace.clone().unwrap_or_default();
+        let allowed = &context.settings.credential_namespaces;
+        if !allowed.contains(&namespace) {
+            let message = format!(
+                "secretRef.namespace {namespace} isn't one of the operator's --credential-namespaces ({}); move the \
+                 Secret there, or have the administrator add {namespace}",
+                allowed.join(", ")
+            );
+            return Err(Held { reason: Reason::NamespaceNotAllowed, message, hold: Hold::Spec });
+        }
+        credential::check_registries(spec, &context.settings.allowed_registries)?;
+        let secret = self.read(context, &namespace, &source.name).await?;
+        let resolved = credential::resolve(name, spec, &secret, &context.settings.allowed_registries)?;
+        Ok((resolved, secret.resource_version().to_owned()))
+    }
+
+    /// Reads the source. The answer goes from the wire into memory that is wiped: the client's own decoding would log
+    /// what it can't decode.
+    async fn read(&self, context: &Context, namespace: &str, name: &str) -> Result<SourceSecret, Held> {
+        let unreadable = |why: String| Held {
+            reason: Reason::SourceUnreadable,
+            message: format!("Secret {namespace}/{name} can't be read, and is tried again: {why}"),
+            hold: Hold::Retried,
+        };
+        let missing = || Held {
+            reason: Reason::SourceNotFound,
+            message: format!(
+                "Secret {namespace}/{name} doesn't exist; create it: kubectl -n {namespace} create secret generic \
+                 {name} --from-file=key.json"
+            ),
+            hold: Hold::Source,
+        };
+        if !context.sources().contains_key(&(namespace.to_owned(), name.to_owned())) {
+            return Err(missing());
+        }
+        let request = Request::new(KubeSecret::url_path(&(), Some(namespace)));
+        let request = request.get(name, &kube::api::GetParams::default());
+        let request = request.map_err(|_| unreadable("its name isn't one".to_owned()))?;
+        let answer = async {
+            let response = context.client.send(request.map(Into::into)).await?;
+            let status = response.status();
+            let body = response.into_body().collect().await?.to_bytes();
+            Ok::<_, kube::Error>((status, Zeroizing::new(body.to_vec())))
+        };
+        let (status, body) = match tokio::time::timeout(WRITE_TIMEOUT, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(unreadable(WriteError::from(error).to_string())),
+            Err(_) => return Err(unreadable("the API server didn't answer".to_owned())),
+        };
+        match status.as_u16() {
+            200 => SourceSecret::from_json(&body).map_err(|error| unreadable(error.to_string())),
+            404 => Err(missing()),
+            403 => Err(unreadable(format!(
+                "the operator's service account may not get Secrets in {namespace}; bind the Role of config/rbac there"
+            ))),
+            code => Err(unreadable(format!("HTTP {code}"))),
+        }
+    }
+
+    fn claim(&self, name: &CredentialName, object: &DynamicObject, pull_secret: Option<&PullSecret>) -> Claim {
+        let (scope, policy) = match &self.spec {
+            Ok((spec, namespaces, service_accounts)) => {
+                let (namespaces, service_accounts) = (namespaces.clone(), service_accounts.clone());
+                (Scope::Known { namespaces, service_accounts }, spec.conflict_policy)
+            }
+            Err(_) => (Scope::Unknown, Default::default()),
+        };
+        let state = pull_secret.map_or(ClaimState::Held, |pull_secret| ClaimState::Resolved {
+            revision: pull_secret.revision().clone(),
+            fields: pull_secret.field_count(),
+        });
+        Claim {
+            credential: name.clone(),
+            uid: self.uid.as_str().into(),
+            created: object.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0),
+            secret: self.secret.clone(),
+            scope,
+            policy,
+            state,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What an API server's answer to a write means for us.
+
+use std::time::Duration;
+
+use kube::core::Status;
+
+use crate::api::Reason;
+
+/// How long a write may take before we count it as failed. The answer may still come: the next plan sees.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a write didn't happen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// The object isn't the one that we saw: look again, then plan again.
+    #[error("the object has changed since it was read")]
+    Moved,
+    /// The object or its namespace is gone or going: nothing is left to do.
+    #[error("the object or its namespace is gone")]
+    Gone,
+    /// RBAC, a quota or an admission policy refuses it.
+    #[error("{0}")]
+    Denied(String),
+    /// The API server calls it invalid.
+    #[error("{0}")]
+    Invalid(String),
+    /// It may work later.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl WriteError {
+    /// The reason for statuses, and the metric's label.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Denied(_) => Reason::WriteDenied,
+            Self::Invalid(_) => Reason::WriteInvalid,
+            Self::Moved | Self::Gone | Self::Unavailable(_) => Reason::WriteFailed,
+        }
+    }
+}
+
+impl From<kube::Error> for WriteError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::from(*status),
+            kube::Error::HyperError(_) | kube::Error::Service(_) => {
+                Self::Unavailable("the API server can't be reached".to_owned())
+            }
+            // The error's own text may quote an answer.
+            _ => Self::Unavailable("the API server's answer can't be understood".to_owned()),
+        }
+    }
+}
+
+impl From<Status> for WriteError {
+    fn from(status: Status) -> Self {
+        let terminating = status.details.iter().flat_map(|d| &d.causes).any(|c| c.reason == "NamespaceTerminating");
+        match status.code {
+            404 => Self::Gone,
+            403 if terminating => Self::Gone,
+            409 => Self::Moved,
+            401 | 403 => Self::Denied(printable(&status.message)),
+            400 | 422 => Self::Invalid(printable(&status.message)),
+            code => Self::Unavailable(format!("{} (HTTP {code})", printable(&status.message))),
+        }
+    }
+}
+
+/// Text of others, made fit for a status, an Event or a log line: one line, no control characters, at most 300
+/// characters.
+pub fn printable(text: &str) -> String {
+    const MAX: usize = 300;
+    let clean = |c: char| if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) { ' ' } else { c };
+    let mut line: String = text.chars().map(clean).take(MAX).collect();
+    if text.chars().nth(MAX).is_some() {
+        line.push('…');
+    }
+    line
+}
