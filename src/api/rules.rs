@@ -147,10 +147,7 @@ pub(super) fn map_keys() -> Value {
 /// For the labels or annotations of our Secrets: some are how others, or we, recognise what is theirs.
 pub(super) fn template_keys() -> Value {
     json!([
-        key_rule(
-            concat!("k.matches('", key_pattern!(), "')"),
-            not_a_key!()
-        ),
+        key_rule(concat!("k.matches('", key_pattern!(), "')"), not_a_key!()),
         key_rule(
             "!k.matches('^([^/]*[.])?regcred[.]dev/')",
             "is reserved for regcred itself: use a prefix of your own"

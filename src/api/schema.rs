@@ -81,7 +81,10 @@ pub(super) fn template_labels(_: &mut SchemaGenerator) -> Schema {
 }
 
 pub(super) fn template_annotations(_: &mut SchemaGenerator) -> Schema {
-    map(json!({"type": "string", "maxLength": 4096}), rules::template_keys())
+    map(
+        json!({"type": "string", "maxLength": 4096}),
+        rules::template_keys(),
+    )
 }
 
 fn map(values: Value, rules: Value) -> Schema {
