@@ -1,7 +1,10 @@
 //! The API: the custom resource, its reasons, and the labels and annotations that mark what is ours.
 
+pub mod crd;
 pub mod reason;
 pub mod registry_credential;
+mod rules;
+mod schema;
 
 pub use reason::Reason;
 pub use registry_credential::*;

@@ -1,11 +1,16 @@
 //! The custom resource `registrycredentials.regcred.dev`, version v1alpha1.
+//!
+//! `kubectl explain` shows the docs of these types, so they speak to those who write the resource.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
-use kube::{CustomResource, KubeSchema};
+use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::{rules, schema};
+use crate::names::{CredentialName, SecretName};
 
 /// What a RegistryCredential asks for.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -17,13 +22,30 @@ use serde::{Deserialize, Serialize};
     plural = "registrycredentials",
     shortname = "regcred",
     status = "RegistryCredentialStatus",
-    derive = "PartialEq"
+    derive = "PartialEq",
+    doc = "A registry credential and where its pull secret goes: a Secret of type kubernetes.io/dockerconfigjson in every target namespace, and its name in the imagePullSecrets of the chosen service accounts there.",
+    validation = rules::name_fits_label(),
+    validation = rules::secret_name_stays(),
+    printcolumn = r#"{"name":"READY","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"REASON","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name":"NAMESPACES","type":"string","jsonPath":".status.namespaces.summary"}"#,
+    printcolumn = r#"{"name":"SERVICEACCOUNTS","type":"string","jsonPath":".status.serviceAccounts.summary"}"#,
+    printcolumn = r#"{"name":"IDENTITY","type":"string","jsonPath":".status.identity.clientEmail"}"#,
+    printcolumn = r#"{"name":"AGE","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"REGISTRIES","type":"string","priority":1,"jsonPath":".spec.registries"}"#,
+    printcolumn = r#"{"name":"MESSAGE","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type==\"Ready\")].message"}"#
 )]
+#[x_kube(validation = rules::gcp_key_needs_registries())]
 pub struct RegistryCredentialSpec {
-    /// Where the credential comes from.
+    /// Where the credential comes from: exactly one member.
     pub credential: CredentialSource,
-    /// The registries that the credential is for.
+    /// The registries that the credential is for, each as HOST[:PORT][/PATH].
+    ///
+    /// An image matches as the kubelet has it: the same port; the host part by part, where * stands for any characters within one part (*.pkg.dev is europe-docker.pkg.dev, *.gcr.io is eu.gcr.io but not gcr.io); the path as a plain prefix, so end it with a slash, or gcr.io/team will match gcr.io/team-b, too.
+    ///
+    /// Once an entry matches, the kubelet doesn't pull without a credential any more, so list no more than what is needed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::registries")]
     pub registries: Vec<String>,
     /// What the managed Secrets look like.
     #[serde(default)]
@@ -33,19 +55,35 @@ pub struct RegistryCredentialSpec {
     /// The service accounts whose imagePullSecrets name the Secret.
     #[serde(default)]
     pub service_accounts: ServiceAccountTargets,
-    /// What to do about a Secret or list entry of that name that isn't regcred's.
+    /// What to do about a Secret, or an entry in imagePullSecrets, that has the wanted name and isn't regcred's. Fail: leave it alone and say so in the status. Adopt: take it over in place; from then on it is regcred's, so removing the RegistryCredential removes it.
     #[serde(default)]
     pub conflict_policy: ConflictPolicy,
-    /// While true, nothing is written and nothing is removed.
+    /// While true, nothing is written and nothing is removed. What is in place stays in use.
     #[serde(default)]
     pub suspend: bool,
+}
+
+impl RegistryCredential {
+    /// Its own name.
+    pub fn credential_name(&self) -> CredentialName {
+        self.name_any().into()
+    }
+
+    /// The name of its Secrets in every namespace.
+    pub fn secret_name(&self) -> SecretName {
+        match &self.spec.secret_template.name {
+            Some(name) => name.as_str().into(),
+            None => self.name_any().into(),
+        }
+    }
 }
 
 /// One credential; exactly one member is set.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::one_credential())]
 pub struct CredentialSource {
-    /// A Google service-account key, used as user `_json_key`.
+    /// A Google service-account key for gcr.io and pkg.dev, as a JSON file in a Secret. Pods log in as _json_key with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gcp_service_account_key: Option<GcpServiceAccountKeySource>,
 }
@@ -64,11 +102,14 @@ pub struct GcpServiceAccountKeySource {
 pub struct SecretKeyRef {
     /// The namespace of the Secret: one of the operator's --credential-namespaces; the first of them if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::namespace_name")]
     pub namespace: Option<String>,
     /// The name of the Secret.
+    #[schemars(schema_with = "schema::secret_name")]
     pub name: String,
     /// The key in the Secret's data.
     #[serde(default = "default_key")]
+    #[schemars(schema_with = "schema::secret_key")]
     pub key: String,
 }
 
@@ -80,44 +121,54 @@ fn default_key() -> String {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretTemplate {
-    /// The Secrets' name; the RegistryCredential's own name if left out. It can't be changed later.
+    /// The Secrets' name; the RegistryCredential's own name if left out. It can't be changed later, since pods name it for as long as they live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::managed_secret_name")]
     pub name: Option<String>,
-    /// Labels for the Secrets.
+    /// Labels for the Secrets, beside regcred's own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::template_labels")]
     pub labels: BTreeMap<String, String>,
-    /// Annotations for the Secrets.
+    /// Annotations for the Secrets, beside regcred's own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::template_annotations")]
     pub annotations: BTreeMap<String, String>,
 }
 
 /// Which namespaces: those named or selected, minus the excluded.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::some_namespace())]
 pub struct NamespaceTargets {
     /// Names, where * stands for any characters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::namespace_names")]
     pub names: Vec<String>,
     /// Namespaces by their labels; {} selects all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::label_selector")]
     pub selector: Option<LabelSelector>,
-    /// Names to leave out whatever the above says, where * stands for any characters.
+    /// Names to leave out whatever names and selector say, where * stands for any characters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::excluded_names")]
     pub exclude: Vec<String>,
 }
 
 /// Which service accounts of a target namespace: those named or selected.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::none_chooses_none())]
 pub struct ServiceAccountTargets {
-    /// Selected: the service accounts below; None: no service account, the Secret only.
+    /// Selected: the service accounts that names and selector choose. None: no service account; pods name the Secret themselves.
     #[serde(default)]
     pub attach: Attach,
-    /// Names, where * stands for any characters. With no names and no selector: default.
+    /// Names, where * stands for any characters. With neither names nor selector it is the service account default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::service_account_names")]
     pub names: Option<Vec<String>>,
     /// Service accounts by their labels; {} selects all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::label_selector")]
     pub selector: Option<LabelSelector>,
 }
 
@@ -150,6 +201,7 @@ pub struct RegistryCredentialStatus {
     pub observed_generation: Option<i64>,
     /// Ready, Reconciling, Stalled and CredentialValid.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]
     pub conditions: Vec<Condition>,
     /// Whose credential it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -165,6 +217,7 @@ pub struct RegistryCredentialStatus {
     pub service_accounts: Option<ServiceAccountCounts>,
     /// At most ten of the namespaces that failed, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub failures: Vec<NamespaceFailure>,
     /// When the last namespace reached the current source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
