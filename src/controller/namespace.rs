@@ -1,0 +1,202 @@
+//! One namespace: observe → plan → apply → report, until nothing is left to do.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, stream};
+use tracing::{debug, warn};
+
+use super::{
+    apply::{self, Task},
+    backoff::{LASTING, TRANSIENT},
+    context::Context,
+    error::WriteError,
+    queue::Lane,
+};
+use crate::{
+    api::Reason,
+    catalog::Catalog,
+    metrics::ReconcileResult,
+    names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
+    plan::{self, Change, Contested, Step},
+    rollout::{Failure, Outcome},
+};
+
+/// How often a plan is made anew in one reconcile. Three rounds do all work: Secrets, entries, deletions; the others
+/// are for what moves meanwhile.
+const ROUNDS: usize = 8;
+
+/// How many writes of one namespace are in flight at once.
+const WRITES: usize = 8;
+
+/// Reconciles one namespace and says when to come again.
+pub async fn reconcile(context: &Arc<Context>, name: &NamespaceName) -> ReconcileResult {
+    let catalog = context.catalog();
+    let (contested, until) = context.fights().contested(name, Instant::now());
+    context.index().forget_unwatched(name);
+    let mut run = Run { context, name, catalog: &catalog, contested, failed: HashMap::new(), refused: HashMap::new() };
+    for _ in 0..ROUNDS {
+        let tasks = run.plan();
+        if tasks.is_empty() {
+            break;
+        }
+        run.execute(tasks).await;
+    }
+    let wait = run.wait();
+    let failed = !run.failed.is_empty() || !run.refused.is_empty();
+    run.report();
+    match wait {
+        Some(wait) => context.namespaces.add_at(name.clone(), Instant::now() + wait),
+        None => context.retries.worked(name),
+    }
+    if let Some(until) = until {
+        context.namespaces.add_at(name.clone(), until);
+    }
+    if failed { ReconcileResult::Failed } else { ReconcileResult::Done }
+}
+
+/// What a step writes to: one that failed isn't tried again in the same run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Target {
+    Secret(SecretName),
+    ServiceAccount(ServiceAccountName),
+}
+
+struct Run<'a> {
+    context: &'a Arc<Context>,
+    name: &'a NamespaceName,
+    catalog: &'a Arc<Catalog>,
+    contested: Contested,
+    /// Writes that failed, and whose wish each was.
+    failed: HashMap<Target, (Vec<CredentialName>, WriteError)>,
+    refused: HashMap<CredentialName, plan::Refusal>,
+}
+
+impl Run<'_> {
+    /// The steps that are right now and haven't failed yet, with all that it takes to execute them.
+    fn plan(&mut self) -> Vec<Task> {
+        self.refused.clear();
+        let index = self.context.index();
+        let Some(namespace) = index.get(self.name) else {
+            return Vec::new();
+        };
+        let mut tasks = Vec::new();
+        for step in plan::plan(self.name, &self.catalog.claims(), namespace, &self.contested) {
+            let task = match step {
+                Step::Refuse { credential, refusal } => {
+                    // One is enough for a status line; the same one each time, so that statuses don't flap.
+                    let kept = self.refused.entry(credential).or_insert_with(|| refusal.clone());
+                    *kept = kept.clone().min(refusal);
+                    continue;
+                }
+                Step::ApplySecret { credential, secret, guard } => match self.catalog.get(&credential) {
+                    Some(entry) => Task::ApplySecret { entry: entry.clone(), secret, guard },
+                    None => continue,
+                },
+                Step::PatchServiceAccount { service_account, changes } => {
+                    let Some(observed) = namespace.service_accounts.get(&service_account) else { continue };
+                    let patch = plan::json_patch(observed, &changes);
+                    Task::PatchServiceAccount { service_account, changes, patch }
+                }
+                Step::DeleteSecret { secret, uid, resource_version } => {
+                    Task::DeleteSecret { secret, uid, resource_version }
+                }
+            };
+            if !self.failed.contains_key(&target(&task)) {
+                tasks.push(task);
+            }
+        }
+        tasks
+    }
+
+    async fn execute(&mut self, tasks: Vec<Task>) {
+        let (context, name) = (self.context, self.name);
+        let results: Vec<_> = stream::iter(tasks)
+            .map(|task| async move {
+                let result = apply::execute(context, name, &task).await;
+                (task, result)
+            })
+            .buffer_unordered(WRITES)
+            .collect()
+            .await;
+        for (task, result) in results {
+            let target = target(&task);
+            match result {
+                Ok(()) => debug!(namespace = %name, ?target, "written"),
+                Err(WriteError::Moved) => debug!(namespace = %name, ?target, "moved meanwhile: planned again"),
+                Err(error) => {
+                    if error != WriteError::Gone {
+                        warn!(namespace = %name, ?target, reason = error.reason().as_str(), %error, "a write failed");
+                    }
+                    self.failed.insert(target, (wishes(&task), error));
+                }
+            }
+        }
+    }
+
+    /// How long to wait before the next try, where one may help.
+    fn wait(&self) -> Option<Duration> {
+        let unseen = self.refused.values().any(|refusal| refusal.reason() == Reason::WrongType);
+        let mut longest = unseen.then_some(LASTING);
+        for (_, error) in self.failed.values() {
+            match error {
+                WriteError::Gone => {}
+                WriteError::Unavailable(_) | WriteError::Moved => longest = Some(TRANSIENT),
+                WriteError::Denied(_) | WriteError::Invalid(_) => longest = longest.or(Some(LASTING)),
+            }
+        }
+        longest.map(|longest| self.context.retries.failed(self.name, longest))
+    }
+
+    fn report(self) {
+        let outcomes = self.outcomes();
+        let touched = self.context.ledger().record(self.name, self.catalog, &outcomes);
+        self.context.statuses.add_all(touched, Lane::Live);
+    }
+
+    fn outcomes(&self) -> Vec<Outcome> {
+        let index = self.context.index();
+        let Some(namespace) = index.get(self.name) else {
+            return Vec::new();
+        };
+        let progress = plan::assess(self.name, &self.catalog.claims(), namespace);
+        drop(index);
+        let outcome = |(credential, progress): (CredentialName, plan::Progress)| {
+            let failed = self.failed.values().find(|(wishes, _)| wishes.contains(&credential));
+            let failure = match (self.refused.get(&credential), failed) {
+                (Some(refusal), _) => Some(Failure { reason: refusal.reason(), message: refusal.to_string() }),
+                (None, Some((_, error))) if *error != WriteError::Gone => {
+                    Some(Failure { reason: error.reason(), message: error.to_string() })
+                }
+                _ => None,
+            };
+            Outcome { credential, progress, failure }
+        };
+        progress.into_iter().map(outcome).collect()
+    }
+}
+
+fn target(task: &Task) -> Target {
+    match task {
+        Task::ApplySecret { secret, .. } | Task::DeleteSecret { secret, .. } => Target::Secret(secret.clone()),
+        Task::PatchServiceAccount { service_account, .. } => Target::ServiceAccount(service_account.clone()),
+    }
+}
+
+/// Whose status speaks of a failure of this write.
+fn wishes(task: &Task) -> Vec<CredentialName> {
+    match task {
+        Task::ApplySecret { entry, .. } => vec![entry.claim.credential.clone()],
+        Task::PatchServiceAccount { changes, .. } => changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Append(_, credential) | Change::Record(_, credential) => Some(credential.clone()),
+                Change::Remove(_) | Change::Forget(_) => None,
+            })
+            .collect(),
+        Task::DeleteSecret { .. } => Vec::new(),
+    }
+}
