@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the Kubernetes control plane for tests and the demo, once, and prints the folder that holds it.
 # Usage: build.sh [COMMAND ...]   (default: etcd kube-apiserver kube-controller-manager kubectl)
-# Looked for in $KUBEBUILDER_ASSETS first, then in the cache, then built. Progress goes to stderr.
+# Also: kube-scheduler kubelet throwaway-key. Looked for in $KUBEBUILDER_ASSETS first, then in the cache, then built. Progress goes to stderr.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 version=$(sed -n 's/^\tk8s.io\/kubernetes \(v[0-9.]*\).*/\1/p' "$here/go.mod")
@@ -18,8 +18,8 @@ if [ -n "${KUBEBUILDER_ASSETS:-}" ] && complete "$KUBEBUILDER_ASSETS" "$@"; then
   exit
 fi
 
-# The key is what decides the binaries: the module's lock files, this script and the Go toolchain.
-key=$(cat "$here/go.mod" "$here/go.sum" "$here/build.sh" <(go env GOVERSION GOARCH) | sha256sum | cut -c1-12)
+# The key is what decides the binaries: the module's lock files, its own source, this script and the Go toolchain.
+key=$(cat "$here/go.mod" "$here/go.sum" "$here/throwaway-key/main.go" "$here/build.sh" <(go env GOVERSION GOARCH) | sha256sum | cut -c1-12)
 bin=${XDG_CACHE_HOME:-$HOME/.cache}/regcred/controlplane/$version-$key
 mkdir -p "$bin"
 exec 9>"$bin/.lock"
@@ -29,6 +29,7 @@ package() {
   case $1 in
     etcd) echo go.etcd.io/etcd/server/v3 ;;
     kube-apiserver | kube-controller-manager | kube-scheduler | kubelet | kubectl) echo "k8s.io/kubernetes/cmd/$1" ;;
+    throwaway-key) echo ./throwaway-key ;;
     *) echo "build.sh: no command '$1' is pinned in tests/controlplane/go.mod" >&2 && return 2 ;;
   esac
 }

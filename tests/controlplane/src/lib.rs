@@ -1,1 +1,32 @@
-//! placeholder
+//! A real Kubernetes control plane on loopback, for regcred's tests, demo and benchmark.
+//!
+//! [`ControlPlane`] runs etcd, kube-apiserver and, where wanted, kube-controller-manager;
+//! [`Operator`] runs regcred against it; [`eventually`] waits for what either of them promises.
+//! Every child is a [`Process`]: it ends with its handle, and with us, however we end.
+#![forbid(unsafe_code)]
+
+mod apiserver;
+mod audit;
+mod binaries;
+mod control_plane;
+mod controllers;
+mod etcd;
+mod http;
+mod kubectl;
+mod operator;
+mod ports;
+mod process;
+mod requests;
+mod users;
+mod wait;
+
+pub use audit::AuditEntry;
+pub use binaries::throwaway_key;
+pub use control_plane::{Audit, ControlPlane, Options};
+pub use controllers::{Controllers, DEFAULT_CONTROLLERS};
+pub use operator::Operator;
+pub use ports::free_port;
+pub use process::{Exit, Process};
+pub use requests::{RequestCount, diff};
+pub use users::{ADMIN, CONTROLLER_MANAGER, OPERATOR, READER, SPARES, User};
+pub use wait::eventually;

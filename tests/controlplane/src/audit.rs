@@ -1,0 +1,88 @@
+//! The apiserver's audit log: who asked for what.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::control_plane::ControlPlane;
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Name of the user.
+    pub user: String,
+    /// `get`, `list`, `watch`, `create`, `update`, `patch` (an apply, too), `delete`, `deletecollection`.
+    pub verb: String,
+    /// API group, empty for core.
+    pub group: String,
+    /// Plural, empty for what isn't a resource.
+    pub resource: String,
+    /// Such as `status`, else empty.
+    pub subresource: String,
+    /// Empty for what isn't in one, and for requests across all.
+    pub namespace: String,
+    /// Empty for requests on a collection.
+    pub name: String,
+    /// HTTP status.
+    pub code: u16,
+    /// The client's name for itself.
+    pub user_agent: String,
+    /// Path and query.
+    pub uri: String,
+}
+
+impl AuditEntry {
+    /// Whether it was meant to change something (a dry run counts, too).
+    pub fn is_write(&self) -> bool {
+        !["get", "list", "watch"].contains(&self.verb.as_str())
+    }
+}
+
+impl ControlPlane {
+    /// All requests so far, in the order in which they were answered (a watch: in which it began). A request may be
+    /// written down a moment after its client has the answer: use [`crate::eventually`]. Empty without [`crate::Audit::Metadata`].
+    pub fn audit_log(&self) -> Vec<AuditEntry> {
+        read(&crate::apiserver::audit_log(self.folder()))
+    }
+}
+
+fn read(path: &Path) -> Vec<AuditEntry> {
+    let log = String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+    let whole = log.rfind('\n').map_or("", |end| &log[..end]); // the last line may be half written
+    let mut seen = HashSet::new();
+    let events = whole
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("the audit log is JSON"));
+    // A watch is written twice, at its beginning and its end.
+    events
+        .filter(|event| seen.insert(event["auditID"].to_string()))
+        .map(|event| entry(&event))
+        .collect()
+}
+
+fn entry(event: &Value) -> AuditEntry {
+    let text = |pointer: &str| {
+        event
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    AuditEntry {
+        user: text("/user/username"),
+        verb: text("/verb"),
+        group: text("/objectRef/apiGroup"),
+        resource: text("/objectRef/resource"),
+        subresource: text("/objectRef/subresource"),
+        namespace: text("/objectRef/namespace"),
+        name: text("/objectRef/name"),
+        code: event
+            .pointer("/responseStatus/code")
+            .and_then(Value::as_u64)
+            .unwrap_or_default() as u16,
+        user_agent: text("/userAgent"),
+        uri: text("/requestURI"),
+    }
+}

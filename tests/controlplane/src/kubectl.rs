@@ -1,0 +1,135 @@
+//! kubectl, as one user of one cluster, untouched by the settings of whoever runs the tests.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::binaries::binary;
+use crate::control_plane::ControlPlane;
+use crate::process::without_proxies;
+use crate::users::ADMIN;
+
+#[derive(Debug)]
+pub(crate) struct Kubectl {
+    program: PathBuf,
+    kubeconfig: PathBuf,
+    cache: PathBuf,
+}
+
+impl Kubectl {
+    pub(crate) fn new(folder: &Path, kubeconfig: PathBuf) -> Result<Kubectl, String> {
+        Ok(Kubectl {
+            program: binary("kubectl")?,
+            kubeconfig,
+            cache: folder.join("kubectl-cache"),
+        })
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(args)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("KUBECACHEDIR", &self.cache);
+        command.env("KUBERC", "off");
+        without_proxies(&mut command);
+        command
+    }
+
+    pub(crate) fn output(&self, args: &[&str]) -> Output {
+        self.command(args)
+            .stdin(Stdio::null())
+            .output()
+            .expect("kubectl runs")
+    }
+
+    pub(crate) fn with_input(&self, args: &[&str], input: &str) -> Output {
+        let mut command = self.command(args);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("kubectl runs");
+        // kubectl reads all of its input before it writes; if it ends early its own message says why.
+        let _ = child
+            .stdin
+            .take()
+            .expect("stdin is piped")
+            .write_all(input.as_bytes());
+        child.wait_with_output().expect("kubectl runs")
+    }
+
+    /// Stdout, or stderr.
+    pub(crate) fn ok(&self, args: &[&str]) -> Result<String, String> {
+        result(self.output(args))
+    }
+}
+
+fn result(output: Output) -> Result<String, String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(text(&output.stderr))
+    }
+}
+
+/// What tests do by kubectl; as [`ADMIN`] where no user is named.
+impl ControlPlane {
+    /// Runs kubectl.
+    pub fn kubectl(&self, args: &[&str]) -> Output {
+        self.kubectl_as(ADMIN, args)
+    }
+
+    /// Runs kubectl as that user.
+    pub fn kubectl_as(&self, user: &str, args: &[&str]) -> Output {
+        self.kubectl_of(user).output(args)
+    }
+
+    /// A kubectl to be run, for what the other functions don't cover (a watch, say; start it as a [`crate::Process`]).
+    pub fn kubectl_command(&self, user: &str, args: &[&str]) -> Command {
+        self.kubectl_of(user).command(args)
+    }
+
+    /// Its stdout; panics with its stderr if it fails.
+    #[track_caller]
+    pub fn kubectl_ok(&self, args: &[&str]) -> String {
+        match result(self.kubectl(args)) {
+            Ok(stdout) => stdout,
+            Err(stderr) => panic!("kubectl {}: {stderr}", args.join(" ")),
+        }
+    }
+
+    /// Applies manifests (YAML documents or JSON), server-side, as field manager `kubectl`: stdout, or stderr.
+    pub fn apply(&self, yaml: &str) -> Result<String, String> {
+        self.apply_as(ADMIN, yaml)
+    }
+
+    /// As [`ControlPlane::apply`], as that user.
+    pub fn apply_as(&self, user: &str, yaml: &str) -> Result<String, String> {
+        let args = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+        result(self.kubectl_of(user).with_input(&args, yaml))
+    }
+
+    /// Runs kubectl with an input: stdout, or stderr.
+    pub fn kubectl_with_input(&self, args: &[&str], input: &str) -> Result<String, String> {
+        result(self.kubectl_of(ADMIN).with_input(args, input))
+    }
+
+    /// `kubectl get ARGS -o json`; panics with its stderr if it fails.
+    #[track_caller]
+    pub fn get_json(&self, args: &[&str]) -> Value {
+        match self.try_get_json(args) {
+            Ok(value) => value,
+            Err(stderr) => panic!("kubectl get {}: {stderr}", args.join(" ")),
+        }
+    }
+
+    /// `kubectl get ARGS -o json`, or its stderr: for [`crate::eventually`].
+    pub fn try_get_json(&self, args: &[&str]) -> Result<Value, String> {
+        let args = [&["get"], args, &["-o", "json"]].concat();
+        serde_json::from_str(&result(self.kubectl(&args))?).map_err(|error| error.to_string())
+    }
+}
