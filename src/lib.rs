@@ -1,9 +1,28 @@
 //! regcred: a Kubernetes operator that manages registry pull secrets.
+//!
+//! The data's way through the modules, from the ground up:
+//!
+//! - [`names`]: names of Kubernetes objects as types.
+//! - [`api`]: the custom resource, its rules, reasons and status.
+//! - [`credential`]: pure; a source Secret's bytes → a pull secret, and the body that is applied.
+//! - [`plan`]: pure; what is wanted and what is there in one namespace → the steps to take.
+//! - [`catalog`]: all RegistryCredentials, each with its claim and its pull secret.
+//! - [`index`]: what the watches have told, by namespace.
+//! - [`rollout`]: pure; the outcomes of namespaces → statuses.
+//! - [`controller`]: IO; watches fill the index and the catalog, a queue of namespaces is planned and written.
+//! - [`cleanup`]: IO; takes everything of regcred's out of a cluster.
+//! - [`metrics`], [`server`], [`telemetry`], [`cluster`]: what a well-behaved process needs.
 
 pub mod api;
 pub mod catalog;
+pub mod cleanup;
+pub mod cluster;
+pub mod controller;
 pub mod credential;
 pub mod index;
+pub mod metrics;
 pub mod names;
 pub mod plan;
 pub mod rollout;
+pub mod server;
+pub mod telemetry;

@@ -1,1 +1,157 @@
-fn main() {}
+//! Arguments → a subcommand of the one binary `regcred`.
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use regcred::{
+    cleanup::{self, Mode},
+    cluster,
+    controller::{self, Context, Settings},
+    credential::AllowedRegistries,
+    metrics::Metrics,
+    server,
+    telemetry::{self, LogFormat},
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use tracing::{error, info};
+
+/// Manages registry pull secrets in a Kubernetes cluster.
+#[derive(Parser)]
+#[command(name = "regcred", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the operator.
+    ///
+    /// The cluster is found as kubectl finds it: $KUBECONFIG, then the pod's service account, then ~/.kube/config.
+    Run(Box<RunArgs>),
+    /// Print the CustomResourceDefinition as YAML.
+    Crd,
+    /// Take every entry, annotation and Secret of regcred's out of the cluster.
+    ///
+    /// It needs no running operator, and a running one would make them again: stop it first.
+    Cleanup {
+        /// Say what would be removed, and remove nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// The client's own log of each failed request repeats what we say of it.
+const DEFAULT_FILTER: &str = "info,kube_client::client::builder=off";
+
+#[derive(Args)]
+struct RunArgs {
+    /// Namespaces that source Secrets may live in, separated by commas; the first is meant where a secretRef names
+    /// none. [default: the namespace that regcred runs in, regcred-system outside a cluster]
+    #[arg(long, env = "REGCRED_CREDENTIAL_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE")]
+    credential_namespaces: Vec<String>,
+
+    /// Registry hosts that a Google key may be sent to beyond Google's own, separated by commas: a host, host:port, or
+    /// *.domain.
+    #[arg(long, env = "REGCRED_ALLOWED_REGISTRIES", default_value = "", value_name = "HOST")]
+    allowed_registries: AllowedRegistries,
+
+    /// Where /metrics, /livez and /readyz are served.
+    #[arg(long, env = "REGCRED_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+
+    /// How many namespaces are worked on at once.
+    #[arg(long, env = "REGCRED_CONCURRENCY", default_value = "32", value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    concurrency: u16,
+
+    /// How a log line looks.
+    #[arg(long, env = "REGCRED_LOG_FORMAT", value_enum, default_value = "json")]
+    log_format: LogFormat,
+
+    /// What is logged: a level (error, warn, info, debug, trace), or levels by module such as info,regcred=debug.
+    #[arg(long, env = "REGCRED_LOG_FILTER", default_value = DEFAULT_FILTER, value_name = "FILTER")]
+    log_filter: String,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => run(*args).await,
+        Command::Crd => {
+            print!("{}", regcred::api::crd::yaml());
+            Ok(())
+        }
+        Command::Cleanup { dry_run } => clean_up(if dry_run { Mode::DryRun } else { Mode::Remove }).await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("regcred: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: RunArgs) -> Result<(), String> {
+    telemetry::init(args.log_format, &args.log_filter)
+        .map_err(|error| format!("--log-filter {}: {error}; write a level such as info", args.log_filter))?;
+    let (client, place) = cluster::connect().await?;
+    let mut credential_namespaces = args.credential_namespaces;
+    credential_namespaces.retain(|namespace| !namespace.is_empty());
+    if credential_namespaces.is_empty() {
+        credential_namespaces.push(place.namespace().to_owned());
+    }
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .map_err(|error| format!("--listen {}: {error}; choose another address or port", args.listen))?;
+    info!(version = env!("CARGO_PKG_VERSION"), listen = %args.listen, ?credential_namespaces, "starting");
+
+    let (stop, stopped) = watch::channel(false);
+    let (ready, readiness) = watch::channel(false);
+    let settings = Settings {
+        credential_namespaces,
+        allowed_registries: args.allowed_registries,
+        concurrency: args.concurrency.into(),
+    };
+    let context = Context::new(client, settings, Metrics::default());
+    let server = tokio::spawn(server::serve(listener, context.clone(), readiness, stopped.clone()));
+    let controllers = tokio::spawn(controller::run(context, ready, stopped));
+
+    wait_for_signal().await?;
+    info!("stopping: writes in flight are finished");
+    stop.send_replace(true);
+    if controllers.await.is_err() {
+        error!("a controller ended by a panic");
+        return Err("a controller ended by a panic".to_owned());
+    }
+    // A scrape that is still open isn't worth waiting for.
+    server.abort();
+    Ok(())
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn wait_for_signal() -> Result<(), String> {
+    let listen = |kind| signal(kind).map_err(|error| format!("signals can't be handled: {error}"));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+async fn clean_up(mode: Mode) -> Result<(), String> {
+    let (client, _) = cluster::connect().await?;
+    let removed = cleanup::cleanup(&client, mode, &mut std::io::stdout()).await.map_err(|error| error.to_string())?;
+    let verb = if mode == Mode::DryRun { "would clean up" } else { "cleaned up" };
+    println!("{verb} {} service accounts and {} Secrets", removed.service_accounts, removed.secrets);
+    match removed.failed {
+        0 => Ok(()),
+        failed => Err(format!("{failed} objects couldn't be cleaned up; run it again")),
+    }
+}

@@ -15,18 +15,11 @@ use super::RegistryCredential;
 pub fn crd() -> CustomResourceDefinition {
     let mut crd = RegistryCredential::crd();
     crd.metadata.annotations = Some(BTreeMap::from([
-        (
-            "argocd.argoproj.io/sync-options".to_owned(),
-            "Prune=false".to_owned(),
-        ),
+        ("argocd.argoproj.io/sync-options".to_owned(), "Prune=false".to_owned()),
         ("helm.sh/resource-policy".to_owned(), "keep".to_owned()),
     ]));
     for version in &mut crd.spec.versions {
-        if let Some(schema) = version
-            .schema
-            .as_mut()
-            .and_then(|s| s.open_api_v3_schema.as_mut())
-        {
+        if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
             forbid_null(schema);
         }
     }
@@ -36,8 +29,7 @@ pub fn crd() -> CustomResourceDefinition {
 /// [`crd`] as YAML. A definition is plain data, so writing it can't fail; JSON, which is YAML too, stands in if it did.
 pub fn yaml() -> String {
     let crd = crd();
-    serde_saphyr::to_string(&crd)
-        .unwrap_or_else(|_| serde_json::to_string(&crd).unwrap_or_default())
+    serde_saphyr::to_string(&crd).unwrap_or_else(|_| serde_json::to_string(&crd).unwrap_or_default())
 }
 
 /// An optional field is left out, not null. Else `has()` would call a null given: `selector:` with nothing after it
@@ -61,9 +53,7 @@ fn forbid_null(schema: &mut JSONSchemaProps) {
 mod tests {
     use std::{collections::BTreeSet, fs, path::PathBuf};
 
-    use kube::core::cel::{
-        CompiledSchema, ValidationError, Validator, apply_defaults, compile_schema,
-    };
+    use kube::core::cel::{CompiledSchema, ValidationError, Validator, apply_defaults, compile_schema};
     use serde_json::Value;
 
     use super::*;
@@ -73,12 +63,7 @@ mod tests {
     }
 
     /// What the API server says in its own words, from limits and types: not CEL's business.
-    const SCHEMA: [&str; 4] = [
-        "Required value",
-        "may not be more than",
-        "must have at most",
-        "supported values",
-    ];
+    const SCHEMA: [&str; 4] = ["Required value", "may not be more than", "must have at most", "supported values"];
 
     /// One file of tests/cases/crd: what must become of the last manifest, written over those before it.
     struct Case {
@@ -97,15 +82,8 @@ mod tests {
                 let (head, body) = text.split_once('\n').unwrap();
                 let refused = head.strip_prefix("# refused: ").map(str::to_owned);
                 assert!(refused.is_some() || head == "# accepted", "{name}: {head}");
-                let manifests = body
-                    .split("---\n")
-                    .map(|m| serde_saphyr::from_str(m).unwrap())
-                    .collect();
-                Case {
-                    name,
-                    refused,
-                    manifests,
-                }
+                let manifests = body.split("---\n").map(|m| serde_saphyr::from_str(m).unwrap()).collect();
+                Case { name, refused, manifests }
             })
             .collect();
         cases.sort_by(|a, b| a.name.cmp(&b.name));
@@ -134,9 +112,7 @@ mod tests {
             for manifest in &case.manifests {
                 assert!(refusals.is_empty(), "{}: refused too soon", case.name);
                 let new = apply_defaults(&self.schema, &without_nulls(manifest));
-                if let Err(errors) =
-                    Validator::new().validate_compiled(&self.rules, &new, old.as_ref())
-                {
+                if let Err(errors) = Validator::new().validate_compiled(&self.rules, &new, old.as_ref()) {
                     refusals = errors.into_vec();
                 }
                 old = Some(new);
@@ -176,11 +152,7 @@ mod tests {
         let server = Server::new();
         let mut wrong = String::new();
         for case in cases() {
-            let said: Vec<_> = server
-                .refusals(&case)
-                .into_iter()
-                .map(|e| e.message)
-                .collect();
+            let said: Vec<_> = server.refusals(&case).into_iter().map(|e| e.message).collect();
             let right = match &case.refused {
                 Some(want) if SCHEMA.iter().any(|own| want.contains(own)) => said.len() <= 1,
                 Some(want) => said.len() == 1 && said[0].contains(want),
@@ -209,14 +181,9 @@ mod tests {
         match schema {
             Value::Object(fields) => {
                 if let Some(Value::Array(here)) = fields.get("x-kubernetes-validations") {
-                    rules.extend(
-                        here.iter()
-                            .map(|rule| rule["rule"].as_str().unwrap().to_owned()),
-                    );
+                    rules.extend(here.iter().map(|rule| rule["rule"].as_str().unwrap().to_owned()));
                 }
-                fields
-                    .values()
-                    .for_each(|value| collect_rules(value, rules));
+                fields.values().for_each(|value| collect_rules(value, rules));
             }
             Value::Array(values) => values.iter().for_each(|value| collect_rules(value, rules)),
             _ => {}
@@ -235,25 +202,13 @@ mod tests {
 
     #[test]
     fn a_rename_to_the_same_effective_name_keeps_the_secret() {
-        for case in cases()
-            .into_iter()
-            .filter(|case| case.name.starts_with("rename"))
-        {
+        for case in cases().into_iter().filter(|case| case.name.starts_with("rename")) {
             let names: Vec<_> = case
                 .manifests
                 .into_iter()
-                .map(|m| {
-                    serde_json::from_value::<RegistryCredential>(m)
-                        .unwrap()
-                        .secret_name()
-                })
+                .map(|m| serde_json::from_value::<RegistryCredential>(m).unwrap().secret_name())
                 .collect();
-            assert_eq!(
-                names[0] == names[1],
-                case.refused.is_none(),
-                "{}",
-                case.name
-            );
+            assert_eq!(names[0] == names[1], case.refused.is_none(), "{}", case.name);
         }
     }
 }

@@ -40,14 +40,8 @@ pub(super) const REGISTRY: &[StringRule] = &[
         holds: r"!self.matches('^([:/.]|$)|^[^/:]*[.]([.:/]|$)')",
         tail: "has no proper host: begin with one, as in gcr.io/my-project/",
     },
-    StringRule {
-        holds: "!self.contains('://')",
-        tail: "has a scheme: leave it out, as in gcr.io/my-project/",
-    },
-    StringRule {
-        holds: "!self.matches('[[:space:]]')",
-        tail: "has white space in it: take it out",
-    },
+    StringRule { holds: "!self.contains('://')", tail: "has a scheme: leave it out, as in gcr.io/my-project/" },
+    StringRule { holds: "!self.matches('[[:space:]]')", tail: "has white space in it: take it out" },
     StringRule {
         holds: "!self.matches('[A-Z]')",
         tail: "has upper case letters: write it in lower case, as images are",
@@ -122,10 +116,8 @@ macro_rules! not_a_key {
 }
 
 /// The key that a selector's expression looks at.
-pub(super) const LABEL_KEY: &[StringRule] = &[StringRule {
-    holds: concat!("self.matches('", key_pattern!(), "')"),
-    tail: not_a_key!(),
-}];
+pub(super) const LABEL_KEY: &[StringRule] =
+    &[StringRule { holds: concat!("self.matches('", key_pattern!(), "')"), tail: not_a_key!() }];
 
 /// A rule on a map's keys: what must hold of each `k`, and what to say after the first one that breaks it.
 fn key_rule(holds: &str, tail: &str) -> Value {
@@ -138,10 +130,7 @@ fn key_rule(holds: &str, tail: &str) -> Value {
 
 /// For any map of labels or annotations.
 pub(super) fn map_keys() -> Value {
-    json!([key_rule(
-        concat!("k.matches('", key_pattern!(), "')"),
-        not_a_key!()
-    )])
+    json!([key_rule(concat!("k.matches('", key_pattern!(), "')"), not_a_key!())])
 }
 
 /// For the labels or annotations of our Secrets: some are how others, or we, recognise what is theirs.

@@ -52,10 +52,7 @@ pub(super) fn excluded_names(_: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn service_account_names(_: &mut SchemaGenerator) -> Schema {
     let items = string(SUBDOMAIN, rules::NAME_PATTERN);
-    let rules = [
-        rules::some_service_account(),
-        rules::unique("serviceAccounts.names"),
-    ];
+    let rules = [rules::some_service_account(), rules::unique("serviceAccounts.names")];
     list(FEW, items, json!(rules))
 }
 
@@ -81,10 +78,7 @@ pub(super) fn template_labels(_: &mut SchemaGenerator) -> Schema {
 }
 
 pub(super) fn template_annotations(_: &mut SchemaGenerator) -> Schema {
-    map(
-        json!({"type": "string", "maxLength": 4096}),
-        rules::template_keys(),
-    )
+    map(json!({"type": "string", "maxLength": 4096}), rules::template_keys())
 }
 
 fn map(values: Value, rules: Value) -> Schema {
@@ -98,10 +92,7 @@ fn map(values: Value, rules: Value) -> Schema {
 
 pub(super) fn label_selector(_: &mut SchemaGenerator) -> Schema {
     let mut labels = map(string(LABEL, rules::LABEL_VALUE), rules::map_keys());
-    labels.insert(
-        "description".to_owned(),
-        json!("Labels that must all be there with these values."),
-    );
+    labels.insert("description".to_owned(), json!("Labels that must all be there with these values."));
     let mut key = string(QUALIFIED, rules::LABEL_KEY);
     key["description"] = json!("The label's key.");
     json_schema!({

@@ -11,13 +11,13 @@ use serde_json::Value;
 
 use super::{
     context::Context,
-    error::{WRITE_TIMEOUT, WriteError},
+    error::{self, WRITE_TIMEOUT, WriteError},
     observe,
 };
 use crate::{
     api::{FIELD_MANAGER, SECRET_TYPE},
     catalog::Entry,
-    credential::{Guard, Owner, PullSecret, SecretManifest},
+    credential::{Guard, Owner, PullSecret, SecretManifest, is_quoted_in},
     metrics::WriteKind,
     names::{NamespaceName, SecretName, ServiceAccountName},
     plan::{Change, ResourceVersion},
@@ -47,7 +47,7 @@ pub async fn execute(context: &Context, namespace: &NamespaceName, task: &Task) 
             (WriteKind::DeleteSecret, delete_secret(context, namespace, secret, uid, *resource_version).await)
         }
     };
-    context.metrics.write(kind, &result);
+    context.metrics.write(kind, error::result(&result));
     result
 }
 
@@ -62,7 +62,7 @@ async fn apply_secret(
         return Ok(()); // held: nothing is written
     };
     let owner = Owner { name: entry.claim.credential.clone(), uid: entry.claim.uid.to_string() };
-    let manifest = SecretManifest::new(pull_secret, namespace, &owner, guard);
+    let manifest = SecretManifest::new(namespace, &owner, pull_secret, guard);
     let api = secrets(&context.client, namespace);
     // Force: what we take over is ours, or `conflictPolicy: Adopt` says so; the guard makes sure of which object it is.
     let params = PatchParams::apply(FIELD_MANAGER).force();
@@ -85,9 +85,9 @@ async fn apply_secret(
 fn withhold(pull_secret: &PullSecret, error: WriteError) -> WriteError {
     let withheld = || "the refusal quotes the credential, so it isn't repeated here".to_owned();
     match error {
-        WriteError::Denied(text) if pull_secret.is_quoted_in(&text) => WriteError::Denied(withheld()),
-        WriteError::Invalid(text) if pull_secret.is_quoted_in(&text) => WriteError::Invalid(withheld()),
-        WriteError::Unavailable(text) if pull_secret.is_quoted_in(&text) => WriteError::Unavailable(withheld()),
+        WriteError::Denied(text) if is_quoted_in(pull_secret, &text) => WriteError::Denied(withheld()),
+        WriteError::Invalid(text) if is_quoted_in(pull_secret, &text) => WriteError::Invalid(withheld()),
+        WriteError::Unavailable(text) if is_quoted_in(pull_secret, &text) => WriteError::Unavailable(withheld()),
         other => other,
     }
 }
@@ -127,7 +127,12 @@ async fn patch_service_account(
     let patch = Patch::<()>::Json(patch.map_err(|_| WriteError::Invalid("not a JSON patch".to_owned()))?);
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
 
-    let removed = || changes.iter().filter_map(|c| match c { Change::Remove(secret) => Some(secret), _ => None });
+    let removed = || {
+        changes.iter().filter_map(|c| match c {
+            Change::Remove(secret) => Some(secret),
+            _ => None,
+        })
+    };
     removed().for_each(|secret| context.index().removing(namespace, name, secret));
     let written = bounded(api.patch(name.as_str(), &params, &patch)).await;
     let result = match written {

@@ -18,9 +18,10 @@ use super::{
     error::{WRITE_TIMEOUT, WriteError, printable},
 };
 use crate::{
-    api::{Reason, RegistryCredential, RegistryCredentialSpec},
+    api::{Reason, RegistryCredentialSpec},
     catalog::{Entry, Epoch},
     credential::{self, Invalid, PullSecret, Resolved, SourceSecret},
+    metrics::ReconcileResult,
     names::{CredentialName, NamespaceName, SecretName},
     plan::{Claim, ClaimState, NamespaceRule, Scope, ServiceAccountRule},
     rollout::{Hold, State},
@@ -31,10 +32,11 @@ use crate::{
 const ORPHAN_GRACE: Duration = Duration::from_secs(30);
 
 /// Brings the catalog up to date with one RegistryCredential.
-pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) {
+pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> ReconcileResult {
     let object = context.objects().get(name).cloned();
     let Some(object) = object.filter(|o| o.metadata.deletion_timestamp.is_none() || is_being_orphaned(o)) else {
-        return remove(context, name);
+        remove(context, name);
+        return ReconcileResult::Done;
     };
     let decoded = Decoded::new(&object, context);
     let source = decoded.source_key(context).and_then(|key| context.sources().get(&key).cloned());
@@ -46,7 +48,7 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) {
         && !matches!(known.state, State::Held { hold: Hold::Retried, .. })
         && !is_being_orphaned(&object)
     {
-        return; // only its status or something that we don't use has changed
+        return ReconcileResult::Done; // only its status or something that we don't use has changed
     }
 
     let found = decoded.resolve(context, name).await;
@@ -61,7 +63,7 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) {
                 let wait = context.source_retries.failed(name, TRANSIENT);
                 context.credentials.add_at(name.clone(), Instant::now() + wait);
                 if known.is_some_and(|known| known.uid == uid && known.generation == generation) {
-                    return; // what was found last stands until the source can be read
+                    return ReconcileResult::Failed; // what was found last stands until the source can be read
                 }
             }
             let state = State::Held { reason: held.reason, message: held.message, hold: held.hold };
@@ -74,13 +76,17 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) {
         State::Held { .. } => source,
     };
     let claim = decoded.claim(name, &object, pull_secret.as_deref());
+    let result = match &state {
+        State::Held { hold: Hold::Spec | Hold::Source | Hold::Retried, .. } => ReconcileResult::Failed,
+        State::Held { hold: Hold::Suspended, .. } | State::Resolved { .. } => ReconcileResult::Done,
+    };
     publish(context, claim, pull_secret, Published { uid, generation, source, state }).await;
+    result
 }
 
 /// `kubectl delete --cascade=orphan`: the garbage collector is taking its Secrets' owner references away.
 fn is_being_orphaned(object: &DynamicObject) -> bool {
-    object.metadata.deletion_timestamp.is_some()
-        && object.metadata.finalizers.iter().flatten().any(|f| f == "orphan")
+    object.metadata.deletion_timestamp.is_some() && object.metadata.finalizers.iter().flatten().any(|f| f == "orphan")
 }
 
 /// It is gone or going: the one thing that leads to removal.
@@ -315,7 +321,7 @@ impl Decoded {
         };
         let state = pull_secret.map_or(ClaimState::Held, |pull_secret| ClaimState::Resolved {
             revision: pull_secret.revision().clone(),
-            fields: pull_secret.field_count(),
+            fields: credential::field_count(pull_secret),
         });
         Claim {
             credential: name.clone(),

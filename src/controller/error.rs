@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::core::Status;
 
-use crate::api::Reason;
+use crate::{api::Reason, metrics::WriteResult};
 
 /// How long a write may take before we count it as failed. The answer may still come: the next plan sees.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,6 +37,15 @@ impl WriteError {
             Self::Invalid(_) => Reason::WriteInvalid,
             Self::Moved | Self::Gone | Self::Unavailable(_) => Reason::WriteFailed,
         }
+    }
+}
+
+/// What a write came to, for the metrics.
+pub fn result<T>(written: &Result<T, WriteError>) -> WriteResult {
+    match written {
+        Ok(_) => WriteResult::Done,
+        Err(WriteError::Moved | WriteError::Gone) => WriteResult::Conflict,
+        Err(WriteError::Denied(_) | WriteError::Invalid(_) | WriteError::Unavailable(_)) => WriteResult::Failed,
     }
 }
 

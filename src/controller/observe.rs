@@ -91,9 +91,10 @@ pub fn service_account(object: KubeServiceAccount) -> ServiceAccount {
 
 /// Who else owns imagePullSecrets; one that applies it comes first, as it will apply again.
 fn list_writer(entries: &[ManagedFieldsEntry]) -> Option<ListWriter> {
-    let others = entries.iter().filter(|e| e.manager.as_deref() != Some(FIELD_MANAGER)).filter(|e| {
-        e.fields_v1.as_ref().is_some_and(|fields| fields.0.get("f:imagePullSecrets").is_some())
-    });
+    let others = entries
+        .iter()
+        .filter(|e| e.manager.as_deref() != Some(FIELD_MANAGER))
+        .filter(|e| e.fields_v1.as_ref().is_some_and(|fields| fields.0.get("f:imagePullSecrets").is_some()));
     let writers = others.map(|e| ListWriter {
         manager: e.manager.as_deref().unwrap_or("an unnamed field manager").into(),
         operation: match e.operation.as_deref() {

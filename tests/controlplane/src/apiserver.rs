@@ -31,12 +31,7 @@ pub(crate) struct Apiserver {
 
 impl Apiserver {
     /// Chooses a port and writes keys, tokens and kubeconfigs into `folder`.
-    pub(crate) fn prepare(
-        folder: &Path,
-        etcd: &str,
-        options: &Options,
-        users: &[User],
-    ) -> Result<Apiserver, String> {
+    pub(crate) fn prepare(folder: &Path, etcd: &str, options: &Options, users: &[User]) -> Result<Apiserver, String> {
         let this = Apiserver {
             folder: folder.to_owned(),
             port: free_port(),
@@ -45,8 +40,7 @@ impl Apiserver {
             flags: options.apiserver_flags.clone(),
         };
         let write = |path: PathBuf, text: &str| {
-            fs::write(&path, text)
-                .map_err(|error| format!("{} can't be written: {error}", path.display()))
+            fs::write(&path, text).map_err(|error| format!("{} can't be written: {error}", path.display()))
         };
         write(service_account_key(folder), &private_key()?)?;
         write(folder.join("audit-policy.json"), AUDIT_POLICY)?;
@@ -67,11 +61,7 @@ impl Apiserver {
 
     /// Starts it and waits until it is ready.
     pub(crate) fn start(&self, kubectl: &Kubectl) -> Result<Process, String> {
-        let process = Process::start(
-            "kube-apiserver",
-            &self.command()?,
-            &self.folder.join("kube-apiserver.log"),
-        )?;
+        let process = Process::start("kube-apiserver", &self.command()?, &self.folder.join("kube-apiserver.log"))?;
         let ready = wait::poll(READY_WITHIN, || {
             if !process.is_running() {
                 return Ok(false);
@@ -86,10 +76,7 @@ impl Apiserver {
         match ready {
             Ok(true) => Ok(process),
             Ok(false) => Err(format!("kube-apiserver ended while starting:{}", last())),
-            Err(error) => Err(format!(
-                "kube-apiserver isn't ready after {READY_WITHIN:?}: {error}{}",
-                last()
-            )),
+            Err(error) => Err(format!("kube-apiserver isn't ready after {READY_WITHIN:?}: {error}{}", last())),
         }
     }
 

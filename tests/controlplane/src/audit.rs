@@ -52,24 +52,13 @@ fn read(path: &Path) -> Vec<AuditEntry> {
     let log = String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
     let whole = log.rfind('\n').map_or("", |end| &log[..end]); // the last line may be half written
     let mut seen = HashSet::new();
-    let events = whole
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).expect("the audit log is JSON"));
+    let events = whole.lines().map(|line| serde_json::from_str::<Value>(line).expect("the audit log is JSON"));
     // A watch is written twice, at its beginning and its end.
-    events
-        .filter(|event| seen.insert(event["auditID"].to_string()))
-        .map(|event| entry(&event))
-        .collect()
+    events.filter(|event| seen.insert(event["auditID"].to_string())).map(|event| entry(&event)).collect()
 }
 
 fn entry(event: &Value) -> AuditEntry {
-    let text = |pointer: &str| {
-        event
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     AuditEntry {
         user: text("/user/username"),
         verb: text("/verb"),
@@ -78,10 +67,7 @@ fn entry(event: &Value) -> AuditEntry {
         subresource: text("/objectRef/subresource"),
         namespace: text("/objectRef/namespace"),
         name: text("/objectRef/name"),
-        code: event
-            .pointer("/responseStatus/code")
-            .and_then(Value::as_u64)
-            .unwrap_or_default() as u16,
+        code: event.pointer("/responseStatus/code").and_then(Value::as_u64).unwrap_or_default() as u16,
         user_agent: text("/userAgent"),
         uri: text("/requestURI"),
     }

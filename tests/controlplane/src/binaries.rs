@@ -15,11 +15,7 @@ const CORE: &str = "etcd kube-apiserver kubectl";
 /// The path of a command. Its progress is shown on stderr, as the first build takes minutes.
 pub(crate) fn binary(command: &str) -> Result<PathBuf, String> {
     static FOLDERS: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
-    let wanted = if CORE.split(' ').any(|core| core == command) {
-        CORE
-    } else {
-        command
-    };
+    let wanted = if CORE.split(' ').any(|core| core == command) { CORE } else { command };
     let mut folders = FOLDERS.lock().map_err(|_| "an earlier build.sh panicked")?;
     let folders = folders.get_or_insert_default();
     if let Some(folder) = folders.get(wanted) {
@@ -31,10 +27,7 @@ pub(crate) fn binary(command: &str) -> Result<PathBuf, String> {
         .output()
         .map_err(|error| format!("{BUILD} can't be run: {error}"))?;
     if !output.status.success() {
-        return Err(format!(
-            "{BUILD} {wanted} failed ({}); what it wrote on stderr says why",
-            output.status
-        ));
+        return Err(format!("{BUILD} {wanted} failed ({}); what it wrote on stderr says why", output.status));
     }
     let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     folders.insert(wanted.to_owned(), folder.clone());
@@ -53,15 +46,9 @@ pub(crate) fn private_key() -> Result<String, String> {
 }
 
 fn run_throwaway_key(args: &[&str]) -> Result<String, String> {
-    let output = Command::new(binary("throwaway-key")?)
-        .args(args)
-        .output()
-        .map_err(|error| error.to_string())?;
+    let output = Command::new(binary("throwaway-key")?).args(args).output().map_err(|error| error.to_string())?;
     match output.status.success() {
         true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(format!(
-            "throwaway-key failed: {}",
-            String::from_utf8_lossy(&output.stderr)
-        )),
+        false => Err(format!("throwaway-key failed: {}", String::from_utf8_lossy(&output.stderr))),
     }
 }

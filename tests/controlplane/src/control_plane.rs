@@ -81,9 +81,7 @@ impl ControlPlane {
     pub fn shared_with(options: impl FnOnce() -> Options) -> Arc<ControlPlane> {
         static SHARED: Mutex<Weak<ControlPlane>> = Mutex::new(Weak::new());
         // Poisoned: it couldn't be started for another test, which has said so. Try again.
-        let mut shared = SHARED
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut shared = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         shared.upgrade().unwrap_or_else(|| {
             let started = Arc::new(ControlPlane::start(options()));
             *shared = Arc::downgrade(&started);
@@ -94,18 +92,12 @@ impl ControlPlane {
     /// [`ControlPlane::shared_with`] the default controllers and an audit log.
     #[track_caller]
     pub fn shared() -> Arc<ControlPlane> {
-        let options = || Options {
-            controllers: Controllers::Default,
-            audit: Audit::Metadata,
-            ..Options::default()
-        };
+        let options = || Options { controllers: Controllers::Default, audit: Audit::Metadata, ..Options::default() };
         ControlPlane::shared_with(options)
     }
 
     fn attempt(options: &Options) -> Result<ControlPlane, String> {
-        let folder = tempfile::Builder::new()
-            .prefix("regcred-controlplane-")
-            .tempdir();
+        let folder = tempfile::Builder::new().prefix("regcred-controlplane-").tempdir();
         let folder = folder.map_err(|error| format!("no temporary folder can be made: {error}"))?;
         let users = [users::standard(), options.users.clone()].concat();
         let (etcd, etcd_url) = etcd::start(folder.path())?;
@@ -113,15 +105,7 @@ impl ControlPlane {
         let kubectl = Kubectl::new(folder.path(), users::kubeconfig(folder.path(), ADMIN))?;
         let apiserver = Mutex::new(Some(recipe.start(&kubectl)?));
         let controller_manager = Mutex::new(None);
-        let this = ControlPlane {
-            controller_manager,
-            apiserver,
-            etcd,
-            recipe,
-            kubectl,
-            users,
-            folder,
-        };
+        let this = ControlPlane { controller_manager, apiserver, etcd, recipe, kubectl, users, folder };
         for manifest in &options.manifests {
             this.install(manifest)?;
         }
@@ -136,15 +120,10 @@ impl ControlPlane {
             let crds = self.try_get_json(&["customresourcedefinitions"])?;
             for crd in crds["items"].as_array().into_iter().flatten() {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-                let (group, plural) = (
-                    text(&crd["spec"]["group"]),
-                    text(&crd["spec"]["names"]["plural"]),
-                );
+                let (group, plural) = (text(&crd["spec"]["group"]), text(&crd["spec"]["names"]["plural"]));
                 let version = text(&crd["spec"]["versions"][0]["name"]);
                 // Discovery follows a moment after the condition Established.
-                let served =
-                    self.kubectl
-                        .ok(&["get", "--raw", &format!("/apis/{group}/{version}")])?;
+                let served = self.kubectl.ok(&["get", "--raw", &format!("/apis/{group}/{version}")])?;
                 if !served.contains(&format!("\"{plural}\"")) {
                     return Err(format!("{plural}.{group} isn't served yet"));
                 }
@@ -163,22 +142,14 @@ impl ControlPlane {
         let process = controllers::start(self.folder(), controllers)?;
         let result = wait::poll(Duration::from_secs(60), || {
             if !process.is_running() {
-                return Ok(Err(
-                    "kube-controller-manager ended while starting".to_owned()
-                ));
+                return Ok(Err("kube-controller-manager ended while starting".to_owned()));
             }
             if controllers.make_service_accounts() {
-                self.kubectl.ok(&[
-                    "get",
-                    "--raw",
-                    "/api/v1/namespaces/default/serviceaccounts/default",
-                ])?;
+                self.kubectl.ok(&["get", "--raw", "/api/v1/namespaces/default/serviceaccounts/default"])?;
             }
             Ok(Ok(()))
         });
-        result
-            .and_then(|ended| ended)
-            .map_err(|error| format!("{error}{}", process.last_lines(15)))?;
+        result.and_then(|ended| ended).map_err(|error| format!("{error}{}", process.last_lines(15)))?;
         *lock(&self.controller_manager) = Some(process);
         Ok(())
     }
@@ -190,9 +161,7 @@ impl ControlPlane {
 
     /// Stops the apiserver (SIGTERM, SIGKILL after 5 s): an outage. Its port, keys and data stay.
     pub fn stop_apiserver(&self) -> Option<Exit> {
-        lock(&self.apiserver)
-            .take()
-            .map(|process| process.stop(STOP_WITHIN))
+        lock(&self.apiserver).take().map(|process| process.stop(STOP_WITHIN))
     }
 
     /// SIGKILL to the apiserver.
@@ -205,11 +174,7 @@ impl ControlPlane {
     pub fn start_apiserver(&self) {
         let mut apiserver = lock(&self.apiserver);
         if apiserver.is_none() {
-            *apiserver = Some(
-                self.recipe
-                    .start(&self.kubectl)
-                    .unwrap_or_else(|error| panic!("{error}")),
-            );
+            *apiserver = Some(self.recipe.start(&self.kubectl).unwrap_or_else(|error| panic!("{error}")));
         }
     }
 
@@ -233,10 +198,7 @@ impl ControlPlane {
     /// The user's bearer token.
     #[track_caller]
     pub fn token(&self, user: &str) -> String {
-        assert!(
-            self.users.iter().any(|known| known.name == user),
-            "there is no user {user}: see Options::users"
-        );
+        assert!(self.users.iter().any(|known| known.name == user), "there is no user {user}: see Options::users");
         users::token(user)
     }
 
@@ -260,9 +222,7 @@ impl ControlPlane {
     /// The process ids of what runs now: etcd, kube-apiserver, kube-controller-manager.
     pub fn pids(&self) -> Vec<u32> {
         let others = [&self.apiserver, &self.controller_manager];
-        let others = others
-            .into_iter()
-            .filter_map(|process| lock(process).as_ref().map(Process::pid));
+        let others = others.into_iter().filter_map(|process| lock(process).as_ref().map(Process::pid));
         std::iter::once(self.etcd.pid()).chain(others).collect()
     }
 
@@ -272,7 +232,5 @@ impl ControlPlane {
 }
 
 fn lock(process: &Mutex<Option<Process>>) -> MutexGuard<'_, Option<Process>> {
-    process
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    process.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

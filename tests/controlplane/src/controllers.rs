@@ -56,10 +56,7 @@ pub(crate) fn start(folder: &Path, controllers: &Controllers) -> Result<Process,
     let mut command = Command::new(binary("kube-controller-manager")?);
     command.args([
         flag("kubeconfig", &users::kubeconfig(folder, CONTROLLER_MANAGER)),
-        flag(
-            "service-account-private-key-file",
-            &apiserver::service_account_key(folder),
-        ),
+        flag("service-account-private-key-file", &apiserver::service_account_key(folder)),
         flag("root-ca-file", &apiserver::ca(folder)),
         format!("--controllers={}", controllers.names().join(",")),
     ]);
@@ -72,9 +69,5 @@ pub(crate) fn start(folder: &Path, controllers: &Controllers) -> Result<Process,
         "--secure-port=0", // it serves nothing
         "--profiling=false",
     ]);
-    Process::start(
-        "kube-controller-manager",
-        &command,
-        &folder.join("kube-controller-manager.log"),
-    )
+    Process::start("kube-controller-manager", &command, &folder.join("kube-controller-manager.log"))
 }

@@ -16,42 +16,21 @@ pub(crate) fn start(folder: &Path) -> Result<(Process, String), String> {
     let peer = "http://127.0.0.1:0"; // it has no peers, and listens on a port of its own choice
     let mut command = Command::new(binary("etcd")?);
     command.arg("--data-dir").arg(folder.join("etcd"));
-    command.args([
-        "--listen-client-urls",
-        &url,
-        "--advertise-client-urls",
-        &url,
-        "--listen-peer-urls",
-        peer,
-    ]);
-    command.args([
-        "--initial-advertise-peer-urls",
-        peer,
-        "--initial-cluster",
-        &format!("default={peer}"),
-    ]);
-    command.args([
-        "--unsafe-no-fsync",
-        "--log-level=warn",
-        "--auto-compaction-retention=0",
-    ]);
+    command.args(["--listen-client-urls", &url, "--advertise-client-urls", &url, "--listen-peer-urls", peer]);
+    command.args(["--initial-advertise-peer-urls", peer, "--initial-cluster", &format!("default={peer}")]);
+    command.args(["--unsafe-no-fsync", "--log-level=warn", "--auto-compaction-retention=0"]);
     // Alone, it elects itself as soon as it dares.
     command.args(["--heartbeat-interval=50", "--election-timeout=250"]);
     let etcd = Process::start_in("etcd", &command, &folder.join("etcd.log"), Some(folder))?;
-    let healthy = wait::poll(Duration::from_secs(30), || {
-        match http::get(port, "/health") {
-            Ok((200, _)) => Ok(true),
-            _ if !etcd.is_running() => Ok(false),
-            Ok((status, body)) => Err(format!("/health says {status} {body}")),
-            Err(error) => Err(error),
-        }
+    let healthy = wait::poll(Duration::from_secs(30), || match http::get(port, "/health") {
+        Ok((200, _)) => Ok(true),
+        _ if !etcd.is_running() => Ok(false),
+        Ok((status, body)) => Err(format!("/health says {status} {body}")),
+        Err(error) => Err(error),
     });
     match healthy {
         Ok(true) => Ok((etcd, url)),
         Ok(false) => Err(format!("etcd ended while starting:{}", etcd.last_lines(15))),
-        Err(error) => Err(format!(
-            "etcd isn't healthy after 30 s: {error}{}",
-            etcd.last_lines(15)
-        )),
+        Err(error) => Err(format!("etcd isn't healthy after 30 s: {error}{}", etcd.last_lines(15))),
     }
 }

@@ -17,23 +17,14 @@ fn request(port: u16, path: &str) -> Result<(u16, String), String> {
         stream.set_read_timeout(timeout)?;
         stream.set_write_timeout(timeout)?;
         // HTTP/1.0: the answer isn't chunked and ends where the connection does.
-        write!(
-            stream,
-            "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n"
-        )?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n")?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         Ok(answer)
     };
     let answer = exchange().map_err(|error| error.to_string())?;
     let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .ok_or("the answer isn't HTTP")?;
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|code| code.parse().ok())
-        .ok_or("the answer has no status")?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or("the answer isn't HTTP")?;
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or("the answer has no status")?;
     Ok((status, body.to_owned()))
 }

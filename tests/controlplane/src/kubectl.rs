@@ -20,44 +20,27 @@ pub(crate) struct Kubectl {
 
 impl Kubectl {
     pub(crate) fn new(folder: &Path, kubeconfig: PathBuf) -> Result<Kubectl, String> {
-        Ok(Kubectl {
-            program: binary("kubectl")?,
-            kubeconfig,
-            cache: folder.join("kubectl-cache"),
-        })
+        Ok(Kubectl { program: binary("kubectl")?, kubeconfig, cache: folder.join("kubectl-cache") })
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command
-            .args(args)
-            .env("KUBECONFIG", &self.kubeconfig)
-            .env("KUBECACHEDIR", &self.cache);
+        command.args(args).env("KUBECONFIG", &self.kubeconfig).env("KUBECACHEDIR", &self.cache);
         command.env("KUBERC", "off");
         without_proxies(&mut command);
         command
     }
 
     pub(crate) fn output(&self, args: &[&str]) -> Output {
-        self.command(args)
-            .stdin(Stdio::null())
-            .output()
-            .expect("kubectl runs")
+        self.command(args).stdin(Stdio::null()).output().expect("kubectl runs")
     }
 
     pub(crate) fn with_input(&self, args: &[&str], input: &str) -> Output {
         let mut command = self.command(args);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("kubectl runs");
         // kubectl reads all of its input before it writes; if it ends early its own message says why.
-        let _ = child
-            .stdin
-            .take()
-            .expect("stdin is piped")
-            .write_all(input.as_bytes());
+        let _ = child.stdin.take().expect("stdin is piped").write_all(input.as_bytes());
         child.wait_with_output().expect("kubectl runs")
     }
 
@@ -69,11 +52,7 @@ impl Kubectl {
 
 fn result(output: Output) -> Result<String, String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if output.status.success() {
-        Ok(text(&output.stdout))
-    } else {
-        Err(text(&output.stderr))
-    }
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
 /// What tests do by kubectl; as [`ADMIN`] where no user is named.

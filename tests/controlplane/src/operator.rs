@@ -23,37 +23,14 @@ pub struct Operator {
 impl Operator {
     /// Starts `BINARY run --listen 127.0.0.1:<free port> --log-format json ARGS` with `$KUBECONFIG` and `env`.
     /// Doesn't wait: see [`Operator::wait_ready`].
-    pub fn start(
-        binary: &Path,
-        kubeconfig: &Path,
-        args: &[&str],
-        env: &[(&str, &str)],
-    ) -> Operator {
+    pub fn start(binary: &Path, kubeconfig: &Path, args: &[&str], env: &[(&str, &str)]) -> Operator {
         let port = free_port();
         let mut command = Command::new(binary);
-        command
-            .args([
-                "run",
-                "--listen",
-                &format!("127.0.0.1:{port}"),
-                "--log-format",
-                "json",
-            ])
-            .args(args);
-        command
-            .env("KUBECONFIG", kubeconfig)
-            .envs(env.iter().copied());
-        let folder = tempfile::Builder::new()
-            .prefix("regcred-operator-")
-            .tempdir()
-            .expect("a temporary folder");
+        command.args(["run", "--listen", &format!("127.0.0.1:{port}"), "--log-format", "json"]).args(args);
+        command.env("KUBECONFIG", kubeconfig).envs(env.iter().copied());
+        let folder = tempfile::Builder::new().prefix("regcred-operator-").tempdir().expect("a temporary folder");
         let process = Mutex::new(spawn(&command, folder.path()));
-        Operator {
-            command,
-            port,
-            process,
-            folder,
-        }
+        Operator { command, port, process, folder }
     }
 
     /// The port that it serves metrics and probes on.
@@ -81,17 +58,12 @@ impl Operator {
     pub fn wait_ready(&self, timeout: Duration) {
         let ready = wait::poll(timeout, || match self.get("/readyz") {
             Ok((200, _)) => Ok(Ok(())),
-            _ if !self.is_running() => {
-                Ok(Err(format!("regcred ended with {:?}", self.exit_code())))
-            }
+            _ if !self.is_running() => Ok(Err(format!("regcred ended with {:?}", self.exit_code()))),
             Ok((status, body)) => Err(format!("/readyz says {status} {body}")),
             Err(error) => Err(error),
         });
         if let Err(error) = ready.and_then(|ready| ready) {
-            panic!(
-                "regcred isn't ready after {timeout:?}: {error}{}",
-                self.process().last_lines(30)
-            );
+            panic!("regcred isn't ready after {timeout:?}: {error}{}", self.process().last_lines(30));
         }
     }
 
@@ -128,9 +100,7 @@ impl Operator {
     }
 
     fn process(&self) -> MutexGuard<'_, Process> {
-        self.process
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -138,20 +108,11 @@ impl Drop for Operator {
     fn drop(&mut self) {
         self.stop();
         if std::thread::panicking() {
-            eprintln!(
-                "the last that regcred logged:{}",
-                self.process().last_lines(60)
-            );
+            eprintln!("the last that regcred logged:{}", self.process().last_lines(60));
         }
     }
 }
 
 fn spawn(command: &Command, folder: &Path) -> Process {
-    Process::start_in(
-        "regcred",
-        command,
-        &folder.join("regcred.log"),
-        Some(folder),
-    )
-    .unwrap()
+    Process::start_in("regcred", command, &folder.join("regcred.log"), Some(folder)).unwrap()
 }

@@ -14,8 +14,7 @@ const COUNT: u32 = 20_000;
 /// come first, so whoever listens on it must be ready to try again.
 pub fn free_port() -> u16 {
     static NEXT: OnceLock<AtomicU32> = OnceLock::new();
-    let next = NEXT
-        .get_or_init(|| AtomicU32::new((RandomState::new().hash_one(0) % u64::from(COUNT)) as u32));
+    let next = NEXT.get_or_init(|| AtomicU32::new((RandomState::new().hash_one(0) % u64::from(COUNT)) as u32));
     for _ in 0..COUNT {
         let port = (FIRST + next.fetch_add(1, Ordering::Relaxed) % COUNT) as u16;
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {

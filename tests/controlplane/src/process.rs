@@ -36,14 +36,7 @@ exit "$code"
 "#;
 
 /// Proxies are for the world outside; everything here is on loopback.
-const PROXIES: [&str; 6] = [
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-];
+const PROXIES: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,22 +63,11 @@ impl Process {
     }
 
     /// As [`Process::start`]; removes `folder` should we die without having stopped the process.
-    pub fn start_in(
-        name: &str,
-        command: &Command,
-        log: &Path,
-        folder: Option<&Path>,
-    ) -> Result<Process, String> {
+    pub fn start_in(name: &str, command: &Command, log: &Path, folder: Option<&Path>) -> Result<Process, String> {
         let failed = |error: std::io::Error| format!("{name} can't be started: {error}");
-        let output = File::options()
-            .create(true)
-            .append(true)
-            .open(log)
-            .map_err(failed)?;
+        let output = File::options().create(true).append(true).open(log).map_err(failed)?;
         let mut shell = Command::new("sh");
-        shell
-            .args(["-c", SHELL, name])
-            .arg(folder.unwrap_or(Path::new("")));
+        shell.args(["-c", SHELL, name]).arg(folder.unwrap_or(Path::new("")));
         shell.arg(command.get_program()).args(command.get_args());
         without_proxies(&mut shell);
         for (key, value) in command.get_envs() {
@@ -98,27 +80,13 @@ impl Process {
             shell.current_dir(folder);
         }
         // Its own process group, so that Ctrl-C reaches us alone and the guard still does its work.
-        shell
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(output)
-            .process_group(0);
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(output).process_group(0);
         let mut child = shell.spawn().map_err(failed)?;
         let pipe = child.stdin.take().expect("stdin is piped");
         let mut pid = String::new();
-        BufReader::new(child.stdout.take().expect("stdout is piped"))
-            .read_line(&mut pid)
-            .map_err(failed)?;
-        let pid = pid
-            .trim()
-            .parse()
-            .map_err(|_| format!("{name} can't be started: sh gave no pid"))?;
-        Ok(Process {
-            name: name.to_owned(),
-            pid,
-            log: log.to_owned(),
-            child: Mutex::new((child, pipe)),
-        })
+        BufReader::new(child.stdout.take().expect("stdout is piped")).read_line(&mut pid).map_err(failed)?;
+        let pid = pid.trim().parse().map_err(|_| format!("{name} can't be started: sh gave no pid"))?;
+        Ok(Process { name: name.to_owned(), pid, log: log.to_owned(), child: Mutex::new((child, pipe)) })
     }
 
     /// The name given at the start.
@@ -138,13 +106,7 @@ impl Process {
 
     /// The exit code as a shell gives it (128 + the signal's number), `None` while it runs.
     pub fn exit_code(&self) -> Option<i32> {
-        let status = self
-            .child
-            .lock()
-            .unwrap()
-            .0
-            .try_wait()
-            .expect("our child can be waited for")?;
+        let status = self.child.lock().unwrap().0.try_wait().expect("our child can be waited for")?;
         Some(status.code().unwrap_or(128 + 9)) // no code: the shell itself was killed
     }
 
@@ -169,13 +131,8 @@ impl Process {
     pub fn kill9(&self) -> Exit {
         let started = Instant::now();
         self.signal("KILL");
-        let code = self
-            .wait(Duration::from_secs(60))
-            .unwrap_or_else(|| panic!("{} outlives SIGKILL", self.name));
-        Exit {
-            code,
-            after: started.elapsed(),
-        }
+        let code = self.wait(Duration::from_secs(60)).unwrap_or_else(|| panic!("{} outlives SIGKILL", self.name));
+        Exit { code, after: started.elapsed() }
     }
 
     /// Waits for its end and gives the exit code, or `None` when `timeout` is up.
@@ -199,10 +156,7 @@ impl Process {
     pub fn last_lines(&self, count: usize) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(count)..]
-            .iter()
-            .map(|line| format!("\n    {line}"))
-            .collect()
+        lines[lines.len().saturating_sub(count)..].iter().map(|line| format!("\n    {line}")).collect()
     }
 }
 

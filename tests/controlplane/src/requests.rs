@@ -22,15 +22,7 @@ pub struct RequestCount {
 impl RequestCount {
     /// Whether it changes something (a dry run counts, too).
     pub fn is_write(&self) -> bool {
-        [
-            "POST",
-            "PUT",
-            "PATCH",
-            "APPLY",
-            "DELETE",
-            "DELETECOLLECTION",
-        ]
-        .contains(&self.verb.as_str())
+        ["POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION"].contains(&self.verb.as_str())
     }
 }
 
@@ -43,26 +35,13 @@ impl ControlPlane {
 
 /// What was counted between two calls of [`ControlPlane::requests`].
 pub fn diff(before: &[RequestCount], after: &[RequestCount]) -> Vec<RequestCount> {
-    let labels = |count: &RequestCount| RequestCount {
-        count: 0,
-        ..count.clone()
-    };
+    let labels = |count: &RequestCount| RequestCount { count: 0, ..count.clone() };
     let since = |now: &RequestCount| {
-        let old = before
-            .iter()
-            .find(|old| labels(old) == labels(now))
-            .map_or(0, |old| old.count);
+        let old = before.iter().find(|old| labels(old) == labels(now)).map_or(0, |old| old.count);
         // Fewer than before: the apiserver has been restarted and counts from zero.
-        if now.count >= old {
-            now.count - old
-        } else {
-            now.count
-        }
+        if now.count >= old { now.count - old } else { now.count }
     };
-    let counts = after.iter().map(|now| RequestCount {
-        count: since(now),
-        ..now.clone()
-    });
+    let counts = after.iter().map(|now| RequestCount { count: since(now), ..now.clone() });
     counts.filter(|count| count.count > 0).collect()
 }
 
@@ -71,13 +50,7 @@ fn parse(metrics: &str) -> Vec<RequestCount> {
     let mut counts: Vec<RequestCount> = metrics.lines().filter_map(parse_line).collect();
     counts.sort();
     counts.dedup_by(|next, kept| {
-        let same = RequestCount {
-            count: 0,
-            ..next.clone()
-        } == RequestCount {
-            count: 0,
-            ..kept.clone()
-        };
+        let same = RequestCount { count: 0, ..next.clone() } == RequestCount { count: 0, ..kept.clone() };
         kept.count += if same { next.count } else { 0 };
         same
     });
@@ -85,15 +58,11 @@ fn parse(metrics: &str) -> Vec<RequestCount> {
 }
 
 fn parse_line(line: &str) -> Option<RequestCount> {
-    let (labels, value) = line
-        .strip_prefix("apiserver_request_total{")?
-        .rsplit_once("} ")?;
+    let (labels, value) = line.strip_prefix("apiserver_request_total{")?.rsplit_once("} ")?;
     // No value of these labels has a comma or an escaped quote in it.
     let label = |name: &str| {
         let mut pairs = labels.split(',').filter_map(|pair| pair.split_once('='));
-        pairs
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value.trim_matches('"').to_owned())
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| value.trim_matches('"').to_owned())
     };
     Some(RequestCount {
         verb: label("verb")?,
@@ -119,14 +88,8 @@ apiserver_request_total{code="404",component="apiserver",dry_run="",group="apps"
     fn counters_are_summed_over_scopes() {
         let counts = parse(METRICS);
         assert_eq!(counts.len(), 2);
-        assert_eq!(
-            (counts[0].verb.as_str(), counts[0].code, counts[0].count),
-            ("GET", 404, 1)
-        );
-        assert_eq!(
-            (counts[1].resource.as_str(), counts[1].count),
-            ("secrets", 12)
-        );
+        assert_eq!((counts[0].verb.as_str(), counts[0].code, counts[0].count), ("GET", 404, 1));
+        assert_eq!((counts[1].resource.as_str(), counts[1].count), ("secrets", 12));
     }
 
     #[test]
@@ -135,12 +98,6 @@ apiserver_request_total{code="404",component="apiserver",dry_run="",group="apps"
         let mut after = before.clone();
         after[1].count += 3;
         let moved = diff(&before, &after);
-        assert_eq!(
-            moved,
-            [RequestCount {
-                count: 3,
-                ..before[1].clone()
-            }]
-        );
+        assert_eq!(moved, [RequestCount { count: 3, ..before[1].clone() }]);
     }
 }

@@ -28,10 +28,7 @@ pub struct User {
 impl User {
     /// A user of that name in those groups.
     pub fn new(name: &str, groups: &[&str]) -> User {
-        User {
-            name: name.to_owned(),
-            groups: groups.iter().map(|&group| group.to_owned()).collect(),
-        }
+        User { name: name.to_owned(), groups: groups.iter().map(|&group| group.to_owned()).collect() }
     }
 }
 
@@ -40,13 +37,7 @@ pub(crate) fn standard() -> Vec<User> {
     let mut users = vec![
         User::new(ADMIN, &["system:masters"]),
         User::new(CONTROLLER_MANAGER, &["system:masters"]),
-        User::new(
-            OPERATOR,
-            &[
-                "system:serviceaccounts",
-                "system:serviceaccounts:regcred-system",
-            ],
-        ),
+        User::new(OPERATOR, &["system:serviceaccounts", "system:serviceaccounts:regcred-system"]),
         User::new(READER, &[]),
     ];
     users.extend(SPARES.map(|name| User::new(name, &[])));
@@ -61,12 +52,7 @@ pub(crate) fn token(user: &str) -> String {
 /// Writes what `--token-auth-file` reads.
 pub(crate) fn write_token_file(path: &Path, users: &[User]) -> Result<(), String> {
     let line = |(index, user): (usize, &User)| {
-        format!(
-            "{},{},uid-{index},\"{}\"\n",
-            token(&user.name),
-            user.name,
-            user.groups.join(",")
-        )
+        format!("{},{},uid-{index},\"{}\"\n", token(&user.name), user.name, user.groups.join(","))
     };
     let lines: String = users.iter().enumerate().map(line).collect();
     fs::write(path, lines).map_err(|error| format!("{} can't be written: {error}", path.display()))
@@ -78,12 +64,7 @@ pub(crate) fn kubeconfig(folder: &Path, user: &str) -> PathBuf {
 }
 
 /// Writes a kubeconfig (JSON is YAML) for each user.
-pub(crate) fn write_kubeconfigs(
-    folder: &Path,
-    url: &str,
-    ca: &Path,
-    users: &[User],
-) -> Result<(), String> {
+pub(crate) fn write_kubeconfigs(folder: &Path, url: &str, ca: &Path, users: &[User]) -> Result<(), String> {
     for user in users {
         let config = json!({
             "apiVersion": "v1",

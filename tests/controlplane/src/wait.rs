@@ -11,18 +11,12 @@ pub fn eventually<T>(timeout: Duration, check: impl FnMut() -> Result<T, String>
     let started = Instant::now();
     match poll(timeout, check) {
         Ok(value) => value,
-        Err(last) => panic!(
-            "still not so after {:.1} s: {last}",
-            started.elapsed().as_secs_f64()
-        ),
+        Err(last) => panic!("still not so after {:.1} s: {last}", started.elapsed().as_secs_f64()),
     }
 }
 
 /// As [`eventually`], but gives the last `Err` back.
-pub(crate) fn poll<T>(
-    timeout: Duration,
-    mut check: impl FnMut() -> Result<T, String>,
-) -> Result<T, String> {
+pub(crate) fn poll<T>(timeout: Duration, mut check: impl FnMut() -> Result<T, String>) -> Result<T, String> {
     let started = Instant::now();
     loop {
         match check() {

@@ -7,9 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use controlplane::{
-    Audit, ControlPlane, Controllers, Operator, Options, Process, User, diff, eventually,
-};
+use controlplane::{Audit, ControlPlane, Controllers, Operator, Options, Process, User, diff, eventually};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -37,8 +35,7 @@ fn everything() -> Options {
 /// Whether the process runs (a zombie that nobody has collected doesn't).
 fn runs(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 #[test]
@@ -47,24 +44,18 @@ fn a_namespace_gets_its_service_account_and_is_deleted_in_the_end() {
     let cluster = ControlPlane::shared_with(everything);
     eprintln!("shared control plane after {:?}", started.elapsed());
     cluster.kubectl_ok(&["create", "namespace", "born"]);
-    eventually(SOON, || {
-        cluster.try_get_json(&["serviceaccount", "default", "-n", "born"])
-    });
+    eventually(SOON, || cluster.try_get_json(&["serviceaccount", "default", "-n", "born"]));
     cluster.kubectl_ok(&["delete", "namespace", "born", "--wait=false"]);
-    eventually(SOON, || {
-        match cluster.try_get_json(&["namespace", "born"]) {
-            Err(error) if error.contains("NotFound") => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
+    eventually(SOON, || match cluster.try_get_json(&["namespace", "born"]) {
+        Err(error) if error.contains("NotFound") => Ok(()),
+        other => Err(format!("{other:?}")),
     });
 }
 
 #[test]
 fn secrets_of_a_deleted_owner_are_collected() {
     let cluster = ControlPlane::shared_with(everything);
-    cluster
-        .apply("{apiVersion: smoke.test/v1, kind: Owner, metadata: {name: darwin}}")
-        .unwrap();
+    cluster.apply("{apiVersion: smoke.test/v1, kind: Owner, metadata: {name: darwin}}").unwrap();
     let uid = cluster.kubectl_ok(&["get", "owner", "darwin", "-o", "jsonpath={.metadata.uid}"]);
     let owner = format!("{{apiVersion: smoke.test/v1, kind: Owner, name: darwin, uid: {uid}}}");
     let secret = format!(
@@ -82,14 +73,10 @@ fn secrets_of_a_deleted_owner_are_collected() {
 fn requests_are_counted_and_written_down() {
     let cluster = ControlPlane::shared_with(everything);
     let before = cluster.requests();
-    cluster
-        .apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: seen, namespace: default}}")
-        .unwrap();
+    cluster.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: seen, namespace: default}}").unwrap();
     eventually(SOON, || {
         let new = diff(&before, &cluster.requests());
-        let apply = new
-            .iter()
-            .find(|count| count.verb == "APPLY" && count.resource == "configmaps");
+        let apply = new.iter().find(|count| count.verb == "APPLY" && count.resource == "configmaps");
         match apply {
             Some(apply) if (apply.code, apply.count) == (201, 1) && apply.is_write() => Ok(()),
             _ => Err(format!("{new:?}")),
@@ -97,29 +84,12 @@ fn requests_are_counted_and_written_down() {
     });
     let written = eventually(SOON, || {
         let mut log = cluster.audit_log().into_iter();
-        log.find(|entry| entry.name == "seen" && entry.is_write())
-            .ok_or("not in the audit log".to_owned())
+        log.find(|entry| entry.name == "seen" && entry.is_write()).ok_or("not in the audit log".to_owned())
     });
-    assert_eq!(
-        (written.user.as_str(), written.verb.as_str(), written.code),
-        ("admin", "patch", 201)
-    );
-    assert_eq!(
-        (written.namespace.as_str(), written.resource.as_str()),
-        ("default", "configmaps")
-    );
-    assert!(
-        written.user_agent.starts_with("kubectl/v1.36"),
-        "{}",
-        written.user_agent
-    );
-    assert!(
-        written
-            .uri
-            .starts_with("/api/v1/namespaces/default/configmaps/seen?"),
-        "{}",
-        written.uri
-    );
+    assert_eq!((written.user.as_str(), written.verb.as_str(), written.code), ("admin", "patch", 201));
+    assert_eq!((written.namespace.as_str(), written.resource.as_str()), ("default", "configmaps"));
+    assert!(written.user_agent.starts_with("kubectl/v1.36"), "{}", written.user_agent);
+    assert!(written.uri.starts_with("/api/v1/namespaces/default/configmaps/seen?"), "{}", written.uri);
 }
 
 #[test]
@@ -128,25 +98,12 @@ fn users_have_only_the_rights_bound_to_them() {
     for user in [controlplane::OPERATOR, controlplane::READER, "auditor"] {
         let output = cluster.kubectl_as(user, &["get", "secrets", "-A"]);
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(
-            message.contains(&format!("User \"{user}\" cannot list resource \"secrets\"")),
-            "{message}"
-        );
+        assert!(message.contains(&format!("User \"{user}\" cannot list resource \"secrets\"")), "{message}");
     }
-    cluster.kubectl_ok(&[
-        "create",
-        "clusterrolebinding",
-        "smoke",
-        "--clusterrole=view",
-        "--group=auditors",
-    ]);
+    cluster.kubectl_ok(&["create", "clusterrolebinding", "smoke", "--clusterrole=view", "--group=auditors"]);
     eventually(SOON, || {
         let output = cluster.kubectl_as("auditor", &["get", "configmaps", "-A"]);
-        if output.status.success() {
-            Ok(())
-        } else {
-            Err(String::from_utf8_lossy(&output.stderr).into_owned())
-        }
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
     });
 }
 
@@ -158,20 +115,11 @@ fn an_apiserver_comes_back_after_an_outage_with_its_data() {
     cluster.kubectl_ok(&["create", "namespace", "kept"]);
     let watch = cluster.kubectl_command("admin", &["get", "namespaces", "--watch"]);
     let watch = Process::start("watch", &watch, &cluster.folder().join("watch.log")).unwrap();
-    eventually(SOON, || {
-        if watch.log().contains("kept") {
-            Ok(())
-        } else {
-            Err(watch.log())
-        }
-    });
+    eventually(SOON, || if watch.log().contains("kept") { Ok(()) } else { Err(watch.log()) });
 
     let url = cluster.url();
     let exit = cluster.stop_apiserver().expect("it ran");
-    eprintln!(
-        "the apiserver stopped in {:?} with {}",
-        exit.after, exit.code
-    );
+    eprintln!("the apiserver stopped in {:?} with {}", exit.after, exit.code);
     assert_eq!(exit.code, 0, "a watch holds it up no longer than it must");
     assert!(!cluster.kubectl(&["get", "namespaces"]).status.success());
 
@@ -187,24 +135,15 @@ fn an_apiserver_comes_back_after_an_outage_with_its_data() {
     let stopping = Instant::now();
     drop(cluster);
     eprintln!("all stopped in {:?}", stopping.elapsed());
-    assert!(
-        !pids.iter().any(|&pid| runs(pid)),
-        "something of {pids:?} is left"
-    );
+    assert!(!pids.iter().any(|&pid| runs(pid)), "something of {pids:?} is left");
     assert!(!folder.exists(), "{} is left", folder.display());
 }
 
 #[test]
 fn what_cannot_start_says_why() {
-    let options = Options {
-        apiserver_flags: vec!["--no-such-flag".to_owned()],
-        ..Options::default()
-    };
+    let options = Options { apiserver_flags: vec!["--no-such-flag".to_owned()], ..Options::default() };
     let error = ControlPlane::try_start(&options).unwrap_err();
-    assert!(
-        error.contains("kube-apiserver ended while starting") && error.contains("no-such-flag"),
-        "{error}"
-    );
+    assert!(error.contains("kube-apiserver ended while starting") && error.contains("no-such-flag"), "{error}");
 }
 
 #[test]
@@ -214,31 +153,20 @@ fn a_killed_parent_leaves_neither_child_nor_folder() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(parent.stdout.take().unwrap())
-        .lines()
-        .map(Result::unwrap);
-    let line = lines
-        .filter_map(|line| line.split_once("started ").map(|(_, rest)| rest.to_owned()))
-        .next();
+    let lines = BufReader::new(parent.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let line = lines.filter_map(|line| line.split_once("started ").map(|(_, rest)| rest.to_owned())).next();
     let line = line.expect("the helper starts a control plane");
     let (folder, pids) = line.split_once(' ').unwrap();
-    let (folder, pids): (PathBuf, Vec<u32>) = (
-        folder.into(),
-        pids.split(' ').map(|pid| pid.parse().unwrap()).collect(),
-    );
+    let (folder, pids): (PathBuf, Vec<u32>) =
+        (folder.into(), pids.split(' ').map(|pid| pid.parse().unwrap()).collect());
     assert!(pids.len() == 2 && pids.iter().all(|&pid| runs(pid)) && folder.exists());
 
     parent.kill().unwrap();
     parent.wait().unwrap();
-    eventually(Duration::from_secs(5), || {
-        match pids.iter().find(|&&pid| runs(pid)) {
-            Some(pid) => Err(format!(
-                "{pid} is left: {:?}",
-                fs::read(format!("/proc/{pid}/cmdline"))
-            )),
-            None if folder.exists() => Err(format!("{} is left", folder.display())),
-            None => Ok(()),
-        }
+    eventually(Duration::from_secs(5), || match pids.iter().find(|&&pid| runs(pid)) {
+        Some(pid) => Err(format!("{pid} is left: {:?}", fs::read(format!("/proc/{pid}/cmdline")))),
+        None if folder.exists() => Err(format!("{} is left", folder.display())),
+        None => Ok(()),
     });
 }
 
@@ -263,10 +191,7 @@ fn many_processes_at_once_end_each_in_its_own_way() {
         for index in 0..40 {
             let start = &start;
             scope.spawn(move || {
-                let short = start(
-                    format!("short-{index}"),
-                    &format!("echo said {index}; exit {index}"),
-                );
+                let short = start(format!("short-{index}"), &format!("echo said {index}; exit {index}"));
                 let long = start(format!("long-{index}"), "exec sleep 300");
                 assert_eq!(short.wait(SOON), Some(index));
                 assert_eq!(short.log(), format!("said {index}\n"));
@@ -276,43 +201,24 @@ fn many_processes_at_once_end_each_in_its_own_way() {
             });
         }
     });
-    let deaf = start(
-        "deaf".to_owned(),
-        "trap '' TERM; echo deaf; while :; do sleep 0.1; done",
-    );
-    eventually(SOON, || {
-        if deaf.log().is_empty() {
-            Err("silence".to_owned())
-        } else {
-            Ok(())
-        }
-    });
+    let deaf = start("deaf".to_owned(), "trap '' TERM; echo deaf; while :; do sleep 0.1; done");
+    eventually(SOON, || if deaf.log().is_empty() { Err("silence".to_owned()) } else { Ok(()) });
     assert_eq!(deaf.stop(Duration::from_millis(300)).code, 128 + 9);
 }
 
 /// A stand-in for regcred: says its arguments, notes SIGTERM.
-const STAND_IN: &str = "#!/bin/sh\ntrap 'echo bye; exit 3' TERM\necho \"$KUBECONFIG $GREETING $*\"\nwhile :; do sleep 0.05; done\n";
+const STAND_IN: &str =
+    "#!/bin/sh\ntrap 'echo bye; exit 3' TERM\necho \"$KUBECONFIG $GREETING $*\"\nwhile :; do sleep 0.05; done\n";
 
 #[test]
 fn an_operator_is_started_stopped_killed_and_restarted() {
     let folder = tempfile::tempdir().unwrap();
     let binary = folder.path().join("regcred");
     fs::write(&binary, STAND_IN).unwrap();
-    Command::new("chmod")
-        .arg("+x")
-        .arg(&binary)
-        .status()
-        .unwrap();
-    let operator = Operator::start(
-        &binary,
-        Path::new("/some/kubeconfig"),
-        &["--more"],
-        &[("GREETING", "hello")],
-    );
-    let expected = format!(
-        "/some/kubeconfig hello run --listen 127.0.0.1:{} --log-format json --more",
-        operator.port()
-    );
+    Command::new("chmod").arg("+x").arg(&binary).status().unwrap();
+    let operator = Operator::start(&binary, Path::new("/some/kubeconfig"), &["--more"], &[("GREETING", "hello")]);
+    let expected =
+        format!("/some/kubeconfig hello run --listen 127.0.0.1:{} --log-format json --more", operator.port());
     let times = |what: &str, wanted: usize| {
         eventually(SOON, || match operator.log().matches(what).count() {
             count if count == wanted => Ok(()),
@@ -335,19 +241,13 @@ fn an_operator_is_started_stopped_killed_and_restarted() {
 #[test]
 #[should_panic(expected = "still not so after 0.1 s: the moon")]
 fn waiting_in_vain_says_what_was_there_last() {
-    eventually(Duration::from_millis(100), || {
-        Err::<(), _>("the moon".to_owned())
-    });
+    eventually(Duration::from_millis(100), || Err::<(), _>("the moon".to_owned()));
 }
 
 #[test]
 fn throwaway_keys_differ_in_the_key_alone() {
-    let key =
-        || controlplane::throwaway_key("darwin", "puller@darwin.iam.gserviceaccount.com", "1");
+    let key = || controlplane::throwaway_key("darwin", "puller@darwin.iam.gserviceaccount.com", "1");
     let (one, other) = (key(), key());
     assert_ne!(one["private_key"], other["private_key"]);
-    assert_eq!(
-        (&one["type"], &one["private_key_id"]),
-        (&"service_account".into(), &"1".into())
-    );
+    assert_eq!((&one["type"], &one["private_key_id"]), (&"service_account".into(), &"1".into()));
 }

@@ -1,0 +1,237 @@
+//! `regcred cleanup`: takes every entry, annotation and Secret of ours out of a cluster, without a running operator.
+
+use std::io::Write;
+
+use k8s_openapi::api::core::v1::{Secret as KubeSecret, ServiceAccount as KubeServiceAccount};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, DynamicObject, ListParams, PartialObjectMeta, Patch, PatchParams, Preconditions},
+    core::ApiResource,
+};
+use serde_json::Value;
+
+use crate::{
+    api::{CREDENTIAL_LABEL, FIELD_MANAGER, RegistryCredential, SECRET_TYPE},
+    controller::{observe_secret, observe_service_account},
+    names::SecretName,
+    plan::{Change, ServiceAccount, json_patch},
+};
+
+/// How many objects are listed at once.
+const PAGE: u32 = 500;
+
+/// How often a service account or Secret that moves meanwhile is tried again.
+const TRIES: usize = 5;
+
+/// Whether to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Say what would be done.
+    DryRun,
+    /// Do it.
+    Remove,
+}
+
+/// What a cleanup came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Service accounts whose entries and annotations went, or would go.
+    pub service_accounts: usize,
+    /// Secrets that went, or would go.
+    pub secrets: usize,
+    /// Objects where that failed.
+    pub failed: usize,
+}
+
+/// Removes entries first and Secrets after them, so that no pod is told of a Secret that isn't there. One line for
+/// each object goes to `out`.
+///
+/// # Errors
+/// Where objects can't be listed, or `out` can't be written. What fails for one object is counted, and the rest done.
+pub async fn cleanup(client: &Client, mode: Mode, out: &mut impl Write) -> Result<Removed, Error> {
+    let mut removed = Removed::default();
+    let left = credentials_left(client).await;
+    if left > 0 {
+        writeln!(out, "note: {left} RegistryCredentials exist; a running operator would make all of this again")?;
+    }
+    let params = ListParams::default().limit(PAGE);
+    let accounts = Api::<KubeServiceAccount>::all(client.clone());
+    let mut token = None;
+    loop {
+        let page = accounts.list(&at(&params, token)).await.map_err(Error::list("service accounts"))?;
+        token = page.metadata.continue_.filter(|token| !token.is_empty());
+        for object in page.items {
+            let (Some(namespace), Some(name)) = (object.metadata.namespace.clone(), object.metadata.name.clone())
+            else {
+                continue;
+            };
+            let seen = observe_service_account(object);
+            if seen.added.is_empty() {
+                continue;
+            }
+            let secrets: Vec<_> = seen.added.keys().map(SecretName::to_string).collect();
+            let what = format!("serviceaccount {namespace}/{name}: pull secret {}", secrets.join(", "));
+            let done = match mode {
+                Mode::DryRun => Ok(()),
+                Mode::Remove => strip(client, &namespace, &name, seen).await,
+            };
+            tell(out, mode, &what, done, &mut removed.service_accounts, &mut removed.failed)?;
+        }
+        if token.is_none() {
+            break;
+        }
+    }
+
+    let secrets = Api::<KubeSecret>::all(client.clone());
+    let params = params.labels(CREDENTIAL_LABEL).fields(&format!("type={SECRET_TYPE}"));
+    let mut token = None;
+    loop {
+        let page = secrets.list_metadata(&at(&params, token)).await.map_err(Error::list("Secrets"))?;
+        token = page.metadata.continue_.filter(|token| !token.is_empty());
+        for object in page.items {
+            // Without the owner reference it was orphaned on purpose, or somebody else's all along.
+            if observe_secret(&object.metadata).credential_owners.is_empty() {
+                continue;
+            }
+            let (Some(namespace), Some(name)) = (object.metadata.namespace.clone(), object.metadata.name.clone())
+            else {
+                continue;
+            };
+            let done = match mode {
+                Mode::DryRun => Ok(()),
+                Mode::Remove => delete(client, &namespace, &name, &object).await,
+            };
+            let what = format!("secret {namespace}/{name}");
+            tell(out, mode, &what, done, &mut removed.secrets, &mut removed.failed)?;
+        }
+        if token.is_none() {
+            break;
+        }
+    }
+    Ok(removed)
+}
+
+fn at(params: &ListParams, token: Option<String>) -> ListParams {
+    ListParams { continue_token: token, ..params.clone() }
+}
+
+fn tell(
+    out: &mut impl Write,
+    mode: Mode,
+    what: &str,
+    done: kube::Result<()>,
+    count: &mut usize,
+    failed: &mut usize,
+) -> std::io::Result<()> {
+    match (done, mode) {
+        (Ok(()), Mode::DryRun) => writeln!(out, "would remove {what}")?,
+        (Ok(()), Mode::Remove) => writeln!(out, "removed {what}")?,
+        (Err(error), _) => {
+            *failed += 1;
+            return writeln!(out, "failed to remove {what}: {}", sentence(&error));
+        }
+    }
+    *count += 1;
+    Ok(())
+}
+
+/// How many RegistryCredentials exist; 0 where the CRD is gone already, or where we may not look.
+async fn credentials_left(client: &Client) -> usize {
+    let api = Api::<PartialObjectMeta<DynamicObject>>::all_with(
+        client.clone(),
+        &ApiResource::erase::<RegistryCredential>(&()),
+    );
+    api.list(&ListParams::default()).await.map_or(0, |list| list.items.len())
+}
+
+async fn strip(client: &Client, namespace: &str, name: &str, mut seen: ServiceAccount) -> kube::Result<()> {
+    let api = Api::<KubeServiceAccount>::namespaced(client.clone(), namespace);
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let mut tries = 1;
+    loop {
+        let changes: Vec<Change> = seen
+            .added
+            .keys()
+            .map(|secret| match seen.entries.contains(secret) {
+                true => Change::Remove(secret.clone()),
+                false => Change::Forget(secret.clone()),
+            })
+            .collect();
+        let patch =
+            serde_json::from_value(Value::Array(json_patch(&seen, &changes))).map_err(kube::Error::SerdeError)?;
+        let error = match api.patch(name, &params, &Patch::<()>::Json(patch)).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        let moved = matches!(&error, kube::Error::Api(s) if s.code == 409 || s.code == 422);
+        match api.get_opt(name).await? {
+            None => return Ok(()),
+            Some(object) => seen = observe_service_account(object),
+        }
+        if seen.added.is_empty() {
+            return Ok(());
+        }
+        if !moved || tries == TRIES {
+            return Err(error);
+        }
+        tries += 1;
+    }
+}
+
+async fn delete(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    seen: &PartialObjectMeta<KubeSecret>,
+) -> kube::Result<()> {
+    let api = Api::<PartialObjectMeta<KubeSecret>>::namespaced(client.clone(), namespace);
+    let mut seen = seen.metadata.clone();
+    let mut tries = 1;
+    loop {
+        let preconditions = Preconditions { uid: seen.uid.clone(), resource_version: seen.resource_version.clone() };
+        let error = match api.delete(name, &DeleteParams::background().preconditions(preconditions)).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        match &error {
+            kube::Error::Api(status) if status.code == 404 => return Ok(()),
+            kube::Error::Api(status) if status.code == 409 && tries < TRIES => {}
+            _ => return Err(error),
+        }
+        match api.get_opt(name).await? {
+            Some(object) if !observe_secret(&object.metadata).credential_owners.is_empty() => seen = object.metadata,
+            // Gone, or no longer ours.
+            Some(_) | None => return Ok(()),
+        }
+        tries += 1;
+    }
+}
+
+fn sentence(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => crate::controller::printable(&status.message),
+        _ => "the API server can't be reached".to_owned(),
+    }
+}
+
+/// Why a cleanup couldn't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Objects can't be listed.
+    #[error("the cluster's {what} can't be listed: {why}")]
+    List {
+        /// Which objects.
+        what: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// The report can't be written.
+    #[error("the report can't be written: {0}")]
+    Report(#[from] std::io::Error),
+}
+
+impl Error {
+    fn list(what: &'static str) -> impl Fn(kube::Error) -> Self {
+        move |error| Self::List { what, why: sentence(&error) }
+    }
+}

@@ -1,0 +1,52 @@
+//! Which cluster to talk to, decided as kubectl decides it.
+
+use kube::{Client, Config, config::KubeConfigOptions};
+
+/// A client, and the namespace that we run in or that the kubeconfig names.
+///
+/// `$KUBECONFIG`, then the pod's service account, then `~/.kube/config`.
+///
+/// # Errors
+/// A sentence that says what was tried.
+pub async fn connect() -> Result<(Client, Where), String> {
+    let options = KubeConfigOptions::default();
+    let (mut config, place) = if std::env::var_os("KUBECONFIG").is_some() {
+        let config = Config::from_kubeconfig(&options).await;
+        (config.map_err(|error| format!("$KUBECONFIG can't be used: {error}"))?, Where::Outside)
+    } else if let Ok(config) = Config::incluster() {
+        let namespace = config.default_namespace.clone();
+        (config, Where::Inside { namespace })
+    } else {
+        let config = Config::from_kubeconfig(&options).await;
+        let config = config.map_err(|error| {
+            format!("no cluster to talk to: $KUBECONFIG isn't set, this isn't a pod, and ~/.kube/config: {error}")
+        })?;
+        (config, Where::Outside)
+    };
+    // Our own queues try again, with more patience and in the order of urgency.
+    config.default_retry = false;
+    let client = Client::try_from(config).map_err(|error| format!("the cluster's address can't be used: {error}"))?;
+    Ok((client, place))
+}
+
+/// Where we run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Where {
+    /// In a pod.
+    Inside {
+        /// Of this namespace.
+        namespace: String,
+    },
+    /// Anywhere else.
+    Outside,
+}
+
+impl Where {
+    /// The namespace that source Secrets live in unless --credential-namespaces says otherwise.
+    pub fn namespace(&self) -> &str {
+        match self {
+            Self::Inside { namespace } => namespace,
+            Self::Outside => "regcred-system",
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! IO: what the API server says → the plan's question → writes. Nothing here decides: it observes, asks `plan`,
+//! executes and reports.
+
+mod apply;
+mod backoff;
+mod caches;
+mod context;
+mod credential;
+mod error;
+mod namespace;
+mod observe;
+mod queue;
+mod status;
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+use tracing::{Instrument, info, info_span, warn};
+
+pub use context::{Context, Settings};
+pub use error::printable;
+pub use observe::{secret as observe_secret, service_account as observe_service_account};
+
+use crate::{
+    metrics::Controller,
+    names::{NamespaceName, SecretName},
+};
+
+/// How long writes in flight may take to end after SIGTERM.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// Runs the operator until `stop` turns true; then writes in flight are finished and nothing new is begun.
+/// `ready` turns true when every namespace has been planned once.
+pub async fn run(context: Arc<Context>, ready: watch::Sender<bool>, mut stop: watch::Receiver<bool>) {
+    tokio::select! {
+        () = sync(&context) => {}
+        _ = stop.wait_for(|stop| *stop) => return,
+    }
+    let first_pass: HashSet<NamespaceName> = context.index().iter().map(|(name, _)| name.clone()).collect();
+    info!(namespaces = first_pass.len(), "every cache has synced");
+    let pass = FirstPass { left: first_pass, ready };
+    context.start_planning();
+    context.plan_all();
+
+    let credentials = tokio::spawn(credentials(context.clone()));
+    let statuses = tokio::spawn(status::Writer::new(context.clone()).run());
+    namespaces(&context, pass, stop).await;
+    credentials.abort();
+    statuses.abort();
+}
+
+/// Fills every cache and resolves every RegistryCredential once, so that an empty cache is never read as "delete all".
+async fn sync(context: &Arc<Context>) {
+    // RegistryCredentials come first: a Secret that lost its owner before its RegistryCredential vanished has then
+    // lost it in the list of Secrets, too; and their Secret names say which foreign Secrets to keep in view.
+    caches::watch_credentials(context).wait().await;
+    let names: Vec<SecretName> = {
+        let objects = context.objects();
+        let template = |o: &kube::api::DynamicObject| o.data.pointer("/spec/secretTemplate/name").cloned();
+        let name = |(name, object): (&crate::names::CredentialName, &Arc<kube::api::DynamicObject>)| {
+            let template = template(object);
+            template.as_ref().and_then(|t| t.as_str()).unwrap_or(name.as_str()).into()
+        };
+        objects.iter().map(name).collect()
+    };
+    for name in &names {
+        context.index().take_interest(name);
+    }
+    let mut watches: Vec<_> =
+        context.settings.credential_namespaces.iter().map(|n| caches::watch_sources(context, n)).collect();
+    watches.push(caches::watch_namespaces(context));
+    watches.push(caches::watch_secrets(context));
+    watches.push(caches::watch_service_accounts(context));
+    join_all(watches.into_iter().map(caches::Synced::wait)).await;
+    let names: Vec<_> = context.objects().keys().cloned().collect();
+    join_all(names.iter().map(|name| credential::reconcile(context, name))).await;
+}
+
+async fn credentials(context: Arc<Context>) {
+    loop {
+        let name = context.credentials.next().await;
+        let timer = context.metrics.timer(Controller::Credential);
+        let span = info_span!("reconcile", credential = %name);
+        let result = credential::reconcile(&context, &name).instrument(span).await;
+        timer.done(result);
+        context.credentials.done(&name);
+    }
+}
+
+/// The namespaces that have to be planned before the operator is ready.
+struct FirstPass {
+    left: HashSet<NamespaceName>,
+    ready: watch::Sender<bool>,
+}
+
+impl FirstPass {
+    fn planned(&mut self, name: &NamespaceName) {
+        self.left.remove(name);
+        self.check();
+    }
+
+    fn check(&self) {
+        if self.left.is_empty() && !*self.ready.borrow() {
+            info!("every namespace has been planned once: ready");
+            self.ready.send_replace(true);
+        }
+    }
+}
+
+/// Works on namespaces, many at once, until `stop` turns true.
+async fn namespaces(context: &Arc<Context>, mut pass: FirstPass, mut stop: watch::Receiver<bool>) {
+    let workers = Arc::new(Semaphore::new(context.settings.concurrency));
+    let mut running = JoinSet::new();
+    pass.check();
+    loop {
+        let permit = tokio::select! {
+            permit = workers.clone().acquire_owned() => permit,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let next = async {
+            loop {
+                tokio::select! {
+                    name = context.namespaces.next() => break name,
+                    Some(Ok(name)) = running.join_next() => pass.planned(&name),
+                }
+            }
+        };
+        let name = tokio::select! {
+            name = next => name,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let context = context.clone();
+        let span = info_span!("reconcile", namespace = %name);
+        let work = async move {
+            let timer = context.metrics.timer(Controller::Namespace);
+            let result = namespace::reconcile(&context, &name).await;
+            timer.done(result);
+            context.namespaces.done(&name);
+            drop(permit);
+            name
+        };
+        running.spawn(work.instrument(span));
+    }
+    let finish = async { while running.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, finish).await.is_err() {
+        warn!("writes in flight took too long and were given up");
+    }
+}

@@ -1,0 +1,187 @@
+//! Writes one RegistryCredential's status, when it has something new to say and about once a second at most.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DynamicObject, Patch, PatchParams},
+    core::ApiResource,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+use serde_json::json;
+use tracing::{debug, warn};
+
+use super::{
+    context::{Context, Published},
+    error::{self, WRITE_TIMEOUT, WriteError},
+};
+use crate::{
+    api::{FIELD_MANAGER, Reason, RegistryCredential, RegistryCredentialStatus},
+    metrics::WriteKind,
+    names::CredentialName,
+    rollout::{self, Hold, Report, State},
+};
+
+/// A roll-out often ends within this time of its start: then one write says it all.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// At most [`BURST`] writes in so long a time: one a second, with room for a start and its end at once.
+const PERIOD: Duration = Duration::from_secs(2);
+const BURST: usize = 2;
+
+/// Writes statuses and publishes Events on their transitions.
+pub struct Writer {
+    context: Arc<Context>,
+    recorder: Recorder,
+    /// When each status was last written, at most [`BURST`] times.
+    written: std::collections::HashMap<CredentialName, VecDeque<Instant>>,
+}
+
+impl Writer {
+    /// With nothing written yet.
+    pub fn new(context: Arc<Context>) -> Self {
+        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
+        let recorder = Recorder::new(context.client.clone(), reporter);
+        Self { context, recorder, written: Default::default() }
+    }
+
+    /// Writes statuses for good.
+    pub async fn run(mut self) {
+        let context = self.context.clone();
+        loop {
+            let name = context.statuses.next().await;
+            self.write_when_due(&name).await;
+            context.statuses.done(&name);
+        }
+    }
+
+    async fn write_when_due(&mut self, name: &CredentialName) {
+        let now = Instant::now();
+        let Some(found) = self.context.states().get(name).cloned() else {
+            self.written.remove(name);
+            return;
+        };
+        let times = self.written.entry(name.clone()).or_default();
+        if let Some(due) = times.front().filter(|_| times.len() == BURST).map(|first| *first + PERIOD)
+            && due > now
+        {
+            self.context.statuses.add_at(name.clone(), due);
+            return;
+        }
+        if matches!(found.state, State::Resolved { .. }) && self.is_behind(name) {
+            tokio::time::sleep(SETTLE).await;
+        }
+        match self.write(name, &found).await {
+            Ok(Written::Unchanged) => {}
+            Ok(Written::Yes) => {
+                let times = self.written.entry(name.clone()).or_default();
+                if times.len() == BURST {
+                    times.pop_front();
+                }
+                times.push_back(Instant::now());
+            }
+            // It is gone or another one by now: its own event is on the way.
+            Err(WriteError::Gone | WriteError::Moved) => {}
+            Err(error) => {
+                warn!(credential = %name, %error, "the status couldn't be written and is tried again");
+                self.context.statuses.add_at(name.clone(), Instant::now() + Duration::from_secs(1));
+            }
+        }
+    }
+
+    fn is_behind(&self, name: &CredentialName) -> bool {
+        self.context.ledger().summary(name).is_some_and(|sums| sums.behind > 0)
+    }
+
+    async fn write(&self, name: &CredentialName, found: &Published) -> Result<Written, WriteError> {
+        let Some(object) = self.context.objects().get(name).cloned() else {
+            return Ok(Written::Unchanged);
+        };
+        // One that an older version wrote, or somebody broke, is written anew.
+        let previous = object.data.get("status").cloned();
+        let previous = previous.and_then(|s| serde_json::from_value::<RegistryCredentialStatus>(s).ok());
+        let previous = previous.unwrap_or_default();
+        let summary = self.context.ledger().summary(name);
+        let report = Report { generation: found.generation, state: found.state.clone(), summary };
+        let status = rollout::build(&previous, &report, Timestamp::now());
+        self.context.metrics.status(name, &status);
+        if status == previous || object.uid().as_deref() != Some(&*found.uid) {
+            return Ok(Written::Unchanged);
+        }
+
+        let resource = ApiResource::erase::<RegistryCredential>(&());
+        let api = Api::<DynamicObject>::all_with(self.context.client.clone(), &resource);
+        let body = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": {"name": name.as_str(), "uid": found.uid},
+            "status": status,
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let patch = Patch::Apply(body);
+        let call = api.patch_status(name.as_str(), &params, &patch);
+        let result = match tokio::time::timeout(WRITE_TIMEOUT, call).await {
+            Ok(answer) => answer.map_err(WriteError::from),
+            Err(_) => Err(WriteError::Unavailable("the API server didn't answer".to_owned())),
+        };
+        self.context.metrics.write(WriteKind::Status, error::result(&result));
+        let written = result?;
+        self.remember(name, written);
+        self.publish(&object, &previous, &status, &found.state).await;
+        Ok(Written::Yes)
+    }
+
+    /// The next status follows this one, even where its event is still on its way.
+    fn remember(&self, name: &CredentialName, written: DynamicObject) {
+        let version = |object: &DynamicObject| super::observe::resource_version(&object.metadata);
+        let mut objects = self.context.objects();
+        if let Some(known) = objects.get_mut(name)
+            && known.uid() == written.uid()
+            && version(known) < version(&written)
+        {
+            *known = Arc::new(written);
+        }
+    }
+
+    /// An Event where the Ready condition's reason has changed, and never for the progress of a roll-out.
+    async fn publish(
+        &self,
+        object: &DynamicObject,
+        previous: &RegistryCredentialStatus,
+        status: &RegistryCredentialStatus,
+        state: &State,
+    ) {
+        let ready = |status: &RegistryCredentialStatus| {
+            let ready = status.conditions.iter().find(|c| c.type_ == "Ready")?;
+            Some((ready.status.clone(), ready.reason.clone(), ready.message.clone()))
+        };
+        let Some((is_ready, reason, message)) = ready(status) else { return };
+        let before = ready(previous).map(|(_, reason, _)| reason);
+        if before.as_deref() == Some(&*reason) || reason == Reason::RollingOut.as_str() {
+            return;
+        }
+        let calm = is_ready == "True" || matches!(state, State::Held { hold: Hold::Suspended, .. });
+        let event = Event {
+            type_: if calm { EventType::Normal } else { EventType::Warning },
+            reason,
+            note: Some(message.chars().take(1000).collect()),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        let reference = object.object_ref(&ApiResource::erase::<RegistryCredential>(&()));
+        match tokio::time::timeout(WRITE_TIMEOUT, self.recorder.publish(&event, &reference)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => debug!(credential = %object.name_any(), "an Event couldn't be published"),
+        }
+    }
+}
+
+enum Written {
+    Yes,
+    Unchanged,
+}

@@ -1,0 +1,7 @@
+//! What the operator does, seen from outside: the built binary under its shipped RBAC, on a real kube-apiserver.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod world;
+
+mod distribution;

@@ -1,0 +1,180 @@
+//! One test's world: a control plane with the CRD and the shipped RBAC, an operator, and what a person would do.
+
+use std::{path::Path, process::Command, sync::Arc, time::Duration};
+
+use controlplane::{Audit, ControlPlane, Controllers, OPERATOR, Operator, Options, eventually};
+use serde_json::{Value, json};
+
+pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// How long a behaviour may take on a busy machine. What users are promised is measured by the benchmark.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// A service-account key that opens nothing.
+pub fn key(which: char) -> String {
+    std::fs::read_to_string(format!("{ROOT}/tests/fixtures/throwaway-key-{which}.json")).unwrap()
+}
+
+/// A control plane of the test's own, as RegistryCredentials are cluster-wide.
+pub struct World {
+    pub cluster: ControlPlane,
+    pub operator: Operator,
+}
+
+impl World {
+    /// With an operator that is ready and nothing else.
+    pub fn new() -> World {
+        let cluster = cluster(Options { controllers: Controllers::Default, audit: Audit::Metadata, ..Options::default() });
+        World::on(cluster, &[])
+    }
+
+    /// With an operator on this cluster.
+    pub fn on(cluster: ControlPlane, args: &[&str]) -> World {
+        let operator = operator(&cluster, args);
+        operator.wait_ready(SOON);
+        World { cluster, operator }
+    }
+
+    /// Puts a key file into the source Secret `name` in regcred-system.
+    pub fn source(&self, name: &str, key: &str) {
+        let manifest = json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+            "metadata": {"name": name, "namespace": "regcred-system"},
+            "stringData": {"key.json": key},
+        });
+        self.cluster.apply(&manifest.to_string()).unwrap();
+    }
+
+    pub fn namespace(&self, name: &str, labels: Value) {
+        let manifest = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+        self.cluster.apply(&manifest.to_string()).unwrap();
+    }
+
+    /// Applies a RegistryCredential for Google with these members of the spec.
+    pub fn credential(&self, name: &str, spec: Value) {
+        self.cluster.apply(&credential(name, spec).to_string()).unwrap();
+    }
+
+    pub fn get(&self, args: &[&str]) -> Result<Value, String> {
+        self.cluster.try_get_json(args)
+    }
+
+    pub fn secret(&self, namespace: &str, name: &str) -> Result<Value, String> {
+        self.get(&["-n", namespace, "secret", name])
+    }
+
+    /// The names in imagePullSecrets.
+    pub fn entries(&self, namespace: &str, account: &str) -> Result<Vec<String>, String> {
+        let account = self.get(&["-n", namespace, "serviceaccount", account])?;
+        let entries = account["imagePullSecrets"].as_array().cloned().unwrap_or_default();
+        Ok(entries.iter().map(|e| e["name"].as_str().unwrap_or_default().to_owned()).collect())
+    }
+
+    /// Waits until a service account names exactly these pull secrets, in order.
+    pub fn wait_entries(&self, namespace: &str, account: &str, wanted: &[&str]) {
+        eventually(SOON, || {
+            let entries = self.entries(namespace, account)?;
+            if entries == wanted { Ok(()) } else { Err(format!("{namespace}/{account} has {entries:?}, not {wanted:?}")) }
+        });
+    }
+
+    pub fn wait_secret(&self, namespace: &str, name: &str) -> Value {
+        eventually(SOON, || self.secret(namespace, name))
+    }
+
+    pub fn wait_no_secret(&self, namespace: &str, name: &str) {
+        eventually(SOON, || match self.secret(namespace, name) {
+            Ok(_) => Err(format!("{namespace}/{name} is still there")),
+            Err(error) if error.contains("not found") => Ok(()),
+            Err(error) => Err(error),
+        });
+    }
+
+    /// The password in a managed Secret.
+    pub fn password(&self, namespace: &str, name: &str) -> Result<String, String> {
+        password(&self.secret(namespace, name)?)
+    }
+
+    pub fn wait_password(&self, namespace: &str, name: &str, wanted: &str) {
+        eventually(SOON, || match self.password(namespace, name)? == wanted {
+            true => Ok(()),
+            false => Err(format!("{namespace}/{name} holds another key")),
+        });
+    }
+
+    pub fn status(&self, name: &str) -> Result<Value, String> {
+        let object = self.get(&["registrycredential", name])?;
+        Ok(object["status"].clone())
+    }
+
+    /// Waits until the condition has this status and reason for the current generation, and returns its message.
+    pub fn wait_condition(&self, name: &str, type_: &str, status: &str, reason: &str) -> String {
+        eventually(SOON, || {
+            let object = self.get(&["registrycredential", name])?;
+            let found = object["status"].clone();
+            let conditions = found["conditions"].as_array().cloned().unwrap_or_default();
+            let condition = conditions.iter().find(|c| c["type"] == type_).cloned().unwrap_or_default();
+            if found["observedGeneration"] == object["metadata"]["generation"]
+                && condition["status"] == status
+                && condition["reason"] == reason
+            {
+                return Ok(condition["message"].as_str().unwrap_or_default().to_owned());
+            }
+            Err(format!("{type_} isn't {status}/{reason} but {found:#}"))
+        })
+    }
+
+    pub fn wait_ready(&self, name: &str) -> Value {
+        self.wait_condition(name, "Ready", "True", "RolledOut");
+        self.status(name).unwrap()
+    }
+}
+
+/// A RegistryCredential for Google; `spec` overrides what it says by default.
+pub fn credential(name: &str, spec: Value) -> Value {
+    let mut whole = json!({
+        "credential": {"gcpServiceAccountKey": {"secretRef": {"name": "key", "key": "key.json"}}},
+        "registries": ["gcr.io/darwin/"],
+    });
+    for (member, value) in spec.as_object().unwrap() {
+        whole[member] = value.clone();
+    }
+    json!({"apiVersion": "regcred.dev/v1alpha1", "kind": "RegistryCredential", "metadata": {"name": name}, "spec": whole})
+}
+
+pub fn password(secret: &Value) -> Result<String, String> {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let data = secret["data"][".dockerconfigjson"].as_str().ok_or("no .dockerconfigjson")?;
+    let config: Value = serde_json::from_slice(&STANDARD.decode(data).unwrap()).map_err(|e| e.to_string())?;
+    let auths = config["auths"].as_object().ok_or("no auths")?;
+    let auth = auths.values().next().ok_or("auths is empty")?;
+    Ok(auth["password"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Starts a control plane with the CRD, the operator's namespace and its RBAC.
+pub fn cluster(options: Options) -> ControlPlane {
+    let crd = std::fs::read_to_string(format!("{ROOT}/crds/registrycredentials.regcred.dev.yaml")).unwrap();
+    let mut manifests = vec![crd];
+    manifests.extend(options.manifests);
+    let cluster = ControlPlane::start(Options { manifests, ..options });
+    for part in ["namespace", "rbac"] {
+        cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/{part}")]);
+    }
+    cluster
+}
+
+/// Starts the built operator under its own user, with the shipped RBAC.
+pub fn operator(cluster: &ControlPlane, args: &[&str]) -> Operator {
+    let binary = Path::new(env!("CARGO_BIN_EXE_regcred"));
+    Operator::start(binary, &cluster.kubeconfig(OPERATOR), args, &[])
+}
+
+#[allow(dead_code)]
+pub fn regcred(cluster: &ControlPlane, user: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_regcred"));
+    command.env("KUBECONFIG", cluster.kubeconfig(user));
+    command
+}
+
+#[allow(dead_code)]
+pub type Shared = Arc<World>;
