@@ -62,7 +62,7 @@ async fn apply_secret(
         return Ok(()); // held: nothing is written
     };
     let owner = Owner { name: entry.claim.credential.clone(), uid: entry.claim.uid.to_string() };
-    let manifest = SecretManifest::new(namespace, &owner, pull_secret, guard);
+    let manifest = SecretManifest::new(pull_secret, namespace, &owner, guard);
     let api = secrets(&context.client, namespace);
     // Force: what we take over is ours, or `conflictPolicy: Adopt` says so; the guard makes sure of which object it is.
     let params = PatchParams::apply(FIELD_MANAGER).force();

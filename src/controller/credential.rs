@@ -321,7 +321,7 @@ impl Decoded {
         };
         let state = pull_secret.map_or(ClaimState::Held, |pull_secret| ClaimState::Resolved {
             revision: pull_secret.revision().clone(),
-            fields: credential::field_count(pull_secret),
+            fields: pull_secret.field_count(),
         });
         Claim {
             credential: name.clone(),

@@ -24,7 +24,8 @@ pub struct World {
 impl World {
     /// With an operator that is ready and nothing else.
     pub fn new() -> World {
-        let cluster = cluster(Options { controllers: Controllers::Default, audit: Audit::Metadata, ..Options::default() });
+        let cluster =
+            cluster(Options { controllers: Controllers::Default, audit: Audit::Metadata, ..Options::default() });
         World::on(cluster, &[])
     }
 
@@ -74,7 +75,11 @@ impl World {
     pub fn wait_entries(&self, namespace: &str, account: &str, wanted: &[&str]) {
         eventually(SOON, || {
             let entries = self.entries(namespace, account)?;
-            if entries == wanted { Ok(()) } else { Err(format!("{namespace}/{account} has {entries:?}, not {wanted:?}")) }
+            if entries == wanted {
+                Ok(())
+            } else {
+                Err(format!("{namespace}/{account} has {entries:?}, not {wanted:?}"))
+            }
         });
     }
 

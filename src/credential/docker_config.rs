@@ -1,0 +1,216 @@
+//! Renders `.dockerconfigjson`, byte for byte as `kubectl create secret docker-registry` does without an email.
+//!
+//! So whoever compares a Secret of regcred's with one made by hand sees no difference. `auth` is what the kubelet reads;
+//! username and password are there for people and other tools. An email would only change the hash that the kubelet
+//! remembers a credential by.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{self, Write},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::Serialize;
+use serde_json::ser::Formatter;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::registry::RegistryKey;
+
+/// What the API server takes as the data of one Secret.
+pub const MAX_BYTES: usize = 1024 * 1024;
+
+/// The user name that a registry knows a kind of password by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Username(&'static str);
+
+impl Username {
+    /// The password is a service account's JSON key file as it is.
+    /// <https://cloud.google.com/artifact-registry/docs/docker/authentication#json-key>
+    pub const JSON_KEY: Self = Self("_json_key");
+
+    /// The name itself; it has no colon.
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+/// The docker config is more than a Secret can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "the docker config, which holds the credential twice for each registry, has more than {MAX_BYTES} bytes; list fewer registries"
+)]
+pub struct TooLarge;
+
+/// The bytes of a `.dockerconfigjson`.
+pub struct DockerConfig(Zeroizing<Vec<u8>>);
+
+impl DockerConfig {
+    /// Renders the same login for each registry.
+    ///
+    /// # Errors
+    /// If no Secret can hold it.
+    pub fn render(registries: &[RegistryKey], username: Username, password: &str) -> Result<Self, TooLarge> {
+        let auth = auth(username, password);
+        let entry = Entry { username: username.as_str(), password, auth: &auth };
+        let config = Config { auths: registries.iter().map(|registry| (registry.as_str(), &entry)).collect() };
+        // Counted first: a buffer that grows leaves copies of its contents behind.
+        let mut count = Count(0);
+        write(&config, &mut count)?;
+        let mut bytes = Zeroizing::new(Vec::with_capacity(count.0));
+        write(&config, &mut *bytes)?;
+        Ok(Self(bytes))
+    }
+
+    /// The bytes.
+    pub fn expose_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DockerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DockerConfig(..)")
+    }
+}
+
+/// What the kubelet sends to the registry: base64 of `username:password`.
+fn auth(username: Username, password: &str) -> Zeroizing<String> {
+    let login = Zeroizing::new([username.as_str(), ":", password].concat());
+    Zeroizing::new(BASE64_STANDARD.encode(login.as_bytes()))
+}
+
+#[derive(Serialize)]
+struct Config<'a> {
+    auths: BTreeMap<&'a str, &'a Entry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    username: &'a str,
+    password: &'a str,
+    auth: &'a str,
+}
+
+/// Writes as Go does. An error can only be the writer's, and only [`Count`] has any.
+fn write(config: &Config<'_>, writer: impl Write) -> Result<(), TooLarge> {
+    let mut serializer = serde_json::Serializer::with_formatter(writer, GoFormatter);
+    config.serialize(&mut serializer).map_err(|_| TooLarge)
+}
+
+/// Counts bytes, up to what a Secret can hold.
+struct Count(usize);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        if self.0 > MAX_BYTES {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Escapes what Go's `encoding/json` escapes beyond JSON's rules, so that the text can stand in HTML and JavaScript.
+struct GoFormatter;
+
+impl Formatter for GoFormatter {
+    fn write_string_fragment<W>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()>
+    where
+        W: ?Sized + Write,
+    {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+            let (plain, special) = rest.split_at(at);
+            writer.write_all(plain.as_bytes())?;
+            let mut chars = special.chars();
+            if let Some(character) = chars.next() {
+                write!(writer, "\\u{:04x}", u32::from(character))?;
+            }
+            rest = chars.as_str();
+        }
+        writer.write_all(rest.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use crate::credential::testing::KEY_A;
+
+    const ODD_PASSWORD: &str = include_str!("../../tests/golden/odd-password.txt");
+
+    fn render(registries: &[&str], password: &str) -> String {
+        let keys: Vec<_> = registries.iter().map(|text| RegistryKey::parse(text).unwrap()).collect();
+        let config = DockerConfig::render(&keys, Username::JSON_KEY, password).unwrap();
+        assert_eq!(config.0.len(), config.0.capacity(), "it never grew");
+        String::from_utf8(config.expose_bytes().to_vec()).unwrap()
+    }
+
+    /// Made by tests/golden/make-kubectl.sh.
+    #[test]
+    fn it_is_what_kubectl_makes() {
+        assert_eq!(render(&["gcr.io"], KEY_A), include_str!("../../tests/golden/kubectl-key-a.json"));
+        assert_eq!(render(&["gcr.io"], ODD_PASSWORD), include_str!("../../tests/golden/kubectl-odd-password.json"));
+    }
+
+    #[test]
+    fn registries_are_sorted_and_named_once() {
+        assert_eq!(
+            render(&["gcr.io/b", "*.gcr.io", "gcr.io", "gcr.io/b"], "x"),
+            r#"{"auths":{"*.gcr.io":{"username":"_json_key","password":"x","auth":"X2pzb25fa2V5Ong="},"gcr.io":{"username":"_json_key","password":"x","auth":"X2pzb25fa2V5Ong="},"gcr.io/b":{"username":"_json_key","password":"x","auth":"X2pzb25fa2V5Ong="}}}"#
+        );
+    }
+
+    #[test]
+    fn the_largest_has_one_mebibyte() {
+        let registry = [RegistryKey::parse("gcr.io/").unwrap()];
+        let render = |size| DockerConfig::render(&registry, Username::JSON_KEY, &"x".repeat(size));
+        let largest = render(449_354).unwrap();
+        assert_eq!(largest.expose_bytes().len(), 1_048_576);
+        assert_eq!(render(449_355).unwrap_err(), TooLarge);
+    }
+
+    #[test]
+    fn counting_stops_behind_the_limit() {
+        let mut count = Count(MAX_BYTES - 2);
+        assert_eq!(count.write(b"ab").unwrap(), 2);
+        assert!(count.flush().is_ok());
+        assert!(count.write(b"c").is_err());
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        let config = DockerConfig::render(&[], Username::JSON_KEY, "secret").unwrap();
+        assert_eq!(format!("{config:?}"), "DockerConfig(..)");
+        assert_eq!(config.expose_bytes(), br#"{"auths":{}}"#);
+    }
+
+    #[test]
+    fn what_cannot_be_rendered_says_what_to_do() {
+        assert_eq!(
+            TooLarge.to_string(),
+            "the docker config, which holds the credential twice for each registry, has more than 1048576 bytes; list fewer registries"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_password_comes_back(password in any::<String>()) {
+            let parsed: Value = serde_json::from_str(&render(&["gcr.io"], &password)).unwrap();
+            let entry = &parsed["auths"]["gcr.io"];
+            prop_assert_eq!(entry["username"].as_str(), Some("_json_key"));
+            prop_assert_eq!(entry["password"].as_str(), Some(&*password));
+            let login = BASE64_STANDARD.decode(entry["auth"].as_str().unwrap()).unwrap();
+            prop_assert_eq!(login, format!("_json_key:{password}").into_bytes());
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Which registries there can be, and which of them are permitted.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn key(text: &str) -> RegistryKey {
+    RegistryKey::parse(text).unwrap()
+}
+
+fn allowed(list: &str) -> AllowedRegistries {
+    AllowedRegistries::parse(list).unwrap()
+}
+
+/// The kubelet's `URLsMatch` for host and port: the image's port and host against those of an entry.
+fn kubelet_matches(entry: &RegistryKey, host: &str, port: Option<u16>) -> bool {
+    let (globs, labels): (Vec<_>, Vec<_>) = (entry.host().split('.').collect(), host.split('.').collect());
+    entry.port() == port
+        && globs.len() == labels.len()
+        && globs.iter().zip(labels).all(|(glob, label)| glob_matches(glob, label))
+}
+
+fn glob_matches(glob: &str, label: &str) -> bool {
+    match glob.split_once('*') {
+        None => glob == label,
+        Some((head, tail)) => label
+            .strip_prefix(head)
+            .is_some_and(|rest| (0..=rest.len()).any(|skipped| glob_matches(tail, &rest[skipped..]))),
+    }
+}
+
+#[test]
+fn a_registry_has_a_host_and_perhaps_a_port_and_a_path() {
+    let full = key("europe-docker.pkg.dev:443/proj/repo_1.x-y/");
+    assert_eq!(full.as_str(), "europe-docker.pkg.dev:443/proj/repo_1.x-y/");
+    assert_eq!(full.host(), "europe-docker.pkg.dev");
+    assert_eq!(full.port(), Some(443));
+    assert_eq!(full.authority(), "europe-docker.pkg.dev:443");
+    assert_eq!(full.to_string(), full.as_str());
+    assert_eq!(format!("{full:?}"), format!("{:?}", full.as_str()));
+    let bare = key("gcr.io");
+    assert_eq!((bare.host(), bare.port(), bare.authority()), ("gcr.io", None, "gcr.io"));
+    for text in [
+        "*.gcr.io",
+        "*-docker.pkg.dev",
+        "a*b*.c.example.com",
+        "gcr.io/",
+        "gcr.io/darwin",
+        "gcr.io/v1",
+        "gcr.io/v3/x",
+        "localhost",
+        "localhost/x",
+        "registry:5000",
+        "10.0.0.1:1",
+        "a.b:65535",
+    ] {
+        assert_eq!(key(text).as_str(), text);
+    }
+}
+
+#[test]
+fn what_the_kubelet_would_not_match_is_refused() {
+    use RegistryKeyError::*;
+    let label = |n: usize| "a".repeat(n);
+    let host = |n: usize| format!("{}.io", vec![label(49); 5].join(".") + &label(n - 252));
+    let cases = [
+        ("", Empty),
+        ("https://gcr.io", Scheme),
+        ("user@gcr.io", UserInfo),
+        ("gcr.io/x@sha256", UserInfo),
+        ("GCR.io", UpperCase),
+        ("gcr.io/Darwin", UpperCase),
+        ("gcr.i\u{f6}", HostCharacter),
+        ("gcr io", HostCharacter),
+        ("gcr_x.io", HostCharacter),
+        ("?.gcr.io", HostCharacter),
+        ("[ab].gcr.io", HostCharacter),
+        ("a\\b.gcr.io", HostCharacter),
+        (".gcr.io", EmptyLabel),
+        ("gcr.io.", EmptyLabel),
+        ("gcr..io", EmptyLabel),
+        ("/darwin", EmptyLabel),
+        (":443", EmptyLabel),
+        ("-a.gcr.io", LabelHyphen),
+        ("a-.gcr.io", LabelHyphen),
+        ("*", WildcardTooBroad),
+        ("*.io", WildcardTooBroad),
+        ("gcr.*", WildcardTooBroad),
+        ("x.g*r.io", WildcardTooBroad),
+        ("x.gcr.i*", WildcardTooBroad),
+        ("my-project/", NoHost),
+        ("darwin", NoHost),
+        ("gcr.io:", Port),
+        ("gcr.io:0", Port),
+        ("gcr.io:0443", Port),
+        ("gcr.io:+443", Port),
+        ("gcr.io:65536", Port),
+        ("gcr.io:*", Port),
+        ("gcr.io:443:443", Port),
+        ("gcr.io/*", PathCharacter),
+        ("gcr.io/x:tag", PathCharacter),
+        ("gcr.io/x?y", PathCharacter),
+        ("gcr.io/%2e", PathCharacter),
+        ("gcr.io/x#y", PathCharacter),
+        ("gcr.io//x", EmptySegment),
+        ("gcr.io/v1/", ApiVersion),
+        ("gcr.io/v2/darwin", ApiVersion),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(RegistryKey::parse(text), Err(expected), "{text}");
+    }
+    assert!(RegistryKey::parse(&format!("{}.io", label(63))).is_ok());
+    assert_eq!(RegistryKey::parse(&format!("{}.io", label(64))), Err(LabelTooLong));
+    assert_eq!(host(253).len(), 253);
+    assert!(RegistryKey::parse(&host(253)).is_ok());
+    assert_eq!(RegistryKey::parse(&host(254)), Err(HostTooLong));
+    assert!(RegistryKey::parse(&format!("gcr.io/{}", label(248))).is_ok());
+    assert_eq!(RegistryKey::parse(&format!("gcr.io/{}", label(249))), Err(TooLong));
+}
+
+#[test]
+fn googles_registries_are_permitted_with_an_empty_list() {
+    for text in [
+        "gcr.io",
+        "gcr.io/",
+        "gcr.io/x",
+        "gcr.io:443/x",
+        "eu.gcr.io",
+        "*.gcr.io",
+        "a.b.gcr.io",
+        "*.*.gcr.io",
+        "europe-docker.pkg.dev/proj/",
+        "*-docker.pkg.dev",
+        "*.pkg.dev",
+        "a.b.pkg.dev",
+    ] {
+        assert!(AllowedRegistries::default().permits(&key(text)), "{text}");
+    }
+}
+
+#[test]
+fn other_registries_are_not() {
+    for text in [
+        "evilgcr.io",
+        "gcr.io.evil.example",
+        "evil.example/gcr.io",
+        "pkg.dev",
+        "evil-pkg.dev",
+        "evilpkg.dev",
+        "x.evilpkg.dev",
+        "gcr.dev",
+        "x.pkg.io",
+        "*.gcr.dev",
+        "docker.io",
+        "localhost",
+        "gcr.io:80",
+        "gcr.io:5000/x",
+        "eu.gcr.io:444",
+        "*.pkg.dev:8080",
+    ] {
+        assert!(!AllowedRegistries::default().permits(&key(text)), "{text}");
+    }
+}
+
+#[test]
+fn the_list_permits_exactly_what_it_covers() {
+    let list =
+        allowed("registry.example.com, *.mirror.example.com,cache:5000,*.ports.example.com:8443,tls.example.com:443,");
+    for text in [
+        "registry.example.com",
+        "registry.example.com:443/x/",
+        "a.mirror.example.com/x",
+        "*.mirror.example.com",
+        "a*.mirror.example.com",
+        "cache:5000/x",
+        "x.ports.example.com:8443",
+        "tls.example.com",
+        "gcr.io",
+    ] {
+        assert!(list.permits(&key(text)), "{text}");
+    }
+    for text in [
+        "registry.example.com:5000",
+        "*.example.com",
+        "r*.example.com",
+        "mirror.example.com",
+        "a.b.mirror.example.com",
+        "a.*.example.com",
+        "a.mirror.example.org",
+        "x.ports.example.com",
+        "x.ports.example.com:8444",
+        "cache:5001",
+        "a.registry.example.com",
+        "example.com",
+    ] {
+        assert!(!list.permits(&key(text)), "{text}");
+    }
+}
+
+#[test]
+fn a_list_that_is_too_broad_or_unclear_is_refused() {
+    use AllowedRegistriesError::*;
+    let of = AllowedRegistries::parse;
+    assert_eq!(of(""), Ok(AllowedRegistries::default()));
+    assert_eq!(of(" , "), Ok(AllowedRegistries::default()));
+    let fault = RegistryKeyError::WildcardTooBroad;
+    assert_eq!(of("gcr.io,*.com"), Err(NotARegistry { entry: 2, fault }));
+    assert_eq!(of("a.b,,c.d/e"), Err(Path { entry: 3 }));
+    assert_eq!(of("a.b/"), Err(Path { entry: 1 }));
+    for text in ["a*.example.com", "**.example.com", "x.*.example.com", "*.*.example.com"] {
+        assert_eq!(of(text), Err(Wildcard { entry: 1 }), "{text}");
+    }
+    assert_eq!("*.example.com".parse(), Ok(allowed("*.example.com")));
+    assert_eq!(
+        of("a.b,https://c.d").unwrap_err().to_string(),
+        "entry 2 isn't a registry: it has a scheme; write the host without https://, such as gcr.io"
+    );
+}
+
+const LIST: &str = "registry.example.com,*.mirror.example.com,cache:5000";
+
+/// Said in another way than the code under test does.
+fn is_google_or_listed(host: &str, port: Option<u16>) -> bool {
+    let https = port.is_none() || port == Some(443);
+    let one_below = |domain: &str| host.strip_suffix(domain).is_some_and(|l| !l.is_empty() && !l.contains('.'));
+    let google = host == "gcr.io" || host.ends_with(".gcr.io") || host.ends_with(".pkg.dev");
+    let listed = host == "registry.example.com" || one_below(".mirror.example.com");
+    (https && (google || listed)) || (host == "cache" && port == Some(5000))
+}
+
+proptest! {
+    #[test]
+    fn what_is_permitted_matches_only_hosts_of_google_or_of_the_list(
+        text in r"((\*|a|\*a|eu|x-\*|registry|mirror|cache|evilgcr)\.?){0,3}(gcr\.io|pkg\.dev|mirror\.example\.com|example\.com|cache|gcr\.\*|io)(:443|:80|:5000)?(/x)?",
+        fill in proptest::collection::vec("[a-z]{0,2}|registry|mirror|gcr|evil\\.gcr", 8),
+    ) {
+        if let Ok(key) = RegistryKey::parse(&text) {
+            let mut fill = fill.iter();
+            let host: String = key
+                .host()
+                .chars()
+                .map(|c| if c == '*' { fill.next().cloned().unwrap_or_default() } else { c.to_string() })
+                .collect();
+            if allowed(LIST).permits(&key) && kubelet_matches(&key, &host, key.port()) {
+                prop_assert!(is_google_or_listed(&host, key.port()), "{} matches {}", text, host);
+            }
+        }
+    }
+
+    #[test]
+    fn any_text_ends_in_an_answer(text in ".{0,40}") {
+        let _ = RegistryKey::parse(&text);
+        let _ = AllowedRegistries::parse(&text);
+    }
+}

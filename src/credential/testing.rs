@@ -1,0 +1,57 @@
+//! What the tests of this module share.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::json;
+
+use super::{AllowedRegistries, PullSecret, SourceSecret, resolve};
+use crate::api::{CredentialSource, GcpServiceAccountKeySource, RegistryCredentialSpec, SecretKeyRef};
+
+pub(crate) const KEY_A: &str = include_str!("../../tests/fixtures/throwaway-key-a.json");
+pub(crate) const KEY_B: &str = include_str!("../../tests/fixtures/throwaway-key-b.json");
+
+/// A Secret as the API server sends it.
+pub(crate) fn secret_json(data: &[(&str, &[u8])]) -> String {
+    let data: serde_json::Map<_, _> =
+        data.iter().map(|(key, value)| ((*key).to_owned(), json!(BASE64_STANDARD.encode(value)))).collect();
+    let metadata = json!({
+        "name": "darwin-gcr-key",
+        "namespace": "regcred-system",
+        "uid": "11111111-2222-3333-4444-555555555555",
+        "resourceVersion": "812",
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{\"data\":{}}"},
+        "managedFields": [{"manager": "kubectl", "fieldsV1": {"f:data": {}}}],
+    });
+    format!(r#"{{"kind":"Secret","apiVersion":"v1","metadata":{metadata},"data":{},"type":"Opaque"}}"#, json!(data))
+}
+
+pub(crate) fn source(data: &[(&str, &[u8])]) -> SourceSecret {
+    SourceSecret::from_json(secret_json(data).as_bytes()).unwrap()
+}
+
+pub(crate) fn spec(registries: &[&str]) -> RegistryCredentialSpec {
+    RegistryCredentialSpec {
+        credential: CredentialSource {
+            gcp_service_account_key: Some(GcpServiceAccountKeySource {
+                secret_ref: SecretKeyRef {
+                    namespace: None,
+                    name: "darwin-gcr-key".to_owned(),
+                    key: "key.json".to_owned(),
+                },
+            }),
+        },
+        registries: registries.iter().map(|r| (*r).to_owned()).collect(),
+        secret_template: Default::default(),
+        namespaces: Default::default(),
+        service_accounts: Default::default(),
+        conflict_policy: Default::default(),
+        suspend: false,
+    }
+}
+
+/// What the spec resolves to with key A.
+pub(crate) fn resolved(name: &str, spec: &RegistryCredentialSpec) -> PullSecret {
+    let source = source(&[("key.json", KEY_A.as_bytes())]);
+    let allowed = AllowedRegistries::default();
+    resolve(&name.into(), spec, &source, &allowed).unwrap().pull_secret
+}
