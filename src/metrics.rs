@@ -134,6 +134,9 @@ struct ConditionLabels {
     condition: String,
 }
 
+/// The RegistryCredentials that have gauges, with the types of their conditions.
+type Known = Vec<(CredentialName, Vec<String>)>;
+
 /// All counters; cloning shares them.
 #[derive(Clone)]
 pub struct Metrics {
@@ -149,7 +152,7 @@ pub struct Metrics {
     desired: Family<CredentialLabels, Gauge>,
     ready: Family<CredentialLabels, Gauge>,
     failed: Family<CredentialLabels, Gauge>,
-    known: Arc<Mutex<Vec<(CredentialName, Vec<String>)>>>,
+    known: Arc<Mutex<Known>>,
 }
 
 impl Default for Metrics {
