@@ -18,7 +18,7 @@ help:
 
 # With the path of another operator in REGCRED: that one is shown.
 demo: build controlplane
-	@$(CARGO) run --quiet --locked --package controlplane --bin demo -- $(if $(KEEP),--keep) $(REGCRED)
+	@$(CARGO) run --quiet --locked --package controlplane --bin demo -- $(if $(filter-out 0,$(KEEP)),--keep) $(REGCRED)
 
 test: controlplane
 	$(CARGO) test --workspace --locked

@@ -16,7 +16,14 @@ use interrupt::Interrupt;
 use screen::Screen;
 use stage::Stage;
 
-const USAGE: &str = "usage: demo [--keep] [REGCRED]   (REGCRED: the operator's binary; default: the one beside this one)";
+const USAGE: &str =
+    "usage: demo [--keep] [REGCRED]   (REGCRED: the operator's binary; default: the one beside this one)";
+
+const INTRODUCTION: &str = "\
+regcred at work on a real Kubernetes API server, on this machine's loopback only.
+What stands after a $ is run just so, and what stands after a ✓ has been checked.
+
+Starting etcd and kube-apiserver …";
 
 /// Why a step didn't come to its end.
 enum Failure {
@@ -51,7 +58,6 @@ fn main() -> ExitCode {
     let started = Instant::now();
     let code = match Interrupt::listen().map_err(Failure::Wrong).and_then(|stop| play(&screen, &arguments, stop)) {
         Ok(ending) => {
-            screen.text("");
             screen.text(&format!("{ending}, in {} s. Everything is stopped.", started.elapsed().as_secs()));
             return ExitCode::SUCCESS;
         }
@@ -86,8 +92,7 @@ fn arguments() -> Result<Arguments, String> {
 
 /// Plays the story. All that it started is stopped when it returns.
 fn play(screen: &Screen, arguments: &Arguments, interrupt: Interrupt) -> Outcome<String> {
-    screen.text("regcred on a real Kubernetes API server, on this machine's loopback only. What follows each $ was run as it");
-    screen.text("stands there, and every ✓ was checked.");
+    screen.text(INTRODUCTION);
     let mut stage = Stage::set(screen, interrupt, arguments.regcred.clone())?;
     let steps = story::STEPS.len() - usize::from(arguments.keep);
     for (index, (title, step)) in story::STEPS.iter().take(steps).enumerate() {
@@ -103,6 +108,7 @@ fn play(screen: &Screen, arguments: &Arguments, interrupt: Interrupt) -> Outcome
         keep(screen, &stage)?;
         return Ok(format!("All {steps} steps did what they say, and you have stopped it"));
     }
+    screen.text("\nTo look around for yourself: make demo KEEP=1");
     Ok(format!("All {steps} steps did what they say"))
 }
 

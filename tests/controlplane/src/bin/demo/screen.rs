@@ -33,8 +33,13 @@ impl Screen {
         println!("{}", self.paint(DIM, &format!("# {text}")));
     }
 
-    pub fn command(&self, command: &str) {
-        println!("{}", self.paint(CYAN, &format!("$ {command}")));
+    /// Commands, one a line, or over more lines that end in a backslash.
+    pub fn command(&self, commands: &str) {
+        let mut prompt = "$ ";
+        for line in commands.lines() {
+            println!("{}", self.paint(CYAN, &format!("{prompt}{line}")));
+            prompt = if line.ends_with('\\') { "" } else { "$ " };
+        }
     }
 
     /// What a command wrote.

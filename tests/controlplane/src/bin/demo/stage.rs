@@ -144,7 +144,7 @@ impl<'a> Stage<'a> {
         pause(&self.interrupt, duration)
     }
 
-    /// An error if the apiserver or regcred has ended.
+    /// An error if regcred has ended.
     pub fn still_runs(&self) -> Outcome {
         if self.operator.as_ref().is_some_and(Operator::is_running) {
             return Ok(());
