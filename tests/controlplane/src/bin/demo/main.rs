@@ -123,8 +123,8 @@ fn keep(screen: &Screen, stage: &Stage) -> Outcome {
     loop {
         match stage.pause(Duration::from_millis(100)) {
             Err(Failure::Interrupted) => return Ok(()),
-            result => result?,
+            Err(Failure::Wrong(reason)) => return Err(Failure::Wrong(reason + &stage.last_logged())),
+            Ok(()) => {}
         }
-        stage.still_runs()?;
     }
 }

@@ -109,10 +109,10 @@ impl<'a> Stage<'a> {
             if let Some(status) = shell.try_wait().map_err(failed)? {
                 break status;
             }
-            if let Err(interrupted) = self.pause(Duration::from_millis(5)) {
+            if let Err(failure) = self.pause(Duration::from_millis(5)) {
                 let _ = shell.kill(); // an error means that it has just ended
                 let _ = shell.wait();
-                return Err(interrupted);
+                return Err(failure);
             }
         };
         let output = fs::read(&path).map_err(failed)?;
@@ -139,17 +139,12 @@ impl<'a> Stage<'a> {
         Path::new(kubectl.get_program()).parent().unwrap_or(Path::new("")).display().to_string()
     }
 
-    /// Waits so long; an error if somebody wants us to end.
+    /// Waits so long; an error if somebody wants us to end, or if regcred has ended.
     pub fn pause(&self, duration: Duration) -> Outcome {
-        pause(&self.interrupt, duration)
-    }
-
-    /// An error if regcred has ended.
-    pub fn still_runs(&self) -> Outcome {
-        if self.operator.as_ref().is_some_and(Operator::is_running) {
-            return Ok(());
+        if self.operator.as_ref().is_some_and(|operator| !operator.is_running()) {
+            return Err(Failure::Wrong("regcred isn't there any more".to_owned()));
         }
-        Err(Failure::Wrong(format!("regcred has ended{}", self.last_logged())))
+        pause(&self.interrupt, duration)
     }
 
     /// Shell lines for another terminal.
@@ -172,12 +167,15 @@ impl<'a> Stage<'a> {
         let Some(operator) = &self.operator else { return String::new() };
         let log = operator.log();
         let lines: Vec<&str> = log.lines().collect();
-        let last: Vec<&str> = lines[lines.len().saturating_sub(10)..].to_vec();
+        let last = lines[lines.len().saturating_sub(10)..].iter().map(|line| format!("\n    {line}"));
         let state = match operator.exit_code() {
-            Some(code) => format!("regcred has ended with {code}"),
+            Some(code) => format!("regcred has ended with exit code {code}"),
             None => "regcred runs".to_owned(),
         };
-        format!("\n{state}; the last that it logged:\n    {}", last.join("\n    "))
+        match log.is_empty() {
+            true => format!("\n{state}; it has logged nothing"),
+            false => format!("\n{state}; the last that it logged:{}", last.collect::<String>()),
+        }
     }
 }
 
