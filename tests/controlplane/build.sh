@@ -48,7 +48,7 @@ heartbeat() { # COMMAND: minutes of silence look like a hang
   done
 }
 beat=
-trap '[ -z "$beat" ] || kill "$beat"' EXIT
+trap '[ -z "$beat" ] || kill "$beat" 2>/dev/null' EXIT
 
 for command in "$@"; do
   [ -x "$bin/$command" ] && continue
@@ -59,7 +59,7 @@ for command in "$@"; do
   beat=$!
   (cd "$here" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w$stamp" -o "$bin/$command.new" "$from") >&2
   mv "$bin/$command.new" "$bin/$command"
-  kill "$beat"
+  kill "$beat" 2>/dev/null || true
   beat=
   echo "built $command in $((SECONDS - started)) s" >&2
 done
