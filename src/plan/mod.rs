@@ -113,7 +113,9 @@ pub fn plan(name: &NamespaceName, claims: &[&Claim], namespace: &Namespace, cont
     }
     for (secret, verdict) in &verdicts {
         let entries_gone = namespace.service_accounts.values().all(|a| a.deleting || !a.added.contains_key(secret));
-        if let (Verdict::Unwanted, true, Some(observed)) = (verdict, entries_gone, namespace.secrets.get(secret)) {
+        // One that is being deleted waits for somebody's finalizer; deleting it again does nothing.
+        let observed = namespace.secrets.get(secret).filter(|observed| !observed.deleting);
+        if let (Verdict::Unwanted, true, Some(observed)) = (verdict, entries_gone, observed) {
             steps.push(Step::DeleteSecret {
                 secret: secret.clone(),
                 uid: observed.uid.clone(),
