@@ -50,11 +50,12 @@ impl<'a> Verdict<'a> {
         };
         match (winner, observed, ownership) {
             (Some(claim), ..) if claim.state == ClaimState::Held => Self::Frozen(claim),
-            (Some(claim), _, Some(Ownership::Ours(owner))) if owner == claim.credential => Self::Present(claim),
+            // Even one with our label and owner reference: its type can't be changed, and kubelets can't use it.
             (Some(claim), Some(observed), _) if observed.wrong_type => {
                 let refusal = Refusal::WrongType { secret: secret.clone() };
                 Self::Refused { claim, refusal, orphaned_by }
             }
+            (Some(claim), _, Some(Ownership::Ours(owner))) if owner == claim.credential => Self::Present(claim),
             (Some(claim), _, Some(Ownership::Orphaned(_) | Ownership::Foreign))
                 if claim.policy == ConflictPolicy::Fail =>
             {
