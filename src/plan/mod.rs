@@ -11,6 +11,8 @@ mod entry;
 mod fights;
 mod observed;
 mod ownership;
+#[cfg(test)]
+mod proof;
 mod refusal;
 mod service_account;
 mod targets;
