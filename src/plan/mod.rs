@@ -16,11 +16,13 @@ mod proof;
 mod refusal;
 mod service_account;
 mod targets;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use assess::{Progress, assess};
+pub use assess::{Progress, SecretProgress, assess};
 pub use claim::{Claim, ClaimState, Scope};
 pub use fights::Fights;
 pub use observed::{
