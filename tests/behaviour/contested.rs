@@ -87,7 +87,7 @@ fn an_entry_that_is_taken_away_three_times_is_given_up_and_said() {
     }
     overwrite("three");
     let message = world.wait_failure("darwin", "team-a", "ServiceAccountContested");
-    assert!(message.contains("kubectl-patch") && message.contains("default"), "{message}");
+    assert!(message.contains("darwin") && message.contains("default"), "{message}");
     world.wait_condition("darwin", "Ready", "False", "PartiallyReady");
     for time in ["four", "five", "six"] {
         overwrite(time);
