@@ -17,7 +17,7 @@ use super::{
 use crate::{
     api::{FIELD_MANAGER, SECRET_TYPE},
     catalog::Entry,
-    credential::{Guard, Owner, PullSecret, SecretManifest, is_quoted_in},
+    credential::{Guard, Owner, PullSecret, SecretManifest},
     metrics::WriteKind,
     names::{NamespaceName, SecretName, ServiceAccountName},
     plan::{Change, ResourceVersion},
@@ -85,9 +85,9 @@ async fn apply_secret(
 fn withhold(pull_secret: &PullSecret, error: WriteError) -> WriteError {
     let withheld = || "the refusal quotes the credential, so it isn't repeated here".to_owned();
     match error {
-        WriteError::Denied(text) if is_quoted_in(pull_secret, &text) => WriteError::Denied(withheld()),
-        WriteError::Invalid(text) if is_quoted_in(pull_secret, &text) => WriteError::Invalid(withheld()),
-        WriteError::Unavailable(text) if is_quoted_in(pull_secret, &text) => WriteError::Unavailable(withheld()),
+        WriteError::Denied(text) if pull_secret.is_quoted_in(&text) => WriteError::Denied(withheld()),
+        WriteError::Invalid(text) if pull_secret.is_quoted_in(&text) => WriteError::Invalid(withheld()),
+        WriteError::Unavailable(text) if pull_secret.is_quoted_in(&text) => WriteError::Unavailable(withheld()),
         other => other,
     }
 }

@@ -54,6 +54,10 @@ pub fn watch_credentials(context: &Arc<Context>) -> Synced {
                 if let Some(listed) = &mut listed {
                     listed.push(name.clone());
                 }
+                if super::credential::is_being_orphaned(&object) {
+                    // The reconcile may come too late to see this.
+                    context.orphaned().extend(object.metadata.uid.clone());
+                }
                 context.objects().insert(name.clone(), Arc::new(object));
                 context.credentials.add(name, Lane::Live);
             }

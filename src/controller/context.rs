@@ -1,7 +1,7 @@
 //! What the controllers share. Each lock is held for a moment and never across an await, and no two at once.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -61,6 +61,7 @@ pub struct Context {
     objects: Mutex<BTreeMap<CredentialName, Arc<DynamicObject>>>,
     sources: Mutex<HashMap<SourceKey, String>>,
     states: Mutex<HashMap<CredentialName, Published>>,
+    orphaned: Mutex<HashSet<String>>,
     planning: AtomicBool,
 }
 
@@ -68,8 +69,10 @@ pub struct Context {
 pub type SourceKey = (String, String);
 
 /// What was found of one RegistryCredential, and from what.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Published {
+    /// When.
+    pub since: Instant,
     /// metadata.uid.
     pub uid: String,
     /// metadata.generation.
@@ -106,6 +109,7 @@ impl Context {
             objects: Mutex::default(),
             sources: Mutex::default(),
             states: Mutex::default(),
+            orphaned: Mutex::default(),
             planning: AtomicBool::new(false),
         })
     }
@@ -149,6 +153,11 @@ impl Context {
     /// What was found of each RegistryCredential.
     pub fn states(&self) -> MutexGuard<'_, HashMap<CredentialName, Published>> {
         lock(&self.states)
+    }
+
+    /// UIDs of RegistryCredentials that are, or were, being deleted with `--cascade=orphan`.
+    pub fn orphaned(&self) -> MutexGuard<'_, HashSet<String>> {
+        lock(&self.orphaned)
     }
 
     /// Whether every cache and the catalog have synced, so that namespaces may be planned.

@@ -80,23 +80,20 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
         State::Held { hold: Hold::Spec | Hold::Source | Hold::Retried, .. } => ReconcileResult::Failed,
         State::Held { hold: Hold::Suspended, .. } | State::Resolved { .. } => ReconcileResult::Done,
     };
-    publish(context, claim, pull_secret, Published { uid, generation, source, state }).await;
+    publish(context, claim, pull_secret, Published { since: Instant::now(), uid, generation, source, state }).await;
     result
 }
 
 /// `kubectl delete --cascade=orphan`: the garbage collector is taking its Secrets' owner references away.
-fn is_being_orphaned(object: &DynamicObject) -> bool {
+pub fn is_being_orphaned(object: &DynamicObject) -> bool {
     object.metadata.deletion_timestamp.is_some() && object.metadata.finalizers.iter().flatten().any(|f| f == "orphan")
 }
 
 /// It is gone or going: the one thing that leads to removal.
 fn remove(context: &Arc<Context>, name: &CredentialName) {
     let known = context.states().get(name).cloned();
-    let orphaned = known.is_some_and(|known| matches!(known.state, State::Held { reason: Reason::Orphaned, .. }));
-    if orphaned {
-        let mut states = context.states();
-        states.remove(name);
-        drop(states);
+    context.states().remove(name);
+    if known.is_some_and(|known| context.orphaned().remove(&known.uid)) {
         let context = context.clone();
         let name = name.clone();
         tokio::spawn(async move {
@@ -107,7 +104,6 @@ fn remove(context: &Arc<Context>, name: &CredentialName) {
         });
         return;
     }
-    context.states().remove(name);
     forget(context, name);
 }
 

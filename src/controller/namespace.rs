@@ -46,7 +46,7 @@ pub async fn reconcile(context: &Arc<Context>, name: &NamespaceName) -> Reconcil
         run.execute(tasks).await;
     }
     let wait = run.wait();
-    let failed = !run.failed.is_empty() || !run.refused.is_empty();
+    let failed = !run.refused.is_empty() || run.failed.values().any(|(_, error)| *error != WriteError::Gone);
     run.report();
     match wait {
         Some(wait) => context.namespaces.add_at(name.clone(), Instant::now() + wait),
@@ -143,8 +143,9 @@ impl Run<'_> {
         let mut longest = unseen.then_some(LASTING);
         for (_, error) in self.failed.values() {
             match error {
-                WriteError::Gone => {}
-                WriteError::Unavailable(_) | WriteError::Moved => longest = Some(TRANSIENT),
+                // What went away is no failure; but a namespace made a moment ago may not be known everywhere yet.
+                WriteError::Gone if self.context.index().get(self.name).is_none() => {}
+                WriteError::Gone | WriteError::Unavailable(_) | WriteError::Moved => longest = Some(TRANSIENT),
                 WriteError::Denied(_) | WriteError::Invalid(_) => longest = longest.or(Some(LASTING)),
             }
         }

@@ -73,8 +73,10 @@ impl Writer {
             self.context.statuses.add_at(name.clone(), due);
             return;
         }
-        if matches!(found.state, State::Resolved { .. }) && self.is_behind(name) {
-            tokio::time::sleep(SETTLE).await;
+        let settled = found.since + SETTLE;
+        if settled > now && self.is_behind(name) {
+            self.context.statuses.add_at(name.clone(), settled);
+            return;
         }
         match self.write(name, &found).await {
             Ok(Written::Unchanged) => {}

@@ -12,7 +12,6 @@ mod key_file;
 pub mod manifest;
 mod private_key;
 pub mod pull_secret;
-mod quote;
 pub mod registry;
 pub mod source;
 
@@ -33,7 +32,7 @@ pub use gcp_key::GcpServiceAccountKey;
 pub use key_error::KeyError;
 pub use manifest::{Guard, Owner, SecretManifest};
 pub use pull_secret::{PullSecret, Revision};
-pub use quote::is_quoted_in;
+
 pub use registry::{AllowedRegistries, AllowedRegistriesError, RegistryKey, RegistryKeyError};
 pub use source::{SourceError, SourceSecret};
 

@@ -1,0 +1,172 @@
+//! The yardstick: a client that knows what to write and only writes it: the same bodies by the same verbs, holding the
+//! same watches. It is a process of its own, so that its CPU and memory can be measured as the operator's are.
+
+use std::{path::PathBuf, time::Instant};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use clap::{Parser, ValueEnum};
+use futures::{Stream, StreamExt, stream};
+use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{PartialObjectMeta, Patch, PatchParams},
+    runtime::watcher::{self, watcher},
+};
+use serde_json::{Value, json};
+
+use crate::cluster::{self, SECRET, account, namespace};
+
+/// What the yardstick does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Task {
+    /// Write every Secret, and every service account after its Secret.
+    Converge,
+    /// Write every Secret anew.
+    Rotate,
+    /// List what an operator has to list at its start.
+    List,
+    /// Watch service accounts and patch each new one, until killed.
+    Follow,
+}
+
+#[derive(Parser)]
+pub struct Args {
+    #[arg(value_enum)]
+    task: Task,
+    #[arg(long)]
+    kubeconfig: PathBuf,
+    #[arg(long, default_value_t = 0)]
+    namespaces: usize,
+    #[arg(long, default_value_t = 1)]
+    service_accounts: usize,
+    #[arg(long, default_value_t = 64)]
+    in_flight: usize,
+}
+
+/// Prints the seconds that the task took, from the start of the process.
+pub async fn main(args: Args) {
+    let started = Instant::now();
+    let client = cluster::client(args.kubeconfig.clone()).await;
+    match args.task {
+        Task::Converge => {
+            watches(&client).await;
+            converge(&client, &args).await;
+        }
+        Task::Rotate => {
+            watches(&client).await;
+            rotate(&client, &args).await;
+        }
+        Task::List => watches(&client).await,
+        Task::Follow => follow(&client).await,
+    }
+    // The cost has to be read while the process is there.
+    println!("{}", started.elapsed().as_secs_f64());
+    let _ = std::io::stdin().read_line(&mut String::new());
+}
+
+/// Holds the operator's watches from now on, and returns when each has listed everything.
+async fn watches(client: &Client) {
+    let config = || watcher::Config::default().streaming_lists();
+    let namespaces = watcher(Api::<PartialObjectMeta<Namespace>>::all(client.clone()), config());
+    let typed = config().fields("type=kubernetes.io/dockerconfigjson");
+    let secrets = watcher(Api::<PartialObjectMeta<Secret>>::all(client.clone()), typed);
+    let accounts = watcher(Api::<ServiceAccount>::all(client.clone()), config());
+    tokio::join!(hold(namespaces), hold(secrets), hold(accounts));
+}
+
+async fn hold<K: Send + 'static>(stream: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static) {
+    let (done, listed) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let mut done = Some(done);
+        let mut stream = std::pin::pin!(stream);
+        while let Some(event) = stream.next().await {
+            if matches!(event, Ok(watcher::Event::InitDone))
+                && let Some(done) = done.take()
+            {
+                let _ = done.send(());
+            }
+        }
+    });
+    listed.await.expect("a list");
+}
+
+/// A body of the size that the operator applies.
+fn manifest(namespace: &str, which: char, data: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
+        "metadata": {
+            "name": SECRET, "namespace": namespace,
+            "labels": {"regcred.dev/credential": "darwin"},
+            "annotations": {"regcred.dev/revision": format!("v1:bare{which}0123456789abcdef01234567")},
+            "ownerReferences": [{"apiVersion": "regcred.dev/v1alpha1", "kind": "RegistryCredential", "name": "darwin",
+                                 "uid": "00000000-0000-0000-0000-000000000000"}],
+        },
+        "data": {".dockerconfigjson": data},
+    })
+}
+
+fn data(which: char) -> String {
+    let key = serde_json::to_string(&cluster::key(which)).expect("a string");
+    let auth = STANDARD.encode(format!("_json_key:{}", cluster::key(which)));
+    let entry = format!("{{\"username\":\"_json_key\",\"password\":{key},\"auth\":\"{auth}\"}}");
+    STANDARD.encode(format!("{{\"auths\":{{\"eu.gcr.io/darwin/\":{entry},\"gcr.io/darwin/\":{entry}}}}}"))
+}
+
+async fn apply(client: &Client, body: Value, namespace: &str) {
+    let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
+    secrets
+        .patch_metadata(SECRET, &PatchParams::apply("regcred").force(), &Patch::Apply(body))
+        .await
+        .expect("a Secret");
+}
+
+async fn append(client: &Client, namespace: &str, name: &str) {
+    let accounts = Api::<ServiceAccount>::namespaced(client.clone(), namespace);
+    let patch = json!([
+        {"op": "add", "path": "/imagePullSecrets", "value": [{"name": SECRET}]},
+        {"op": "add", "path": "/metadata/annotations", "value": {"added.regcred.dev/darwin-secret": "darwin"}},
+    ]);
+    let patch = Patch::<()>::Json(serde_json::from_value(patch).expect("a patch"));
+    let params = PatchParams { field_manager: Some("regcred".to_owned()), ..PatchParams::default() };
+    accounts.patch(name, &params, &patch).await.expect("a service account");
+}
+
+async fn converge(client: &Client, args: &Args) {
+    let data = &data('a');
+    stream::iter((0..args.namespaces).map(namespace))
+        .for_each_concurrent(args.in_flight, |namespace| async move {
+            let mut body = manifest(&namespace, 'a', data);
+            body["metadata"]["resourceVersion"] = json!("1");
+            apply(client, body, &namespace).await;
+            for index in 0..args.service_accounts {
+                append(client, &namespace, &account(index)).await;
+            }
+        })
+        .await;
+}
+
+async fn rotate(client: &Client, args: &Args) {
+    let data = &data('b');
+    stream::iter((0..args.namespaces).map(namespace))
+        .for_each_concurrent(args.in_flight, |namespace| async move {
+            apply(client, manifest(&namespace, 'b', data), &namespace).await;
+        })
+        .await;
+}
+
+async fn follow(client: &Client) {
+    let api = Api::<ServiceAccount>::all(client.clone());
+    let mut stream = watcher(api, watcher::Config::default().streaming_lists()).boxed();
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(watcher::Event::InitDone) => println!("0"),
+            Ok(watcher::Event::Apply(object)) if object.image_pull_secrets.is_none() => {
+                let client = client.clone();
+                tokio::spawn(async move {
+                    append(&client, &object.namespace().unwrap_or_default(), &object.name_any()).await;
+                });
+            }
+            _ => {}
+        }
+    }
+}
