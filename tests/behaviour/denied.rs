@@ -16,7 +16,7 @@ spec:
     - {apiGroups: [""], apiVersions: ["*"], operations: [CREATE, UPDATE], resources: [secrets]}
   validations:
   - expression: "false"
-    messageExpression: "'sealed; denied was ' + (has(object.data) ? string(object.data['.dockerconfigjson']) : 'nothing')"
+    messageExpression: "'sealed; denied was ' + (has(object.data) ? string(object.data['.dockerconfigjson']).substring(0, 150) : 'nothing')"
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
