@@ -63,6 +63,14 @@ fn foreign_secrets_are_left_alone_and_listed_while_other_namespaces_are_served()
     world.wait_namespaces("darwin", "3/3");
     world.wait_ready("darwin");
     assert!(world.status("darwin").unwrap()["failures"].as_array().is_none_or(Vec::is_empty));
+
+    // Whoever takes our label off takes the Secret from us, until it is back.
+    world.kubectl(&["-n", "team-a", "label", "secret", "darwin", "regcred.dev/credential-"]);
+    world.wait_failure("darwin", "team-a", "ForeignSecret");
+    world.wait_entries("team-a", "default", &[]);
+    world.kubectl(&["-n", "team-a", "label", "secret", "darwin", "regcred.dev/credential=darwin"]);
+    world.wait_entries("team-a", "default", &["darwin"]);
+    world.wait_ready("darwin");
     world.assert_nothing_was_forbidden();
 }
 

@@ -153,9 +153,11 @@ impl World {
         writes
     }
 
-    /// All that the operator has written or tried to.
+    /// All that the operator has written or tried to. What was answered by 404 hit something that is gone, or a
+    /// namespace that isn't known everywhere yet: nobody's business.
     pub fn all_writes(&self) -> Vec<AuditEntry> {
-        self.audit().into_iter().filter(|entry| entry.user == OPERATOR && entry.is_write()).collect()
+        let ours = self.audit().into_iter().filter(|entry| entry.user == OPERATOR && entry.is_write());
+        ours.filter(|entry| entry.code != 404).collect()
     }
 
     /// The audit log, with all that has been answered before.
