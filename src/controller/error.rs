@@ -66,6 +66,7 @@ impl From<Status> for WriteError {
     fn from(status: Status) -> Self {
         let terminating = status.details.iter().flat_map(|d| &d.causes).any(|c| c.reason == "NamespaceTerminating");
         match status.code {
+            _ if is_refused_by_admission(&status.message) => Self::Denied(printable(&status.message)),
             404 => Self::Gone,
             403 if terminating => Self::Gone,
             409 => Self::Moved,
@@ -74,6 +75,13 @@ impl From<Status> for WriteError {
             code => Self::Unavailable(format!("{} (HTTP {code})", printable(&status.message))),
         }
     }
+}
+
+/// Admission policies and webhooks choose the code of their refusals, 422 by default for policies: only the sentence
+/// that the API server wraps round them tells a refusal from an object that is invalid.
+fn is_refused_by_admission(message: &str) -> bool {
+    message.contains("ValidatingAdmissionPolicy '") && message.contains("' denied request: ")
+        || message.contains("admission webhook \"") && message.contains("\" denied the request")
 }
 
 /// Text of others, made fit for a status, an Event or a log line: one line, no control characters, at most 300
@@ -86,4 +94,28 @@ pub fn printable(text: &str) -> String {
         line.push('…');
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(code: u16, message: &str) -> WriteError {
+        Status { code, message: message.to_owned(), ..Status::default() }.into()
+    }
+
+    #[test]
+    fn what_admission_refuses_is_denied_whatever_code_it_chooses() {
+        let policy =
+            "secrets \"darwin\" is forbidden: ValidatingAdmissionPolicy 'seal' with binding 'seal' denied request: no";
+        let webhook = "admission webhook \"policy.example.com\" denied the request: no";
+        for message in [policy, webhook] {
+            for code in [400, 403, 409, 422] {
+                assert_eq!(of(code, message), WriteError::Denied(message.to_owned()));
+            }
+        }
+        assert_eq!(of(403, "no such right").reason(), Reason::WriteDenied);
+        assert_eq!(of(422, "Secret \"darwin\" is invalid: type").reason(), Reason::WriteInvalid);
+        assert_eq!(of(409, "the object has been modified"), WriteError::Moved);
+    }
 }

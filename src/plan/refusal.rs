@@ -85,11 +85,13 @@ impl fmt::Display for Refusal {
                  spec.conflictPolicy to Adopt"
             ),
             Self::TakenAway { service_account, secret, manager } => {
+                // An object that was never applied and began empty, as every `default` does, has no managedFields.
                 let who = manager.as_deref().unwrap_or("somebody");
+                let whoever = manager.as_deref().unwrap_or("whoever that is");
                 write!(
                     f,
                     "{who} took {secret} out of the imagePullSecrets of service account {service_account} three times \
-                     in ten minutes; make {who} keep the entry, or leave the service account out of \
+                     in ten minutes; make {whoever} keep the entry, or leave the service account out of \
                      spec.serviceAccounts; regcred tries again after ten minutes"
                 )
             }

@@ -2,6 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod probe;
 mod world;
 
+mod adoption;
+mod conflict;
+mod contested;
+mod denied;
 mod distribution;
+mod orphan;
+mod removal;
+mod repair;
+mod rotation;
+mod targets;
+mod uninstall;

@@ -1,6 +1,6 @@
 //! One test's world: a control plane with the CRD and the shipped RBAC, an operator, and what a person would do.
 
-use std::{path::Path, process::Command, sync::Arc, time::Duration};
+use std::{path::Path, process::Command, sync::atomic::AtomicUsize, time::Duration};
 
 use controlplane::{Audit, ControlPlane, Controllers, OPERATOR, Operator, Options, eventually};
 use serde_json::{Value, json};
@@ -17,8 +17,10 @@ pub fn key(which: char) -> String {
 
 /// A control plane of the test's own, as RegistryCredentials are cluster-wide.
 pub struct World {
+    pub operator: Operator, // stopped first
     pub cluster: ControlPlane,
-    pub operator: Operator,
+    /// Makes names that nobody has used.
+    pub round: AtomicUsize,
 }
 
 impl World {
@@ -33,7 +35,7 @@ impl World {
     pub fn on(cluster: ControlPlane, args: &[&str]) -> World {
         let operator = operator(&cluster, args);
         operator.wait_ready(SOON);
-        World { cluster, operator }
+        World { cluster, operator, round: AtomicUsize::new(0) }
     }
 
     /// Puts a key file into the source Secret `name` in regcred-system.
@@ -174,12 +176,9 @@ pub fn operator(cluster: &ControlPlane, args: &[&str]) -> Operator {
     Operator::start(binary, &cluster.kubeconfig(OPERATOR), args, &[])
 }
 
-#[allow(dead_code)]
+/// The binary with that user's kubeconfig, for its other subcommands.
 pub fn regcred(cluster: &ControlPlane, user: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_regcred"));
     command.env("KUBECONFIG", cluster.kubeconfig(user));
     command
 }
-
-#[allow(dead_code)]
-pub type Shared = Arc<World>;

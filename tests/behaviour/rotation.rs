@@ -1,0 +1,189 @@
+//! What changes at the source or in the spec reaches every namespace, in place.
+
+use std::collections::BTreeMap;
+
+use controlplane::eventually;
+use serde_json::{Value, json};
+
+use crate::{
+    probe::{uid, version},
+    world::{SOON, World, key, password},
+};
+
+fn uids(secrets: &BTreeMap<String, Value>) -> Vec<String> {
+    secrets.values().map(uid).collect()
+}
+
+/// Waits until all managed Secrets satisfy `is`.
+fn wait_all(world: &World, is: impl Fn(&Value) -> bool) -> BTreeMap<String, Value> {
+    eventually(SOON, || {
+        let secrets = world.managed()?;
+        let late: Vec<_> = secrets.iter().filter(|(_, secret)| !is(secret)).map(|(name, _)| name.clone()).collect();
+        if late.is_empty() { Ok(secrets) } else { Err(format!("not so yet: {late:?}")) }
+    })
+}
+
+fn condition<'a>(object: &'a Value, type_: &str) -> &'a Value {
+    let conditions = object["status"]["conditions"].as_array().unwrap();
+    &conditions.iter().find(|condition| condition["type"] == type_).unwrap()["status"]
+}
+
+#[test]
+fn a_rotated_key_updates_every_namespace_in_place_and_ready_is_said_only_after_the_last_of_them() {
+    const NAMESPACES: usize = 24;
+    let world = World::new();
+    world.source("key", &key('a'));
+    let names: Vec<String> = (0..NAMESPACES).map(|n| format!("team-{n:02}")).collect();
+    let namespace = |name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": names.iter().map(namespace).collect::<Vec<_>>()});
+    world.cluster.apply(&list.to_string()).unwrap();
+    world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
+    let ready = || {
+        eventually(SOON, || match world.status("darwin")? {
+            status if status["serviceAccounts"]["summary"] == format!("{NAMESPACES}/{NAMESPACES}") => Ok(status),
+            status => Err(format!("{status:#}")),
+        });
+        world.wait_ready("darwin")
+    };
+    let first = ready();
+    let before = world.managed().unwrap();
+    let account = world.account("team-00", "default");
+
+    let history = world.watch_credential("darwin");
+    world.source("key", &key('b'));
+    let source = world.cluster.get_json(&["-n", "regcred-system", "secret", "key"]);
+    let observed = json!({"resourceVersion": source["metadata"]["resourceVersion"]});
+    let is_told = |object: &Value| object["status"]["observedSource"] == observed;
+    // What the README tells people to wait for.
+    eventually(SOON, || match world.status("darwin")?["observedSource"] == observed {
+        true => Ok(()),
+        false => Err("the new source isn't observed".to_owned()),
+    });
+    world.kubectl(&["wait", "--for=condition=Ready", "--timeout=30s", "registrycredential/darwin"]);
+    let after = world.managed().unwrap();
+    for (name, secret) in &after {
+        assert!(password(secret).unwrap() == key('b'), "{name} holds the old key when Ready is said");
+    }
+    assert_eq!(uids(&after), uids(&before));
+    assert_eq!(world.account("team-00", "default"), account, "a rotation is no business of service accounts");
+
+    // Each status on the way was true when it was written.
+    let last = after.values().map(version).max().unwrap();
+    let told = eventually(SOON, || {
+        let told: Vec<Value> = history.versions().into_iter().filter(is_told).collect();
+        let is_end = told.last().is_some_and(|object| condition(object, "Ready") == "True");
+        if is_end { Ok(told) } else { Err(format!("{told:#?}")) }
+    });
+    for object in told {
+        let too_early = condition(&object, "Ready") == "True" && version(&object) < last;
+        assert!(!too_early, "Ready was said before every namespace held the new key: {:#}", object["status"]);
+        assert_eq!(condition(&object, "CredentialValid"), "True");
+    }
+    let time = |status: &Value| status["lastRolloutTime"].as_str().unwrap().to_owned();
+    assert!(time(&world.status("darwin").unwrap()) >= time(&first));
+    world.settle();
+    let writes = world.all_writes();
+    for name in &names {
+        let writes = writes.iter().filter(|write| write.namespace == *name && write.resource == "secrets");
+        assert_eq!(writes.count(), 2, "{name}: one write to create, one to rotate");
+    }
+
+    // The same bytes again are another version of the source, but nothing to write.
+    world.kubectl(&["-n", "regcred-system", "annotate", "secret", "key", "touched=yes"]);
+    let touched = world.cluster.get_json(&["-n", "regcred-system", "secret", "key"]);
+    eventually(SOON, || match world.status("darwin")?["observedSource"]["resourceVersion"] {
+        ref seen if *seen == touched["metadata"]["resourceVersion"] => Ok(()),
+        ref seen => Err(format!("{seen} is observed")),
+    });
+    world.wait_ready("darwin");
+    assert_eq!(world.writes("team-00", "secrets").len(), 2);
+
+    // Registries, labels and annotations change in place, too.
+    let registries = json!(["eu.gcr.io/darwin/", "europe-docker.pkg.dev/darwin/"]);
+    let template = json!({"labels": {"team": "infra"}, "annotations": {"wiki": "w"}});
+    let spec = json!({"namespaces": {"names": ["team-*"]}, "registries": registries, "secretTemplate": template});
+    world.credential("darwin", spec);
+    let meta = |secret: &Value, map: &str, key: &str| secret["metadata"][map].get(key).cloned();
+    let changed = wait_all(&world, |secret| {
+        meta(secret, "labels", "team") == Some(json!("infra"))
+            && meta(secret, "annotations", "wiki") == Some(json!("w"))
+    });
+    assert_eq!(uids(&changed), uids(&before));
+    let hosts = json!(["eu.gcr.io/darwin/", "europe-docker.pkg.dev/darwin/"]);
+    assert_eq!(json!(registries_of(&changed["team-00/darwin"])), hosts);
+    ready();
+    world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}, "registries": ["gcr.io/darwin/"]}));
+    let plain = wait_all(&world, |secret| {
+        meta(secret, "labels", "team").is_none() && meta(secret, "annotations", "wiki").is_none()
+    });
+    assert_eq!(uids(&plain), uids(&before));
+    assert_eq!(registries_of(&plain["team-00/darwin"]), ["gcr.io/darwin/"]);
+    world.assert_nothing_was_forbidden();
+}
+
+fn registries_of(secret: &Value) -> Vec<String> {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let data = STANDARD.decode(secret["data"][".dockerconfigjson"].as_str().unwrap()).unwrap();
+    let config: Value = serde_json::from_slice(&data).unwrap();
+    config["auths"].as_object().unwrap().keys().cloned().collect()
+}
+
+#[test]
+fn without_a_usable_source_or_while_suspended_nothing_is_written_or_removed_and_all_is_caught_up_afterwards() {
+    let world = World::new();
+    let images = json!({"images": "private"});
+    for name in ["team-a", "team-b"] {
+        world.namespace(name, images.clone());
+    }
+    let spec =
+        |suspend: bool| json!({"namespaces": {"selector": {"matchLabels": {"images": "private"}}}, "suspend": suspend});
+    // The source comes after the resource.
+    world.credential("darwin", spec(false));
+    let message = world.wait_condition("darwin", "Stalled", "True", "SourceNotFound");
+    assert!(message.contains("regcred-system/key"), "{message}");
+    world.source("key", &key('a'));
+    world.wait_accounts_with("darwin", &["team-a/default", "team-b/default"]);
+    world.wait_ready("darwin");
+    world.settle();
+    let before = world.managed().unwrap();
+    let is_as_before = || {
+        assert_eq!(world.managed().unwrap(), before);
+        assert_eq!(world.accounts_with("darwin").unwrap(), ["team-a/default", "team-b/default"]);
+    };
+
+    // A broken source, and none: the last good credential stays, over a restart, too.
+    world.source("key", "not a key");
+    world.wait_condition("darwin", "CredentialValid", "False", "InvalidKey");
+    world.kubectl(&["-n", "regcred-system", "delete", "secret", "key"]);
+    world.wait_condition("darwin", "Ready", "False", "SourceNotFound");
+    world.operator.restart();
+    world.operator.wait_ready(SOON);
+    world.settle();
+    is_as_before();
+    world.source("key", &key('a'));
+    world.wait_ready("darwin");
+    is_as_before();
+
+    world.credential("darwin", spec(true));
+    world.wait_condition("darwin", "Ready", "False", "Suspended");
+    world.source("key", &key('b'));
+    world.namespace("team-c", images.clone());
+    world.kubectl(&["label", "namespace", "team-b", "images-"]);
+    world.settle();
+    is_as_before();
+    world.kubectl(&["-n", "team-a", "delete", "secret", "darwin"]);
+    world.patch("team-a", "serviceaccount/default", json!({"imagePullSecrets": null}));
+    world.settle();
+    assert!(world.secret("team-a", "darwin").is_err());
+    assert_eq!(world.entries("team-a", "default").unwrap(), [""; 0]);
+
+    world.credential("darwin", spec(false));
+    for name in ["team-a", "team-c"] {
+        world.wait_password(name, "darwin", &key('b'));
+    }
+    world.wait_accounts_with("darwin", &["team-a/default", "team-c/default"]);
+    world.wait_no_secret("team-b", "darwin");
+    world.wait_namespaces("darwin", "2/2");
+    world.wait_ready("darwin");
+    world.assert_nothing_was_forbidden();
+}
