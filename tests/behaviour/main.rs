@@ -2,6 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod evidence;
+mod fault_proxy;
 mod world;
 
+mod bad_input;
+mod crd;
 mod distribution;
+mod docker_config;
+mod held;
+mod metrics;
+mod outage;
+mod proxy;
+mod restart;
