@@ -9,6 +9,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
     thread,
+    time::Duration,
 };
 
 use controlplane::{ControlPlane, OPERATOR, Process, eventually, free_port};
@@ -43,6 +44,8 @@ pub enum Answer {
     GoneEvent,
     /// A watch that ends before it has told anything.
     Nothing,
+    /// The API server's own, each part of it so much later.
+    Late(Duration),
 }
 
 type Rule = Box<dyn FnMut(&Request) -> Option<Answer> + Send>;
@@ -113,17 +116,30 @@ impl std::fmt::Debug for FaultProxy {
 fn serve(mut client: TcpStream, upstream: u16, rule: &Mutex<Rule>, watches: &Mutex<Vec<TcpStream>>) -> io::Result<()> {
     let (head, request) = read(&client)?;
     let answer = (*rule.lock().unwrap())(&request);
-    if let Some(answer) = answer {
-        return client.write_all(render(answer).as_bytes());
-    }
+    let late = match answer {
+        None => Duration::ZERO,
+        Some(Answer::Late(late)) => late,
+        Some(Answer::GoneEvent) => return client.write_all(gone_event().as_bytes()),
+        Some(Answer::Nothing) => return client.write_all(http(200, "").as_bytes()),
+        Some(Answer::Refuse(code, reason, message)) => {
+            return client.write_all(http(code, &status(code, reason, &message).to_string()).as_bytes());
+        }
+    };
     if request.is_watch() {
         watches.lock().unwrap().push(client.try_clone()?);
     }
     let mut server = TcpStream::connect(("127.0.0.1", upstream))?;
     server.write_all(head.as_bytes())?;
     server.write_all(&request.body)?;
-    io::copy(&mut server, &mut client)?;
-    Ok(())
+    let mut part = vec![0; 64 * 1024];
+    loop {
+        let length = server.read(&mut part)?;
+        if length == 0 {
+            return Ok(());
+        }
+        thread::sleep(late);
+        client.write_all(&part[..length])?;
+    }
 }
 
 /// One request: its head as it is to be sent on, and what it says.
@@ -155,19 +171,16 @@ fn read(client: &TcpStream) -> io::Result<(String, Request)> {
     Ok((head, Request { method, uri, body }))
 }
 
-fn render(answer: Answer) -> String {
-    let status = |code: u16, reason: &str, message: &str| {
-        let status = if code < 400 { "Success" } else { "Failure" };
-        json!({"kind": "Status", "apiVersion": "v1", "status": status, "reason": reason, "message": message, "code": code})
-    };
-    let (code, body) = match answer {
-        Answer::Refuse(code, reason, message) => (code, status(code, reason, &message).to_string()),
-        Answer::GoneEvent => {
-            let status = status(410, "Expired", "too old resource version");
-            (200, json!({"type": "ERROR", "object": status}).to_string() + "\n")
-        }
-        Answer::Nothing => (200, String::new()),
-    };
+fn status(code: u16, reason: &str, message: &str) -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message, "code": code})
+}
+
+fn gone_event() -> String {
+    let status = status(410, "Expired", "too old resource version");
+    http(200, &(json!({"type": "ERROR", "object": status}).to_string() + "\n"))
+}
+
+fn http(code: u16, body: &str) -> String {
     let length = body.len();
     format!(
         "HTTP/1.1 {code} -\r\nContent-Type: application/json\r\nRetry-After: 1\r\nContent-Length: {length}\r\n\

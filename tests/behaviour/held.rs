@@ -41,11 +41,11 @@ fn of(name: &str) -> Value {
     credential(name, json!({"credential": from, "namespaces": {"names": ["team-*"]}}))
 }
 
-/// A younger credential that wants the Secrets of `name`.
+/// A younger credential that wants the Secrets of `name`; by name, too, it comes last, as ages are in whole seconds.
 fn rival(name: &str) -> Value {
     let template = json!({"name": name});
     let names = json!({"names": ["team-*"]});
-    credential(&format!("rival-{name}"), json!({"secretTemplate": template, "namespaces": names}))
+    credential(&format!("younger-{name}"), json!({"secretTemplate": template, "namespaces": names}))
 }
 
 fn patch(world: &World, name: &str, spec: Value) {
@@ -91,7 +91,7 @@ fn every_held_credential_keeps_its_secrets_and_entries_and_name_across_a_restart
     // A rival that comes while they are held; its own source is fine.
     world.source("key", &key('b'));
     apply_all(&world.cluster, CAUSES.iter().map(|(name, _)| rival(name)).collect());
-    let rivals: Vec<String> = CAUSES.iter().map(|(name, _)| format!("rival-{name}")).collect();
+    let rivals: Vec<String> = CAUSES.iter().map(|(name, _)| format!("younger-{name}")).collect();
     // The Secrets of a credential that can't be read may be anywhere, and each of its rivals is refused everywhere.
     let refused: Vec<_> = rivals.iter().map(|name| (name.as_str(), "PartiallyReady")).collect();
     wait_reasons(&world, &refused);
@@ -137,7 +137,7 @@ fn a_credential_whose_source_never_was_reserves_its_name_across_a_restart() {
     wait_reasons(&world, &[("waiting", "SourceNotFound")]);
     world.source("key", &key('b'));
     world.cluster.apply(&rival("waiting").to_string()).unwrap();
-    let expected = [("waiting", "SourceNotFound"), ("rival-waiting", "PartiallyReady")];
+    let expected = [("waiting", "SourceNotFound"), ("younger-waiting", "PartiallyReady")];
     wait_reasons(&world, &expected);
     world.operator.restart();
     world.operator.wait_ready(SOON);
@@ -147,7 +147,7 @@ fn a_credential_whose_source_never_was_reserves_its_name_across_a_restart() {
     assert!(world.secret("team-0", "waiting").unwrap_err().contains("not found"));
 
     world.source("waiting", &key('a'));
-    wait_reasons(&world, &[("waiting", "RolledOut"), ("rival-waiting", "PartiallyReady")]);
+    wait_reasons(&world, &[("waiting", "RolledOut"), ("younger-waiting", "PartiallyReady")]);
     world.wait_password("team-0", "waiting", &key('a'));
     // Only its deletion frees the name.
     world.cluster.kubectl_ok(&["delete", "registrycredential", "waiting"]);

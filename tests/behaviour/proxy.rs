@@ -1,6 +1,6 @@
 //! An API server that refuses, stalls and forgets: the end state is right, and nothing is deleted that shouldn't be.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, path::Path, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use controlplane::{Audit, Controllers, Operator, Options, eventually};
@@ -114,6 +114,31 @@ fn a_watch_that_has_to_begin_anew_deletes_nothing_and_misses_nothing() {
     assert_eq!(untouched(versions(&world)), untouched(before));
     let since = requests(&world.cluster).split_off(written);
     assert_eq!(since.iter().find(|r| r.verb == "delete"), None);
+}
+
+#[test]
+fn a_namespace_that_is_made_again_keeps_its_service_account_though_news_of_its_end_come_late() {
+    let (world, proxy) = proxied(&[]);
+    namespaces(&world.cluster, "team", 1);
+    world.source("key", &key('a'));
+    world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
+    world.wait_ready("darwin");
+    let late = |request: &Request| request.is_watch() && request.uri.starts_with("/api/v1/namespaces?");
+    proxy.answer(move |request| late(request).then_some(Answer::Late(Duration::from_secs(1))));
+    proxy.cut_watches();
+    world.namespace("team-1", json!({}));
+    world.wait_entries("team-1", "default", &["darwin"]); // the slow watch is there
+
+    world.cluster.kubectl_ok(&["delete", "namespace", "team-0"]);
+    namespaces(&world.cluster, "team", 2);
+    // The slow watch tells of this one after all that.
+    world.namespace("team-2", json!({}));
+    world.wait_entries("team-2", "default", &["darwin"]);
+    world.wait_entries("team-0", "default", &["darwin"]);
+    eventually(SOON, || match world.status("darwin")? {
+        status if status["serviceAccounts"]["summary"] == "3/3" => Ok(()),
+        status => Err(status.to_string()),
+    });
 }
 
 #[test]
