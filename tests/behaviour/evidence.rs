@@ -98,8 +98,9 @@ pub fn assert_unsaid(world: &World, secrets: &[String]) {
         for secret in secrets {
             for form in forms(secret) {
                 if let Some(at) = text.find(&form) {
-                    let start = text.floor_char_boundary(at.saturating_sub(200));
-                    panic!("{place} repeats {secret} as {form}: {}", &text[start..at]);
+                    let before: Vec<char> = text[..at].chars().rev().take(200).collect();
+                    let before: String = before.iter().rev().collect();
+                    panic!("{place} repeats {secret} as {form}, after: {before}");
                 }
             }
         }

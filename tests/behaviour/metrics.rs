@@ -132,9 +132,12 @@ fn run(args: &[&str], env: &[(&str, &str)]) -> Output {
     command.output().unwrap()
 }
 
+/// Arguments, environment, and what is said.
+type Case = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str);
+
 #[test]
 fn a_wrong_flag_or_setting_is_answered_by_one_clear_sentence() {
-    let cases: [(&[&str], &[(&str, &str)], &str); 9] = [
+    let cases: [Case; 9] = [
         (&["run", "--concurrency", "0"], &[], "0 is not in 1..=1024"),
         (&["run", "--concurrency", "many"], &[], "invalid value 'many' for '--concurrency <N>'"),
         (&["run", "--listen", "8080"], &[], "invalid value '8080' for '--listen <ADDRESS:PORT>'"),

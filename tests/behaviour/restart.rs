@@ -67,9 +67,13 @@ fn a_restart_in_a_converged_cluster_writes_nothing_and_idling_asks_nothing() {
     world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
     world.credential("other", json!({"namespaces": {"names": ["team-1*"]}, "secretTemplate": {"labels": {"a": "b"}}}));
     world.credential("off", json!({"namespaces": {"names": ["team-1*"]}, "suspend": true}));
+    let foreign = ["-n", "team-10", "create", "secret", "docker-registry", "partial", "--docker-password=p"];
+    world.cluster.kubectl_ok(&[&foreign[..], &["--docker-username=u", "--docker-server=gcr.io"]].concat());
+    world.credential("partial", json!({"namespaces": {"names": ["team-*"], "exclude": ["team-new"]}}));
     world.wait_ready("darwin");
     world.wait_ready("other");
     world.wait_condition("off", "Ready", "False", "Suspended");
+    world.wait_condition("partial", "Ready", "False", "PartiallyReady");
     world.operator.stop();
     let before = requests(&world.cluster).len();
     let objects = versions(&world);
