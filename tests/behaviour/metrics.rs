@@ -94,7 +94,7 @@ fn without_the_crd_it_lives_isnt_ready_says_why_and_goes_on_once_it_is_installed
     operator.wait_ready(SOON);
     assert_eq!(operator.log().matches("isn't installed").count(), 1, "said once, not at each try");
 
-    let world = World { cluster, operator };
+    let world = World::with(cluster, operator);
     world.source("key", &key('a'));
     world.credential("darwin", json!({"namespaces": {"names": ["default"]}}));
     world.wait_entries("default", "default", &["darwin"]);
@@ -113,7 +113,7 @@ fn flags_can_be_given_by_the_environment() {
     // The shipped Role covers regcred-system only; whoever adds a namespace binds it there.
     let operator = Operator::start(binary, &cluster.kubeconfig(OPERATOR), &[], &env);
     operator.wait_ready(SOON);
-    let world = World { cluster, operator };
+    let world = World::with(cluster, operator);
     world.namespace("vault", json!({}));
     let source = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key", "namespace": "vault"},

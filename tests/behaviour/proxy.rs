@@ -19,7 +19,7 @@ fn proxied(args: &[&str]) -> (World, FaultProxy) {
     let proxy = FaultProxy::start(&cluster);
     let operator = Operator::start(Path::new(env!("CARGO_BIN_EXE_regcred")), proxy.kubeconfig(), args, &[]);
     operator.wait_ready(SOON);
-    (World { cluster, operator }, proxy)
+    (World::with(cluster, operator), proxy)
 }
 
 /// Each object's first writes fail, each in another way.

@@ -96,11 +96,10 @@ impl World {
         let there = self.secrets.get(name);
         let allowed = match (guard, there) {
             (Guard::Create, there) => there.is_none(),
-            (Guard::Uid(uid), Some(there)) => *there.meta.uid == **uid,
             (Guard::Exact { uid, resource_version }, Some(there)) => {
                 *there.meta.uid == **uid && there.meta.resource_version.to_string() == *resource_version
             }
-            (Guard::Uid(_) | Guard::Exact { .. }, None) => false,
+            (Guard::Exact { .. }, None) => false,
         };
         if !allowed {
             return Answer::Conflict;
