@@ -147,8 +147,8 @@ mod tests {
                 taken(None),
                 Reason::ServiceAccountContested,
                 "somebody took pull out of the imagePullSecrets of service account default three times in ten \
-                 minutes; make somebody keep the entry, or leave the service account out of spec.serviceAccounts; \
-                 regcred tries again after ten minutes",
+                 minutes; make whoever that is keep the entry, or leave the service account out of \
+                 spec.serviceAccounts; regcred tries again after ten minutes",
             ),
         ] {
             assert_eq!((refusal.to_string().as_str(), refusal.reason()), (says, reason));
