@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use controlplane::Options;
+use controlplane::{Options, eventually};
 use serde_json::json;
 
-use crate::world::{self, ROOT};
+use crate::world::{self, ROOT, SOON};
 
 #[test]
 fn the_api_server_accepts_and_refuses_what_the_cases_say() {
@@ -45,7 +45,9 @@ fn the_api_server_accepts_and_refuses_what_the_cases_say() {
 fn kubectl_explains_the_fields_and_shows_the_columns() {
     let cluster = world::cluster(Options::default());
     for field in ["", ".spec.credential.gcpServiceAccountKey.secretRef.key", ".spec.namespaces", ".status.conditions"] {
-        let explained = cluster.kubectl_ok(&["explain", &format!("registrycredential{field}")]);
+        // The schema is published a moment after the kind is served.
+        let explained =
+            eventually(SOON, || cluster.kubectl_with_input(&["explain", &format!("registrycredential{field}")], ""));
         let description = explained.split_once("DESCRIPTION:").unwrap_or_else(|| panic!("{explained}")).1;
         assert!(!description.contains("<empty>") && description.trim().len() > 20, "{field}: {explained}");
     }
