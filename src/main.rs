@@ -17,7 +17,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
-use tracing::{error, info};
+use tracing::info;
 
 /// Manages registry pull secrets in a Kubernetes cluster.
 #[derive(Parser)]
@@ -120,15 +120,18 @@ async fn run(args: RunArgs) -> Result<(), String> {
     };
     let context = Context::new(client, settings, Metrics::default());
     let server = tokio::spawn(server::serve(listener, context.clone(), readiness, stopped.clone()));
-    let controllers = tokio::spawn(controller::run(context, ready, stopped));
+    let mut controllers = tokio::spawn(controller::run(context, ready, stopped));
 
-    wait_for_signal().await?;
-    info!("stopping: writes in flight are finished");
-    stop.send_replace(true);
-    if controllers.await.is_err() {
-        error!("a controller ended by a panic");
-        return Err("a controller ended by a panic".to_owned());
-    }
+    let ended = tokio::select! {
+        ended = &mut controllers => ended,
+        signal = wait_for_signal() => {
+            signal?;
+            info!("stopping: writes in flight are finished");
+            stop.send_replace(true);
+            controllers.await
+        }
+    };
+    ended.unwrap_or(Err(controller::Panicked)).map_err(|panicked| panicked.to_string())?;
     // A scrape that is still open isn't worth waiting for.
     server.abort();
     Ok(())

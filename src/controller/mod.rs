@@ -33,12 +33,24 @@ use crate::{
 /// How long writes in flight may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(4);
 
+/// A task ended by itself, which only a panic makes it do. Going on without it would look alive and do nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("a controller ended by a panic")]
+pub struct Panicked;
+
 /// Runs the operator until `stop` turns true; then writes in flight are finished and nothing new is begun.
 /// `ready` turns true when every namespace has been planned once.
-pub async fn run(context: Arc<Context>, ready: watch::Sender<bool>, mut stop: watch::Receiver<bool>) {
+///
+/// # Errors
+/// Where a task panics: the process has to be started anew.
+pub async fn run(
+    context: Arc<Context>,
+    ready: watch::Sender<bool>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), Panicked> {
     tokio::select! {
         () = sync(&context) => {}
-        _ = stop.wait_for(|stop| *stop) => return,
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
     }
     let first_pass: HashSet<NamespaceName> = context.index().iter().map(|(name, _)| name.clone()).collect();
     info!(namespaces = first_pass.len(), "every cache has synced");
@@ -46,11 +58,11 @@ pub async fn run(context: Arc<Context>, ready: watch::Sender<bool>, mut stop: wa
     context.start_planning();
     context.plan_all();
 
-    let credentials = tokio::spawn(credentials(context.clone()));
-    let statuses = tokio::spawn(status::Writer::new(context.clone()).run());
-    namespaces(&context, pass, stop).await;
-    credentials.abort();
-    statuses.abort();
+    tokio::select! {
+        result = namespaces(&context, pass, stop) => result,
+        _ = tokio::spawn(credentials(context.clone())) => Err(Panicked),
+        _ = tokio::spawn(status::Writer::new(context.clone()).run()) => Err(Panicked),
+    }
 }
 
 /// Fills every cache and resolves every RegistryCredential once, so that an empty cache is never read as "delete all".
@@ -112,7 +124,11 @@ impl FirstPass {
 }
 
 /// Works on namespaces, many at once, until `stop` turns true.
-async fn namespaces(context: &Arc<Context>, mut pass: FirstPass, mut stop: watch::Receiver<bool>) {
+async fn namespaces(
+    context: &Arc<Context>,
+    mut pass: FirstPass,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), Panicked> {
     let workers = Arc::new(Semaphore::new(context.settings.concurrency));
     let mut running = JoinSet::new();
     pass.check();
@@ -124,13 +140,16 @@ async fn namespaces(context: &Arc<Context>, mut pass: FirstPass, mut stop: watch
         let next = async {
             loop {
                 tokio::select! {
-                    name = context.namespaces.next() => break name,
-                    Some(Ok(name)) = running.join_next() => pass.planned(&name),
+                    name = context.namespaces.next() => break Ok(name),
+                    Some(ended) = running.join_next() => match ended {
+                        Ok(name) => pass.planned(&name),
+                        Err(_) => break Err(Panicked),
+                    },
                 }
             }
         };
         let name = tokio::select! {
-            name = next => name,
+            name = next => name?,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         let context = context.clone();
@@ -149,4 +168,5 @@ async fn namespaces(context: &Arc<Context>, mut pass: FirstPass, mut stop: watch
     if tokio::time::timeout(GRACE, finish).await.is_err() {
         warn!("writes in flight took too long and were given up");
     }
+    Ok(())
 }
