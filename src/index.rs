@@ -87,12 +87,16 @@ impl Index {
         if changed { Effect::Changed } else { Effect::None }
     }
 
-    /// A namespace is gone, and all in it.
+    /// A namespace is gone. What is known of its content stays until the content's own watches tell of its end: where
+    /// they are faster than this one, it belongs to a new namespace of that name already.
     pub fn namespace_gone(&mut self, name: &NamespaceName) -> Effect {
-        match self.namespaces.remove(name) {
-            Some(_) => Effect::Changed,
-            None => Effect::None,
-        }
+        let Some(known) = self.namespaces.get_mut(name) else {
+            return Effect::None;
+        };
+        known.exists = false;
+        self.forget_unwatched(name);
+        self.drop_if_empty(name);
+        Effect::Changed
     }
 
     /// A Secret is there.

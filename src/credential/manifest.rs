@@ -28,8 +28,6 @@ pub struct Owner {
 pub enum Guard {
     /// Nothing of that name is there. No object has resourceVersion 1, so the apply creates or fails.
     Create,
-    /// The Secret is the one with this `metadata.uid`.
-    Uid(String),
     /// The Secret is exactly as it was seen.
     Exact {
         /// Its `metadata.uid`.
@@ -87,7 +85,6 @@ impl<'a> SecretManifest<'a> {
     pub fn new(secret: &'a PullSecret, namespace: &'a NamespaceName, owner: &'a Owner, guard: &'a Guard) -> Self {
         let (uid, resource_version) = match guard {
             Guard::Create => (None, Some("1")),
-            Guard::Uid(uid) => (Some(uid.as_str()), None),
             Guard::Exact { uid, resource_version } => (Some(uid.as_str()), Some(resource_version.as_str())),
         };
         Self {
@@ -212,7 +209,6 @@ mod tests {
             (metadata.get("uid").cloned(), metadata.get("resourceVersion").cloned())
         };
         assert_eq!(guarded(Guard::Create), (None, Some(json!("1"))));
-        assert_eq!(guarded(Guard::Uid("u".to_owned())), (Some(json!("u")), None));
         let exact = Guard::Exact { uid: "u".to_owned(), resource_version: "7".to_owned() };
         assert_eq!(guarded(exact), (Some(json!("u")), Some(json!("7"))));
     }

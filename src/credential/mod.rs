@@ -16,7 +16,7 @@ pub mod registry;
 pub mod source;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -56,3 +56,81 @@ impl Fights {
         self.taken.remove(namespace);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    struct Fight {
+        fights: Fights,
+        start: Instant,
+    }
+
+    impl Fight {
+        fn with(taken_at_minutes: &[u32]) -> Self {
+            let mut fight = Self { fights: Fights::default(), start: Instant::now() };
+            taken_at_minutes.iter().for_each(|minute| fight.taken("pull", *minute));
+            fight
+        }
+
+        fn taken(&mut self, secret: &str, minute: u32) {
+            let at = self.start + MINUTE * minute;
+            self.fights.taken_away(&"team-a".into(), &"default".into(), &secret.into(), at);
+        }
+
+        /// What is contested after so many minutes, and until which minute.
+        fn contested(&mut self, minute: u32) -> (Vec<String>, Option<u32>) {
+            let (contested, until) = self.fights.contested(&"team-a".into(), self.start + MINUTE * minute);
+            let until = until.map(|until| ((until - self.start).as_secs() / 60) as u32);
+            (contested.iter().map(|(account, secret)| format!("{account}/{secret}")).collect(), until)
+        }
+    }
+
+    #[test]
+    fn the_third_removal_in_ten_minutes_is_a_fight() {
+        let pull = || vec!["default/pull".to_owned()];
+        for (taken, asked, expected) in [
+            (&[][..], 1, (vec![], None)),
+            (&[0, 1], 2, (vec![], None)),
+            (&[0, 1, 2], 2, (pull(), Some(12))),
+            (&[0, 5, 9], 9, (pull(), Some(19))),
+            // Ten minutes after the first it no longer counts.
+            (&[0, 5, 10], 10, (vec![], None)),
+            (&[0, 1, 2, 3], 4, (pull(), Some(13))),
+        ] {
+            assert_eq!(Fight::with(taken).contested(asked), expected, "taken at {taken:?}");
+        }
+    }
+
+    #[test]
+    fn a_fight_rests_for_ten_minutes_from_the_last_removal() {
+        let mut fight = Fight::with(&[0, 1, 9]);
+        assert_eq!(fight.contested(18).1, Some(19), "the removals before the last one are kept until then");
+        assert_eq!(fight.contested(19), (vec![], None));
+        assert!(fight.fights.taken.is_empty(), "nothing is kept of it");
+        fight.taken("pull", 20);
+        assert_eq!(fight.contested(20), (vec![], None), "it starts from one again");
+    }
+
+    #[test]
+    fn each_entry_is_counted_by_itself_and_the_first_to_rest_decides() {
+        let mut fight = Fight::with(&[0, 1, 2]);
+        for minute in [3, 4] {
+            fight.taken("other", minute);
+        }
+        assert_eq!(fight.contested(5).0, ["default/pull"]);
+        fight.taken("other", 6);
+        assert_eq!(fight.contested(6), (vec!["default/other".to_owned(), "default/pull".to_owned()], Some(12)));
+    }
+
+    #[test]
+    fn a_namespace_that_is_gone_is_forgotten() {
+        let mut fight = Fight::with(&[0, 1, 2]);
+        fight.fights.forget(&"team-b".into());
+        assert_eq!(fight.contested(2).0.len(), 1);
+        fight.fights.forget(&"team-a".into());
+        assert_eq!(fight.contested(2), (vec![], None));
+    }
+}

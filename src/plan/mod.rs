@@ -11,14 +11,18 @@ mod entry;
 mod fights;
 mod observed;
 mod ownership;
+#[cfg(test)]
+mod proof;
 mod refusal;
 mod service_account;
 mod targets;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use assess::{Progress, assess};
+pub use assess::{Progress, SecretProgress, assess};
 pub use claim::{Claim, ClaimState, Scope};
 pub use fights::Fights;
 pub use observed::{
@@ -113,7 +117,9 @@ pub fn plan(name: &NamespaceName, claims: &[&Claim], namespace: &Namespace, cont
     }
     for (secret, verdict) in &verdicts {
         let entries_gone = namespace.service_accounts.values().all(|a| a.deleting || !a.added.contains_key(secret));
-        if let (Verdict::Unwanted, true, Some(observed)) = (verdict, entries_gone, namespace.secrets.get(secret)) {
+        // One that is being deleted waits for somebody's finalizer; deleting it again does nothing.
+        let observed = namespace.secrets.get(secret).filter(|observed| !observed.deleting);
+        if let (Verdict::Unwanted, true, Some(observed)) = (verdict, entries_gone, observed) {
             steps.push(Step::DeleteSecret {
                 secret: secret.clone(),
                 uid: observed.uid.clone(),

@@ -98,3 +98,60 @@ impl fmt::Display for Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_says_what_is_wrong_and_what_to_do() {
+        let (secret, service_account, manager) = ("pull".into(), "default".into(), Box::from("argocd"));
+        let taken = |manager: Option<&str>| Refusal::TakenAway {
+            service_account: "default".into(),
+            secret: "pull".into(),
+            manager: manager.map(Into::into),
+        };
+        for (refusal, reason, says) in [
+            (
+                Refusal::ForeignSecret { secret: "pull".into() },
+                Reason::ForeignSecret,
+                "Secret pull exists and isn't regcred's, so it was left alone; delete it, or set spec.conflictPolicy to \
+                 Adopt: regcred then takes it over in place, and removing the RegistryCredential removes it, too",
+            ),
+            (
+                Refusal::WrongType { secret: "pull".into() },
+                Reason::WrongType,
+                "Secret pull exists with a type other than kubernetes.io/dockerconfigjson, which can't be changed; \
+                 delete it, or use another name in spec.secretTemplate.name of a new RegistryCredential",
+            ),
+            (
+                Refusal::NameTaken { secret: "pull".into(), winner: "darwin".into() },
+                Reason::NameTaken,
+                "RegistryCredential darwin already has the Secret name pull in this namespace; use another name in \
+                 spec.secretTemplate.name of a new RegistryCredential, or let them target different namespaces",
+            ),
+            (
+                Refusal::Applied { service_account, secret, manager },
+                Reason::ServiceAccountContested,
+                "argocd applies the imagePullSecrets of service account default, so pull wasn't added; leave \
+                 imagePullSecrets out of what argocd applies, or add pull there, or set spec.conflictPolicy to Adopt",
+            ),
+            (
+                taken(Some("helm")),
+                Reason::ServiceAccountContested,
+                "helm took pull out of the imagePullSecrets of service account default three times in ten minutes; \
+                 make helm keep the entry, or leave the service account out of spec.serviceAccounts; regcred tries \
+                 again after ten minutes",
+            ),
+            (
+                taken(None),
+                Reason::ServiceAccountContested,
+                "somebody took pull out of the imagePullSecrets of service account default three times in ten \
+                 minutes; make somebody keep the entry, or leave the service account out of spec.serviceAccounts; \
+                 regcred tries again after ten minutes",
+            ),
+        ] {
+            assert_eq!((refusal.to_string().as_str(), refusal.reason()), (says, reason));
+        }
+    }
+}

@@ -88,3 +88,113 @@ fn annotation_operations(observed: &ServiceAccount, changes: &[Change]) -> Vec<V
     });
     set.chain(unset).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::observed::ResourceVersion, *};
+
+    fn observed(entries: &[&str], annotations: Annotations) -> ServiceAccount {
+        ServiceAccount {
+            resource_version: ResourceVersion(41),
+            entries: entries.iter().map(|entry| (*entry).into()).collect(),
+            annotations,
+            ..ServiceAccount::default()
+        }
+    }
+
+    /// The patch without its last operation, which is always the same.
+    fn patch(observed: &ServiceAccount, changes: &[Change]) -> Value {
+        let mut operations = json_patch(observed, changes);
+        let guard = json!({"op": "replace", "path": "/metadata/resourceVersion", "value": "41"});
+        assert_eq!(operations.pop(), Some(guard));
+        operations.into()
+    }
+
+    fn append(secret: &str) -> Change {
+        Change::Append(secret.into(), "darwin".into())
+    }
+
+    #[test]
+    fn a_list_and_a_map_that_are_absent_are_sent_whole() {
+        assert_eq!(
+            patch(&observed(&[], Annotations::Absent), &[append("a"), append("b")]),
+            json!([
+                {"op": "add", "path": "/imagePullSecrets", "value": [{"name": "a"}, {"name": "b"}]},
+                {"op": "add", "path": "/metadata/annotations", "value":
+                    {"added.regcred.dev/a": "darwin", "added.regcred.dev/b": "darwin"}},
+            ])
+        );
+    }
+
+    #[test]
+    fn entries_are_appended_to_a_list_that_is_there() {
+        assert_eq!(
+            patch(&observed(&["theirs"], Annotations::Present), &[append("a"), append("b")]),
+            json!([
+                {"op": "add", "path": "/imagePullSecrets/-", "value": {"name": "a"}},
+                {"op": "add", "path": "/imagePullSecrets/-", "value": {"name": "b"}},
+                {"op": "add", "path": "/metadata/annotations/added.regcred.dev~1a", "value": "darwin"},
+                {"op": "add", "path": "/metadata/annotations/added.regcred.dev~1b", "value": "darwin"},
+            ])
+        );
+    }
+
+    #[test]
+    fn entries_are_removed_from_the_end_and_of_duplicates_the_last() {
+        let there = observed(&["a", "theirs", "b", "a"], Annotations::Present);
+        assert_eq!(
+            patch(&there, &[Change::Remove("b".into()), Change::Remove("a".into())]),
+            json!([
+                {"op": "remove", "path": "/imagePullSecrets/3"},
+                {"op": "remove", "path": "/imagePullSecrets/2"},
+                {"op": "remove", "path": "/metadata/annotations/added.regcred.dev~1b"},
+                {"op": "remove", "path": "/metadata/annotations/added.regcred.dev~1a"},
+            ])
+        );
+    }
+
+    #[test]
+    fn removals_come_before_additions() {
+        assert_eq!(
+            patch(&observed(&["old"], Annotations::Present), &[append("new"), Change::Remove("old".into())]),
+            json!([
+                {"op": "remove", "path": "/imagePullSecrets/0"},
+                {"op": "add", "path": "/imagePullSecrets/-", "value": {"name": "new"}},
+                {"op": "add", "path": "/metadata/annotations/added.regcred.dev~1new", "value": "darwin"},
+                {"op": "remove", "path": "/metadata/annotations/added.regcred.dev~1old"},
+            ])
+        );
+    }
+
+    #[test]
+    fn recording_and_forgetting_leave_the_list_alone() {
+        let there = observed(&["a"], Annotations::Present);
+        assert_eq!(
+            patch(&there, &[Change::Record("a".into(), "darwin".into()), Change::Forget("b".into())]),
+            json!([
+                {"op": "add", "path": "/metadata/annotations/added.regcred.dev~1a", "value": "darwin"},
+                {"op": "remove", "path": "/metadata/annotations/added.regcred.dev~1b"},
+            ])
+        );
+        assert_eq!(
+            patch(&observed(&["a"], Annotations::Absent), &[Change::Record("a".into(), "darwin".into())]),
+            json!([{"op": "add", "path": "/metadata/annotations", "value": {"added.regcred.dev/a": "darwin"}}])
+        );
+    }
+
+    #[test]
+    fn a_tilde_in_a_name_is_escaped_before_the_slash() {
+        assert_eq!(
+            patch(&observed(&[], Annotations::Present), &[Change::Forget("a~/b".into())]),
+            json!([{"op": "remove", "path": "/metadata/annotations/added.regcred.dev~1a~0~1b"}])
+        );
+    }
+
+    #[test]
+    fn a_removal_without_an_entry_removes_no_entry() {
+        assert_eq!(
+            patch(&observed(&["theirs"], Annotations::Present), &[Change::Remove("a".into())]),
+            json!([{"op": "remove", "path": "/metadata/annotations/added.regcred.dev~1a"}])
+        );
+    }
+}

@@ -98,3 +98,133 @@ impl ServiceAccountRule {
         self.names.iter().any(|p| p.matches(name.as_str())) || self.selector.as_ref().is_some_and(|s| s.matches(labels))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn strings(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn selector(pairs: &[(&str, &str)]) -> Option<LabelSelector> {
+        Some(LabelSelector { match_labels: Some(labels(pairs)), ..LabelSelector::default() })
+    }
+
+    fn namespaces(names: &[&str], selector: Option<LabelSelector>, exclude: &[&str]) -> NamespaceRule {
+        let targets = NamespaceTargets { names: strings(names), selector, exclude: strings(exclude) };
+        NamespaceRule::new(&targets).unwrap()
+    }
+
+    fn accounts(attach: Attach, names: Option<&[&str]>, selector: Option<LabelSelector>) -> ServiceAccountRule {
+        ServiceAccountRule::new(&ServiceAccountTargets { attach, names: names.map(strings), selector }).unwrap()
+    }
+
+    /// The definition of a glob, slow and plain.
+    fn glob(pattern: &[u8], name: &[u8]) -> bool {
+        match pattern.split_first() {
+            None => name.is_empty(),
+            Some((b'*', rest)) => (0..=name.len()).any(|skipped| glob(rest, &name[skipped..])),
+            Some((first, rest)) => name.split_first().is_some_and(|(n, name)| n == first && glob(rest, name)),
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_any_characters_and_nothing_else_is_special() {
+        for (pattern, name, expected) in [
+            ("team-a", "team-a", true),
+            ("team-a", "team-ab", false),
+            ("team-a", "a-team-a", false),
+            ("team-*", "team-", true),
+            ("team-*", "team-a-b", true),
+            ("*-dev", "team-dev", true),
+            ("*-dev", "team-devel", false),
+            ("a*a", "a", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("*ab*ab", "ab", false),
+            ("**", "", true),
+            ("team.?", "team-a", false),
+        ] {
+            assert_eq!(Pattern(pattern.to_owned()).matches(name), expected, "{pattern} on {name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_pattern_matches_as_a_glob_is_defined(pattern in "[ab*]{0,8}", name in "[ab]{0,10}") {
+            prop_assert_eq!(Pattern(pattern.clone()).matches(&name), glob(pattern.as_bytes(), name.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn a_namespace_is_named_or_selected_and_not_excluded() {
+        let rule = namespaces(&["team-*", "web"], selector(&[("images", "private")]), &["team-x*"]);
+        let private = [("images", "private"), ("more", "labels")];
+        for (name, with, expected) in [
+            ("team-a", labels(&[]), true),
+            ("web", labels(&[]), true),
+            ("other", labels(&[]), false),
+            ("other", labels(&private), true),
+            ("other", labels(&[("images", "public")]), false),
+            ("team-xy", labels(&[]), false),
+            ("team-xy", labels(&private), false),
+        ] {
+            assert_eq!(rule.matches(&name.into(), &with), expected, "{name}, {with:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_selector_selects_all_and_no_selector_none() {
+        let all = namespaces(&[], Some(LabelSelector::default()), &["kube-*"]);
+        assert!(all.matches(&"any".into(), &labels(&[])));
+        assert!(!all.matches(&"kube-system".into(), &labels(&[])));
+        assert!(!namespaces(&[], None, &[]).matches(&"any".into(), &labels(&[("a", "b")])));
+    }
+
+    #[test]
+    fn without_names_and_selector_it_is_the_default_service_account() {
+        let rule = accounts(Attach::Selected, None, None);
+        assert!(rule.matches(&"default".into(), &labels(&[])));
+        assert!(!rule.matches(&"builder".into(), &labels(&[])));
+    }
+
+    #[test]
+    fn service_accounts_are_named_or_selected() {
+        let pulls = selector(&[("pulls", "private")]);
+        let private = labels(&[("pulls", "private")]);
+        let selected = accounts(Attach::Selected, None, pulls.clone());
+        assert!(selected.matches(&"builder".into(), &private));
+        assert!(!selected.matches(&"default".into(), &labels(&[])), "a selector alone doesn't mean default");
+        let both = accounts(Attach::Selected, Some(&["ci-*"]), pulls.clone());
+        for (name, with, expected) in
+            [("ci-1", labels(&[]), true), ("builder", private.clone(), true), ("builder", labels(&[]), false)]
+        {
+            assert_eq!(both.matches(&name.into(), &with), expected, "{name}");
+        }
+        assert!(accounts(Attach::Selected, None, Some(LabelSelector::default())).matches(&"x".into(), &labels(&[])));
+        let none = accounts(Attach::None, Some(&["*"]), pulls);
+        assert!(!none.matches(&"default".into(), &private), "attach: None wins");
+    }
+
+    #[test]
+    fn an_operator_that_kubernetes_does_not_know_is_an_error() {
+        let requirement = LabelSelectorRequirement {
+            key: "a".to_owned(),
+            operator: "Like".to_owned(),
+            values: Some(strings(&["b"])),
+        };
+        let selector = Some(LabelSelector { match_expressions: Some(vec![requirement]), match_labels: None });
+        let targets = NamespaceTargets { selector: selector.clone(), ..NamespaceTargets::default() };
+        assert!(NamespaceRule::new(&targets).is_err());
+        let targets = ServiceAccountTargets { selector, ..ServiceAccountTargets::default() };
+        assert!(ServiceAccountRule::new(&targets).is_err());
+    }
+}

@@ -50,11 +50,12 @@ impl<'a> Verdict<'a> {
         };
         match (winner, observed, ownership) {
             (Some(claim), ..) if claim.state == ClaimState::Held => Self::Frozen(claim),
-            (Some(claim), _, Some(Ownership::Ours(owner))) if owner == claim.credential => Self::Present(claim),
+            // Even one with our label and owner reference: its type can't be changed, and kubelets can't use it.
             (Some(claim), Some(observed), _) if observed.wrong_type => {
                 let refusal = Refusal::WrongType { secret: secret.clone() };
                 Self::Refused { claim, refusal, orphaned_by }
             }
+            (Some(claim), _, Some(Ownership::Ours(owner))) if owner == claim.credential => Self::Present(claim),
             (Some(claim), _, Some(Ownership::Orphaned(_) | Ownership::Foreign))
                 if claim.policy == ConflictPolicy::Fail =>
             {
@@ -73,12 +74,11 @@ impl<'a> Verdict<'a> {
             (Self::Pending(claim), None) => (claim, Guard::Create),
             // It can't be kept, and a new one can't be made before it is gone.
             (Self::Pending(_) | Self::Present(_), Some(secret)) if secret.deleting => return None,
-            (Self::Pending(claim), Some(secret)) => {
+            (Self::Present(claim), Some(secret)) if claim.is_current(secret) => return None,
+            // Its UID alone wouldn't do, even where it is ours: giving it away changes its owner references only.
+            (Self::Pending(claim) | Self::Present(claim), Some(secret)) => {
                 let uid = secret.uid.to_string();
                 (claim, Guard::Exact { uid, resource_version: secret.resource_version.to_string() })
-            }
-            (Self::Present(claim), Some(secret)) if !claim.is_current(secret) => {
-                (claim, Guard::Uid(secret.uid.to_string()))
             }
             _ => return None,
         };

@@ -2,17 +2,27 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod evidence;
+mod fault_proxy;
 mod probe;
 mod world;
 
 mod adoption;
+mod bad_input;
 mod conflict;
 mod contested;
+mod crd;
 mod denied;
 mod distribution;
+mod docker_config;
+mod held;
+mod metrics;
 mod orphan;
+mod outage;
+mod proxy;
 mod removal;
 mod repair;
+mod restart;
 mod rotation;
 mod targets;
 mod uninstall;

@@ -35,6 +35,11 @@ impl World {
     pub fn on(cluster: ControlPlane, args: &[&str]) -> World {
         let operator = operator(&cluster, args);
         operator.wait_ready(SOON);
+        World::with(cluster, operator)
+    }
+
+    /// With this operator, ready or not.
+    pub fn with(cluster: ControlPlane, operator: Operator) -> World {
         World { cluster, operator, round: AtomicUsize::new(0) }
     }
 

@@ -39,13 +39,28 @@ stamp=
 for module in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
   stamp+=" -X $module.gitVersion=$version -X $module.gitMajor=1 -X $module.gitMinor=$minor -X $module.gitTreeState=clean"
 done
+
+heartbeat() { # COMMAND: minutes of silence look like a hang
+  local seconds=0
+  while sleep 1 && kill -0 $$ 2>/dev/null; do
+    seconds=$((seconds + 1))
+    [ $((seconds % 30)) -ne 0 ] || echo "  still building $1 after $seconds s …"
+  done
+}
+beat=
+trap '[ -z "$beat" ] || kill "$beat" 2>/dev/null' EXIT
+
 for command in "$@"; do
   [ -x "$bin/$command" ] && continue
   from=$(package "$command")
   echo "building $command $version (minutes the first time, seconds when Go's build cache is warm) …" >&2
   started=$SECONDS
+  heartbeat "$command" </dev/null >&2 9>&- &
+  beat=$!
   (cd "$here" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w$stamp" -o "$bin/$command.new" "$from") >&2
   mv "$bin/$command.new" "$bin/$command"
+  kill "$beat" 2>/dev/null || true
+  beat=
   echo "built $command in $((SECONDS - started)) s" >&2
 done
 echo "$bin"

@@ -1,6 +1,6 @@
 //! regcred itself, as a process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -75,6 +75,11 @@ impl Operator {
     /// All that it has logged, over restarts.
     pub fn log(&self) -> String {
         self.process().log()
+    }
+
+    /// Where it logs to; removed in the end.
+    pub fn log_file(&self) -> PathBuf {
+        self.folder.path().join("regcred.log")
     }
 
     /// Sends a signal (`STOP`, `CONT`, `HUP`, …).

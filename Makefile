@@ -1,0 +1,47 @@
+# What a person does with regcred's source. Needs Rust, Go, make and a C compiler; `make` alone lists the targets.
+
+CARGO ?= cargo
+CRD = crds/registrycredentials.regcred.dev.yaml
+
+.PHONY: help demo test lint crd build controlplane clean clean-controlplane
+
+help:
+	@echo 'make demo           show regcred at work on a real Kubernetes API server, on loopback only'
+	@echo 'make demo KEEP=1    the same, left running for you until Ctrl-C'
+	@echo 'make test           all tests'
+	@echo 'make lint           formatting, and clippy with warnings denied'
+	@echo 'make crd            write $(CRD) from the Rust types'
+	@echo 'make build          the operator, for trying out: cargo build --release makes the one to ship'
+	@echo 'make controlplane   build etcd, kube-apiserver, kube-controller-manager and kubectl (minutes, once)'
+	@echo 'make clean          remove what cargo has built'
+	@echo 'make clean-controlplane   remove the control planes that were built (Go keeps its own cache: go clean -cache)'
+
+# With the path of another operator in REGCRED: that one is shown.
+demo: build controlplane
+	@$(CARGO) run --quiet --locked --package controlplane --bin demo -- $(if $(filter-out 0,$(KEEP)),--keep) $(REGCRED)
+
+test: controlplane
+	$(CARGO) test --workspace --locked
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+crd:
+	$(CARGO) run --quiet --locked -- crd > $(CRD).new
+	mv $(CRD).new $(CRD)
+
+build:
+	$(CARGO) build --locked
+
+# In the groups that the tests ask for: each is looked for in $KUBEBUILDER_ASSETS as a whole.
+controlplane:
+	@tests/controlplane/build.sh etcd kube-apiserver kubectl > /dev/null
+	@tests/controlplane/build.sh kube-controller-manager > /dev/null
+	@tests/controlplane/build.sh throwaway-key > /dev/null
+
+clean:
+	$(CARGO) clean
+
+clean-controlplane:
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/regcred/controlplane"

@@ -1,0 +1,217 @@
+//! A tiny API server for one namespace: just what decides whether a write of ours happens and what it leaves behind.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::space::SECRETS;
+use crate::{
+    api::ADDED_PREFIX,
+    credential::Guard,
+    names::{CredentialName, SecretName, ServiceAccountName},
+    plan::{
+        Annotations, Claim, ClaimState, ListWriter, Namespace, ResourceVersion, Secret, ServiceAccount, Step,
+        WriteOperation, json_patch,
+    },
+};
+
+/// Labels and annotations that every applied Secret of the model has.
+pub const FIELDS: usize = 2;
+
+/// A Secret with the data that the operator never sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredSecret {
+    pub meta: Secret,
+    pub data: String,
+}
+
+/// What is stored in the namespace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct World {
+    pub secrets: BTreeMap<SecretName, StoredSecret>,
+    pub accounts: BTreeMap<ServiceAccountName, Value>,
+}
+
+/// What a write came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Done,
+    /// 409.
+    Conflict,
+    /// 404.
+    NotFound,
+    /// 422.
+    Invalid,
+}
+
+/// What a credential's Secret holds.
+pub fn data_of(credential: &CredentialName) -> String {
+    format!("the docker config of {credential}")
+}
+
+/// The UID of a Secret that a credential's apply creates.
+pub fn created_uid(secret: &SecretName, credential: &CredentialName) -> Box<str> {
+    format!("{secret}, created for {credential}").into()
+}
+
+impl World {
+    /// What the caches tell of it.
+    pub fn observe(&self) -> Namespace {
+        Namespace {
+            secrets: self.secrets.iter().map(|(name, secret)| (name.clone(), secret.meta.clone())).collect(),
+            service_accounts: self.accounts.iter().map(|(name, value)| (name.clone(), account(value))).collect(),
+            ..Namespace::default()
+        }
+    }
+
+    /// Executes one step that was planned when the namespace looked like `seen`.
+    pub fn execute(&mut self, step: &Step, claims: &[&Claim], seen: &Namespace) -> Answer {
+        match step {
+            Step::ApplySecret { credential, secret, guard } => {
+                let claim = claims.iter().find(|c| c.credential == *credential).expect("the claim exists");
+                self.apply(claim, secret, guard)
+            }
+            Step::PatchServiceAccount { service_account, changes } => {
+                let patch = json_patch(&seen.service_accounts[service_account], changes);
+                self.patch(service_account, patch)
+            }
+            Step::DeleteSecret { secret, uid, resource_version } => match self.secrets.get(secret) {
+                None => Answer::NotFound,
+                Some(there) if there.meta.uid != *uid || there.meta.resource_version != *resource_version => {
+                    Answer::Conflict
+                }
+                Some(there) => {
+                    // What is being deleted already waits for somebody's finalizer.
+                    if !there.meta.deleting {
+                        self.secrets.remove(secret);
+                    }
+                    Answer::Done
+                }
+            },
+            Step::Refuse { .. } => Answer::Done,
+        }
+    }
+
+    fn apply(&mut self, claim: &Claim, name: &SecretName, guard: &Guard) -> Answer {
+        let there = self.secrets.get(name);
+        let allowed = match (guard, there) {
+            (Guard::Create, there) => there.is_none(),
+            (Guard::Exact { uid, resource_version }, Some(there)) => {
+                *there.meta.uid == **uid && there.meta.resource_version.to_string() == *resource_version
+            }
+            (Guard::Exact { .. }, None) => false,
+        };
+        if !allowed {
+            return Answer::Conflict;
+        }
+        if there.is_some_and(|there| there.meta.wrong_type) {
+            return Answer::Invalid;
+        }
+        let ClaimState::Resolved { revision, .. } = &claim.state else { panic!("a held credential is written") };
+        let created = || Secret { uid: created_uid(name, &claim.credential), ..Secret::default() };
+        let before = there.map_or_else(created, |there| there.meta.clone());
+        let meta = Secret {
+            resource_version: ResourceVersion(before.resource_version.0 + 1),
+            label: Some(claim.credential.clone()),
+            // Owner references that earlier applies of ours set go; those of others stay.
+            credential_owners: [(claim.credential.clone(), claim.uid.clone())].into(),
+            revision: Some(revision.as_str().into()),
+            applied_fields: Some(FIELDS),
+            ..before
+        };
+        self.secrets.insert(name.clone(), StoredSecret { meta, data: data_of(&claim.credential) });
+        Answer::Done
+    }
+
+    fn patch(&mut self, name: &ServiceAccountName, patch: Vec<Value>) -> Answer {
+        let Some(there) = self.accounts.get(name) else { return Answer::NotFound };
+        let patch: json_patch::Patch = serde_json::from_value(Value::Array(patch)).expect("a JSON patch");
+        let mut patched = there.clone();
+        if json_patch::patch(&mut patched, &patch).is_err() {
+            return Answer::Invalid;
+        }
+        if patched["metadata"]["resourceVersion"] != there["metadata"]["resourceVersion"] {
+            return Answer::Conflict;
+        }
+        let version = number(&patched) + 1;
+        patched["metadata"]["resourceVersion"] = json!(version.to_string());
+        // The API server drops what is empty.
+        prune(&mut patched, "imagePullSecrets");
+        prune(&mut patched["metadata"], "annotations");
+        self.accounts.insert(name.clone(), patched);
+        Answer::Done
+    }
+
+    /// The same without what says when writes were made: resourceVersions, and the order of the entries that stand last
+    /// and may all be ours.
+    pub fn timeless(&self) -> Self {
+        let mut world = self.clone();
+        for secret in world.secrets.values_mut() {
+            secret.meta.resource_version = ResourceVersion(0);
+        }
+        for account in world.accounts.values_mut() {
+            account["metadata"]["resourceVersion"] = json!("0");
+            if let Some(list) = account.get_mut("imagePullSecrets").and_then(Value::as_array_mut) {
+                let ours = |entry: &Value| SECRETS.iter().any(|secret| entry["name"] == **secret);
+                let first = list.iter().rposition(|entry| !ours(entry)).map_or(0, |last| last + 1);
+                list[first..].sort_by_key(|entry| entry["name"].to_string());
+            }
+        }
+        world
+    }
+}
+
+/// Removes an empty list or map.
+pub fn prune(parent: &mut Value, key: &str) {
+    let parent = parent.as_object_mut().expect("an object");
+    let empty = match parent.get(key) {
+        Some(Value::Array(list)) => list.is_empty(),
+        Some(Value::Object(map)) => map.is_empty(),
+        _ => false,
+    };
+    if empty {
+        parent.remove(key);
+    }
+}
+
+fn number(account: &Value) -> u64 {
+    account["metadata"]["resourceVersion"].as_str().and_then(|v| v.parse().ok()).expect("a resourceVersion")
+}
+
+/// The names in a service account's imagePullSecrets.
+pub fn entries(account: &Value) -> Vec<SecretName> {
+    let list = account["imagePullSecrets"].as_array();
+    list.into_iter().flatten().map(|entry| entry["name"].as_str().unwrap_or_default().into()).collect()
+}
+
+/// Whose the entry for `secret` is, as its annotation says.
+pub fn record(account: &Value, secret: &SecretName) -> Option<CredentialName> {
+    let value = &account["metadata"]["annotations"][format!("{ADDED_PREFIX}{secret}")];
+    value.as_str().map(CredentialName::from)
+}
+
+/// The manager that applies the list, where there is one.
+pub fn applied_by(account: &Value) -> Option<&str> {
+    account["metadata"]["appliedBy"].as_str()
+}
+
+fn account(value: &Value) -> ServiceAccount {
+    let metadata = &value["metadata"];
+    let annotations = metadata["annotations"].as_object();
+    let added = annotations
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, credential)| Some((key.strip_prefix(ADDED_PREFIX)?.into(), credential.as_str()?.into())));
+    ServiceAccount {
+        uid: metadata["uid"].as_str().unwrap_or_default().into(),
+        resource_version: ResourceVersion(number(value)),
+        deleting: metadata.get("deletionTimestamp").is_some(),
+        entries: entries(value),
+        added: added.collect(),
+        annotations: if annotations.is_some() { Annotations::Present } else { Annotations::Absent },
+        // Not managedFields: whoever applies a list will apply it again, whatever we do to it in between.
+        list_writer: applied_by(value)
+            .map(|manager| ListWriter { manager: manager.into(), operation: WriteOperation::Apply }),
+        ..ServiceAccount::default()
+    }
+}

@@ -1,0 +1,284 @@
+//! What the proof doesn't tell: who wins, whose a Secret is, what is refused and how far it is; as tables.
+
+use jiff::Timestamp;
+
+use super::{
+    claim::winner,
+    ownership::{self, Ownership},
+    *,
+};
+use crate::{
+    api::{ConflictPolicy, NamespaceTargets, ServiceAccountTargets},
+    credential::testing::{resolved, spec},
+};
+
+const FIELDS: usize = 3;
+
+fn here() -> NamespaceName {
+    "team-a".into()
+}
+
+/// A credential with the UID `<name>-uid` that wants the Secret `pull` in team-a, for the service account `default`.
+fn claim(name: &str, created: i64) -> Claim {
+    let namespaces = NamespaceTargets { names: vec!["team-a".to_owned()], ..NamespaceTargets::default() };
+    Claim {
+        credential: name.into(),
+        uid: format!("{name}-uid").into(),
+        created: Timestamp::from_second(created).unwrap(),
+        secret: "pull".into(),
+        scope: Scope::Known {
+            namespaces: NamespaceRule::new(&namespaces).unwrap(),
+            service_accounts: ServiceAccountRule::new(&ServiceAccountTargets::default()).unwrap(),
+        },
+        policy: ConflictPolicy::Fail,
+        state: ClaimState::Resolved {
+            revision: resolved("any", &spec(&["gcr.io"])).revision().clone(),
+            fields: FIELDS,
+        },
+    }
+}
+
+fn held(name: &str, created: i64) -> Claim {
+    Claim { state: ClaimState::Held, ..claim(name, created) }
+}
+
+fn elsewhere(claim: Claim) -> Claim {
+    let scope = Scope::Known {
+        namespaces: NamespaceRule::new(&NamespaceTargets::default()).unwrap(),
+        service_accounts: ServiceAccountRule::new(&ServiceAccountTargets::default()).unwrap(),
+    };
+    Claim { scope, ..claim }
+}
+
+fn unknown(claim: Claim) -> Claim {
+    Claim { scope: Scope::Unknown, ..claim }
+}
+
+/// A Secret with this label and these owners: name and UID.
+fn secret(label: Option<&str>, owners: &[(&str, &str)]) -> Secret {
+    Secret {
+        uid: "s".into(),
+        label: label.map(Into::into),
+        credential_owners: owners.iter().map(|(name, uid)| ((*name).into(), (*uid).into())).collect(),
+        ..Secret::default()
+    }
+}
+
+fn current(claim: &Claim) -> Secret {
+    let ClaimState::Resolved { revision, .. } = &claim.state else { panic!("held") };
+    Secret {
+        revision: Some(revision.as_str().into()),
+        applied_fields: Some(FIELDS),
+        ..secret(Some(claim.credential.as_str()), &[(claim.credential.as_str(), &claim.uid)])
+    }
+}
+
+fn with(secret: Option<Secret>, accounts: &[(&str, ServiceAccount)]) -> Namespace {
+    Namespace {
+        secrets: secret.map(|secret| ("pull".into(), secret)).into_iter().collect(),
+        service_accounts: accounts.iter().map(|(name, account)| ((*name).into(), account.clone())).collect(),
+        ..Namespace::default()
+    }
+}
+
+/// A service account whose entry `pull` this credential has added.
+fn recorded(credential: &str) -> ServiceAccount {
+    let added = [("pull".into(), credential.into())].into();
+    ServiceAccount { entries: vec!["pull".into()], added, annotations: Annotations::Present, ..Default::default() }
+}
+
+#[test]
+fn a_secret_is_ours_by_label_and_owner_together() {
+    let (darwin, other) = (claim("darwin", 1), claim("other", 2));
+    let claims = [&darwin, &other];
+    let also_owned = |secret: Secret| Secret { other_owners: OtherOwners::Some, ..secret };
+    let ours = || Ownership::Ours("darwin".into());
+    for (observed, expected) in [
+        (secret(Some("darwin"), &[("darwin", "darwin-uid")]), ours()),
+        (secret(Some("darwin"), &[("other", "other-uid"), ("darwin", "darwin-uid")]), ours()),
+        (also_owned(secret(Some("darwin"), &[("darwin", "darwin-uid")])), ours()),
+        (secret(Some("darwin"), &[("darwin", "old")]), Ownership::Left("darwin".into())),
+        (secret(Some("gone"), &[("gone", "old"), ("gone", "older")]), Ownership::Left("gone".into())),
+        (also_owned(secret(Some("gone"), &[("gone", "old")])), Ownership::Foreign),
+        (secret(Some("darwin"), &[("gone", "old")]), Ownership::Foreign),
+        (secret(Some("gone"), &[("gone", "darwin-uid")]), Ownership::Foreign),
+        (secret(Some("darwin"), &[("other", "other-uid")]), Ownership::Foreign),
+        (secret(Some("darwin"), &[]), Ownership::Orphaned("darwin".into())),
+        (also_owned(secret(Some("darwin"), &[])), Ownership::Foreign),
+        (secret(None, &[("darwin", "darwin-uid")]), Ownership::Foreign),
+        (secret(None, &[]), Ownership::Foreign),
+    ] {
+        assert_eq!(ownership::of(&observed, &claims), expected, "{observed:?}");
+    }
+}
+
+#[test]
+fn the_owner_keeps_the_name_then_the_older_then_the_first_by_name_has_it() {
+    let owned_by = |name: &str| Some(secret(Some(name), &[(name, &format!("{name}-uid"))]));
+    let left_by = |name: &str| Some(secret(Some(name), &[(name, "old")]));
+    let (old, new) = (|| claim("z", 1), || claim("a", 2));
+    for (why, claims, namespace, expected) in [
+        ("the older", vec![new(), old()], with(None, &[]), Some("z")),
+        ("the first by name", vec![claim("b", 1), claim("a", 1)], with(None, &[]), Some("a")),
+        ("the owner", vec![new(), old()], with(owned_by("a"), &[]), Some("a")),
+        ("a dead owner counts for nothing", vec![new(), old()], with(left_by("a"), &[]), Some("z")),
+        ("unless it is held", vec![held("a", 2), old()], with(left_by("a"), &[]), Some("a")),
+        ("nobody", vec![elsewhere(old())], with(owned_by("z"), &[]), None),
+        ("held elsewhere", vec![elsewhere(held("z", 1))], with(None, &[]), None),
+        ("held, its Secret is here", vec![elsewhere(held("z", 1)), new()], with(owned_by("z"), &[]), Some("z")),
+        (
+            "held, its entry is here",
+            vec![elsewhere(held("z", 1)), new()],
+            with(None, &[("any", recorded("z"))]),
+            Some("z"),
+        ),
+        ("held, who knows where", vec![unknown(held("z", 1)), new()], with(None, &[]), Some("z")),
+        ("held, who knows where, but younger", vec![unknown(held("z", 3)), new()], with(None, &[]), Some("a")),
+        (
+            "held, another name",
+            vec![unknown(Claim { secret: "other".into(), ..held("z", 1) }), new()],
+            with(None, &[]),
+            Some("a"),
+        ),
+    ] {
+        let claims: Vec<&Claim> = claims.iter().collect();
+        let found = winner(&claims, &"pull".into(), &here(), &namespace).map(|claim| claim.credential.as_str());
+        assert_eq!(found, expected, "{why}");
+    }
+}
+
+fn refusals_of(claims: &[&Claim], namespace: &Namespace, contested: &Contested) -> Vec<(String, Refusal)> {
+    let steps = plan(&here(), claims, namespace, contested);
+    steps
+        .into_iter()
+        .filter_map(|step| match step {
+            Step::Refuse { credential, refusal } => Some((credential.to_string(), refusal)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_wish_that_is_refused_says_why() {
+    let (darwin, younger) = (claim("darwin", 1), claim("younger", 2));
+    let foreign = || Refusal::ForeignSecret { secret: "pull".into() };
+    let wrong = || Refusal::WrongType { secret: "pull".into() };
+    let taken = |by: &str| Refusal::NameTaken { secret: "pull".into(), winner: by.into() };
+    let of_wrong_type = Secret { wrong_type: true, ..secret(None, &[]) };
+    let (suspended, away, adopting) =
+        (held("held", 0), elsewhere(claim("away", 0)), Claim { policy: ConflictPolicy::Adopt, ..claim("darwin", 1) });
+    for (why, claims, there, expected) in [
+        ("nothing is in the way", vec![&darwin], None, vec![]),
+        ("a foreign Secret", vec![&darwin], Some(secret(None, &[])), vec![("darwin", foreign())]),
+        ("an orphan", vec![&darwin], Some(secret(Some("darwin"), &[])), vec![("darwin", foreign())]),
+        ("it may be adopted", vec![&adopting], Some(secret(None, &[])), vec![]),
+        ("a type can't be changed", vec![&adopting], Some(of_wrong_type.clone()), vec![("darwin", wrong())]),
+        ("another has the name", vec![&darwin, &younger], None, vec![("younger", taken("darwin"))]),
+        ("its own is there", vec![&darwin, &younger], Some(current(&darwin)), vec![("younger", taken("darwin"))]),
+        (
+            "two wish, neither can",
+            vec![&darwin, &younger],
+            Some(secret(None, &[])),
+            vec![("darwin", foreign()), ("younger", taken("darwin"))],
+        ),
+        ("a held one has the name", vec![&suspended, &darwin], None, vec![("darwin", taken("held"))]),
+        ("held ones wish for nothing", vec![&darwin, &held("later", 9)], None, vec![]),
+        ("one without a wish here", vec![&away], Some(secret(None, &[])), vec![]),
+    ] {
+        let expected: Vec<_> = expected.into_iter().map(|(name, refusal)| (name.to_owned(), refusal)).collect();
+        assert_eq!(refusals_of(&claims, &with(there, &[]), &Contested::new()), expected, "{why}");
+    }
+}
+
+#[test]
+fn a_list_that_others_apply_or_empty_is_refused() {
+    let (darwin, adopting) = (claim("darwin", 1), Claim { policy: ConflictPolicy::Adopt, ..claim("darwin", 1) });
+    let writer = |operation| Some(ListWriter { manager: "argocd".into(), operation });
+    let account = |list_writer| ServiceAccount { list_writer, ..ServiceAccount::default() };
+    let fought: Contested = [("default".into(), "pull".into())].into();
+    let applied =
+        Refusal::Applied { service_account: "default".into(), secret: "pull".into(), manager: "argocd".into() };
+    let taken = |manager: Option<&str>| Refusal::TakenAway {
+        service_account: "default".into(),
+        secret: "pull".into(),
+        manager: manager.map(Into::into),
+    };
+    use WriteOperation::{Apply, Update};
+    for (claim, account, contested, expected) in [
+        (&darwin, account(None), Contested::new(), None),
+        (&darwin, account(writer(Update)), Contested::new(), None),
+        (&darwin, account(writer(Apply)), Contested::new(), Some(applied)),
+        (&adopting, account(writer(Apply)), Contested::new(), None),
+        (&darwin, account(writer(Update)), fought.clone(), Some(taken(Some("argocd")))),
+        (&adopting, account(None), fought.clone(), Some(taken(None))),
+        (&darwin, ServiceAccount { deleting: true, ..account(writer(Apply)) }, Contested::new(), None),
+        (&darwin, recorded("darwin"), fought, None),
+    ] {
+        let namespace = with(Some(current(claim)), &[("default", account)]);
+        let expected: Vec<_> = expected.into_iter().map(|refusal| ("darwin".to_owned(), refusal)).collect();
+        assert_eq!(refusals_of(&[claim], &namespace, &contested), expected, "{namespace:?}");
+    }
+}
+
+#[test]
+fn a_namespace_that_is_terminating_is_left_alone() {
+    let darwin = claim("darwin", 1);
+    let namespace = Namespace { terminating: true, ..with(None, &[("default", recorded("gone"))]) };
+    assert_eq!(plan(&here(), &[&darwin], &namespace, &Contested::new()), []);
+    assert_eq!(assess(&here(), &[&darwin], &namespace), []);
+}
+
+#[test]
+fn a_namespace_is_ready_when_the_secret_is_current_and_every_chosen_account_names_it() {
+    let (darwin, younger) = (claim("darwin", 1), claim("younger", 2));
+    let naming = || recorded("darwin");
+    let bare = ServiceAccount::default;
+    let is_current = SecretProgress::Current;
+    let stale = Secret { revision: Some("v1:old".into()), ..current(&darwin) };
+    let changed = Secret { applied_fields: None, ..current(&darwin) };
+    let fewer = Secret { applied_fields: Some(FIELDS - 1), ..current(&darwin) };
+    let deleting = Secret { deleting: true, ..current(&darwin) };
+    let others = Secret { ..current(&younger) };
+    let missing = SecretProgress::Missing;
+    for (why, there, accounts, expected) in [
+        ("all is there", Some(current(&darwin)), vec![("default", naming())], (is_current, 1, 1)),
+        ("no entry yet", Some(current(&darwin)), vec![("default", bare())], (is_current, 1, 0)),
+        ("no account", Some(current(&darwin)), vec![], (is_current, 0, 0)),
+        ("not chosen", Some(current(&darwin)), vec![("builder", naming())], (is_current, 0, 0)),
+        (
+            "terminating",
+            Some(current(&darwin)),
+            vec![("default", ServiceAccount { deleting: true, ..naming() })],
+            (is_current, 0, 0),
+        ),
+        ("no Secret", None, vec![("default", naming())], (missing, 1, 0)),
+        ("an old revision", Some(stale), vec![("default", naming())], (missing, 1, 0)),
+        ("changed data", Some(changed), vec![("default", naming())], (missing, 1, 0)),
+        ("a lost label", Some(fewer), vec![("default", naming())], (missing, 1, 0)),
+        ("going", Some(deleting), vec![("default", naming())], (missing, 1, 0)),
+        ("another's", Some(others), vec![("default", naming())], (missing, 1, 0)),
+    ] {
+        let claims = [&darwin, &younger];
+        let progress = assess(&here(), &claims, &with(there, &accounts));
+        let (secret, desired, ready) = expected;
+        let found = progress.into_iter().find(|(credential, _)| *credential == darwin.credential);
+        let found = found.expect("it targets the namespace").1;
+        assert_eq!(found, Progress { secret, desired, ready }, "{why}");
+        assert_eq!(found.is_ready(), secret == is_current && desired == ready, "{why}");
+    }
+}
+
+#[test]
+fn held_credentials_and_others_namespaces_are_not_assessed() {
+    let claims = [&held("held", 1), &elsewhere(claim("away", 1)), &claim("darwin", 2)];
+    let names: Vec<_> =
+        assess(&here(), &claims, &with(None, &[])).into_iter().map(|(credential, _)| credential).collect();
+    assert_eq!(names, [CredentialName::from("darwin")]);
+}
+
+#[test]
+fn a_resource_version_is_a_number() {
+    assert_eq!("812".parse(), Ok(ResourceVersion(812)));
+    assert_eq!(ResourceVersion(812).to_string(), "812");
+    assert!("new".parse::<ResourceVersion>().is_err());
+}

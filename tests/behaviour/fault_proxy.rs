@@ -1,0 +1,189 @@
+//! Something between the operator and the API server that answers some requests itself, and wrongly.
+//!
+//! The rest goes through a real `kubectl proxy` that speaks TLS as the operator's user, so that this one needs nothing
+//! but plain HTTP/1.1, one request for each connection.
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use controlplane::{ControlPlane, OPERATOR, Process, eventually, free_port};
+use serde_json::{Value, json};
+
+use crate::world::SOON;
+
+/// What the operator asks for.
+#[derive(Debug)]
+pub struct Request {
+    pub method: String,
+    /// Path and query.
+    pub uri: String,
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    pub fn is_watch(&self) -> bool {
+        self.uri.contains("watch=true")
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}
+
+/// What it gets in place of the API server's answer.
+pub enum Answer {
+    /// A Status of this code, reason and message.
+    Refuse(u16, &'static str, String),
+    /// A watch that tells at once, as an event, that its version is too old.
+    GoneEvent,
+    /// A watch that ends before it has told anything.
+    Nothing,
+    /// The API server's own, each part of it so much later.
+    Late(Duration),
+}
+
+type Rule = Box<dyn FnMut(&Request) -> Option<Answer> + Send>;
+
+/// Forwards what its rule has no answer for.
+pub struct FaultProxy {
+    port: u16,
+    rule: Arc<Mutex<Rule>>,
+    watches: Arc<Mutex<Vec<TcpStream>>>,
+    kubeconfig: PathBuf,
+    _upstream: Process,
+}
+
+impl FaultProxy {
+    pub fn start(cluster: &ControlPlane) -> FaultProxy {
+        let upstream = free_port();
+        let command = cluster.kubectl_command(OPERATOR, &["proxy", &format!("--port={upstream}")]);
+        let process = Process::start("kubectl proxy", &command, &cluster.folder().join("kubectl-proxy.log")).unwrap();
+        eventually(SOON, || TcpStream::connect(("127.0.0.1", upstream)).map_err(|error| error.to_string()));
+
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let rule: Arc<Mutex<Rule>> = Arc::new(Mutex::new(Box::new(|_| None)));
+        let watches = Arc::new(Mutex::new(Vec::new()));
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "proxy",
+            "clusters": [{"name": "proxy", "cluster": {"server": format!("http://127.0.0.1:{port}")}}],
+            "users": [{"name": "nobody", "user": {}}],
+            "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "nobody"}}],
+        });
+        let kubeconfig = cluster.folder().join("proxy.kubeconfig");
+        std::fs::write(&kubeconfig, config.to_string()).unwrap();
+        let (shared_rule, shared_watches) = (rule.clone(), watches.clone());
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let (rule, watches) = (shared_rule.clone(), shared_watches.clone());
+                // An error means that one of the two has hung up, which is theirs to notice.
+                thread::spawn(move || serve(client, upstream, &rule, &watches));
+            }
+        });
+        FaultProxy { port, rule, watches, kubeconfig, _upstream: process }
+    }
+
+    /// What the operator is given as `$KUBECONFIG`.
+    pub fn kubeconfig(&self) -> &PathBuf {
+        &self.kubeconfig
+    }
+
+    /// From now on, this decides.
+    pub fn answer(&self, rule: impl FnMut(&Request) -> Option<Answer> + Send + 'static) {
+        *self.rule.lock().unwrap() = Box::new(rule);
+    }
+
+    /// Breaks off every watch that is open.
+    pub fn cut_watches(&self) -> usize {
+        let watches = std::mem::take(&mut *self.watches.lock().unwrap());
+        // One that has ended already can't be shut down, and needn't be.
+        watches.iter().filter(|watch| watch.shutdown(Shutdown::Both).is_ok()).count()
+    }
+}
+
+impl std::fmt::Debug for FaultProxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FaultProxy on port {}", self.port)
+    }
+}
+
+fn serve(mut client: TcpStream, upstream: u16, rule: &Mutex<Rule>, watches: &Mutex<Vec<TcpStream>>) -> io::Result<()> {
+    let (head, request) = read(&client)?;
+    let answer = (*rule.lock().unwrap())(&request);
+    let late = match answer {
+        None => Duration::ZERO,
+        Some(Answer::Late(late)) => late,
+        Some(Answer::GoneEvent) => return client.write_all(gone_event().as_bytes()),
+        Some(Answer::Nothing) => return client.write_all(http(200, "").as_bytes()),
+        Some(Answer::Refuse(code, reason, message)) => {
+            return client.write_all(http(code, &status(code, reason, &message).to_string()).as_bytes());
+        }
+    };
+    if request.is_watch() {
+        watches.lock().unwrap().push(client.try_clone()?);
+    }
+    let mut server = TcpStream::connect(("127.0.0.1", upstream))?;
+    server.write_all(head.as_bytes())?;
+    server.write_all(&request.body)?;
+    let mut part = vec![0; 64 * 1024];
+    loop {
+        let length = server.read(&mut part)?;
+        if length == 0 {
+            return Ok(());
+        }
+        thread::sleep(late);
+        client.write_all(&part[..length])?;
+    }
+}
+
+/// One request: its head as it is to be sent on, and what it says.
+fn read(client: &TcpStream) -> io::Result<(String, Request)> {
+    let mut reader = BufReader::new(client.try_clone()?);
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let (name, value) = line.split_once(':').unwrap_or_default();
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.trim().parse().unwrap_or(0),
+            "connection" => continue,
+            _ => {}
+        }
+        if line == "\r\n" {
+            break;
+        }
+        head += &line;
+    }
+    head += "Connection: close\r\n\r\n";
+    let mut words = head.split(' ');
+    let mut word = || words.next().unwrap_or_default().to_owned();
+    let (method, uri) = (word(), word());
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok((head, Request { method, uri, body }))
+}
+
+fn status(code: u16, reason: &str, message: &str) -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message, "code": code})
+}
+
+fn gone_event() -> String {
+    let status = status(410, "Expired", "too old resource version");
+    http(200, &(json!({"type": "ERROR", "object": status}).to_string() + "\n"))
+}
+
+fn http(code: u16, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {code} -\r\nContent-Type: application/json\r\nRetry-After: 1\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{body}"
+    )
+}

@@ -1,0 +1,186 @@
+//! An API server that refuses, stalls and forgets: the end state is right, and nothing is deleted that shouldn't be.
+
+use std::{collections::HashMap, path::Path, time::Duration};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use controlplane::{Audit, Controllers, Operator, Options, eventually};
+use serde_json::{Value, json};
+
+use crate::{
+    evidence::{assert_unsaid, namespaces, requests, versions},
+    fault_proxy::{Answer, FaultProxy, Request},
+    world::{SOON, World, cluster, key},
+};
+
+/// A world whose operator talks to the API server through a proxy.
+fn proxied(args: &[&str]) -> (World, FaultProxy) {
+    let options = Options { controllers: Controllers::Default, audit: Audit::Metadata, ..Options::default() };
+    let cluster = cluster(options);
+    let proxy = FaultProxy::start(&cluster);
+    let operator = Operator::start(Path::new(env!("CARGO_BIN_EXE_regcred")), proxy.kubeconfig(), args, &[]);
+    operator.wait_ready(SOON);
+    (World::with(cluster, operator), proxy)
+}
+
+/// Each object's first writes fail, each in another way.
+fn unreliable(codes: &'static [(u16, &'static str)]) -> impl FnMut(&Request) -> Option<Answer> + Send {
+    let mut tries: HashMap<String, usize> = HashMap::new();
+    move |request| {
+        let path = request.uri.split('?').next().unwrap_or_default();
+        if request.method == "GET" && !path.ends_with("/secrets/key") {
+            return None;
+        }
+        let tried = tries.entry(format!("{} {path}", request.method)).or_default();
+        *tried += 1;
+        let (code, reason) = codes.get(*tried - 1)?;
+        Some(Answer::Refuse(*code, reason, "a fault of the test".to_owned()))
+    }
+}
+
+#[test]
+fn conflicts_and_an_overloaded_api_server_are_survived() {
+    let (world, proxy) = proxied(&[]);
+    namespaces(&world.cluster, "team", 6);
+    world.source("key", &key('a'));
+    const CODES: &[(u16, &str)] =
+        &[(409, "Conflict"), (429, "TooManyRequests"), (503, "ServiceUnavailable"), (500, "InternalError")];
+    proxy.answer(unreliable(CODES));
+    world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
+    let status = world.wait_ready("darwin");
+    assert_eq!(
+        (&status["namespaces"]["summary"], &status["serviceAccounts"]["summary"]),
+        (&json!("6/6"), &json!("6/6"))
+    );
+    for i in 0..6 {
+        world.wait_entries(&format!("team-{i}"), "default", &["darwin"]);
+        world.wait_password(&format!("team-{i}"), "darwin", &key('a'));
+    }
+
+    proxy.answer(unreliable(CODES));
+    world.source("key", &key('b'));
+    for i in 0..6 {
+        world.wait_password(&format!("team-{i}"), "darwin", &key('b'));
+    }
+    world.wait_ready("darwin");
+
+    // The Secrets are the operator's to delete where no garbage collector is faster.
+    world.cluster.stop_controllers();
+    proxy.answer(unreliable(CODES));
+    world.cluster.kubectl_ok(&["delete", "registrycredential", "darwin"]);
+    for i in 0..6 {
+        world.wait_entries(&format!("team-{i}"), "default", &[]);
+        world.wait_no_secret(&format!("team-{i}"), "darwin");
+    }
+}
+
+#[test]
+fn a_watch_that_has_to_begin_anew_deletes_nothing_and_misses_nothing() {
+    let (world, proxy) = proxied(&[]);
+    namespaces(&world.cluster, "team", 4);
+    world.source("key", &key('a'));
+    world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
+    world.wait_ready("darwin");
+    let before = versions(&world);
+    let written = requests(&world.cluster).len();
+
+    // Every watch: its version is too old, said in both ways; then its new list breaks off twice.
+    let mut tries: HashMap<String, usize> = HashMap::new();
+    proxy.answer(move |request| {
+        if !request.is_watch() {
+            return None;
+        }
+        let path = request.uri.split('?').next().unwrap_or_default().to_owned();
+        let tried = tries.entry(path).or_default();
+        *tried += 1;
+        match *tried {
+            1 => Some(Answer::GoneEvent),
+            2 | 3 => Some(Answer::Nothing),
+            4 => Some(Answer::Refuse(410, "Expired", "too old resource version".to_owned())),
+            _ => None,
+        }
+    });
+    assert!(proxy.cut_watches() >= 5);
+    // Nobody sees this happen: only the new list tells.
+    world.cluster.kubectl_ok(&["-n", "team-1", "delete", "secret", "darwin"]);
+    world.wait_password("team-1", "darwin", &key('a'));
+    world.namespace("team-4", json!({}));
+    world.wait_entries("team-4", "default", &["darwin"]);
+    world.wait_ready("darwin");
+
+    let untouched = |all: std::collections::BTreeMap<String, String>| -> Vec<_> {
+        let new = |name: &str| name.contains(" team-4/") || name == "Secret team-1/darwin";
+        all.into_iter().filter(|(name, _)| !new(name)).collect()
+    };
+    assert_eq!(untouched(versions(&world)), untouched(before));
+    let since = requests(&world.cluster).split_off(written);
+    assert_eq!(since.iter().find(|r| r.verb == "delete"), None);
+}
+
+#[test]
+fn a_namespace_that_is_made_again_keeps_its_service_account_though_news_of_its_end_come_late() {
+    let (world, proxy) = proxied(&[]);
+    namespaces(&world.cluster, "team", 1);
+    world.source("key", &key('a'));
+    world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
+    world.wait_ready("darwin");
+    let late = |request: &Request| request.is_watch() && request.uri.starts_with("/api/v1/namespaces?");
+    proxy.answer(move |request| late(request).then_some(Answer::Late(Duration::from_secs(1))));
+    proxy.cut_watches();
+    world.namespace("team-1", json!({}));
+    world.wait_entries("team-1", "default", &["darwin"]); // the slow watch is there
+
+    world.cluster.kubectl_ok(&["delete", "namespace", "team-0"]);
+    namespaces(&world.cluster, "team", 2);
+    // The slow watch tells of this one after all that.
+    world.namespace("team-2", json!({}));
+    world.wait_entries("team-2", "default", &["darwin"]);
+    world.wait_entries("team-0", "default", &["darwin"]);
+    eventually(SOON, || match world.status("darwin")? {
+        status if status["serviceAccounts"]["summary"] == "3/3" => Ok(()),
+        status => Err(status.to_string()),
+    });
+}
+
+#[test]
+fn a_refusal_that_quotes_the_credential_is_withheld() {
+    let (world, proxy) = proxied(&["--log-filter", "trace"]);
+    namespaces(&world.cluster, "team", 4);
+    world.source("key", &key('a'));
+    proxy.answer(|request| {
+        let data = request.json().pointer("/data/.dockerconfigjson").and_then(Value::as_str).map(str::to_owned)?;
+        let config = String::from_utf8(STANDARD.decode(&data).unwrap()).unwrap();
+        let at = config.find("PRIVATE KEY").unwrap();
+        let quoted = format!("admission webhook refuses {}", &config[at..at + 150]);
+        let text = match request.uri.split('/').nth(4)? {
+            "team-0" => return Some(Answer::Refuse(403, "Forbidden", quoted)),
+            "team-1" => return Some(Answer::Refuse(422, "Invalid", format!("data: Invalid value: {data}"))),
+            "team-2" => return Some(Answer::Refuse(500, "InternalError", format!("panic: {}", &data[500..700]))),
+            _ => "quota exceeded",
+        };
+        Some(Answer::Refuse(403, "Forbidden", text.to_owned()))
+    });
+    world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
+    world.wait_condition("darwin", "Ready", "False", "PartiallyReady");
+    let failures = eventually(SOON, || {
+        let failures = world.status("darwin")?["failures"].as_array().cloned().unwrap_or_default();
+        if failures.len() == 4 { Ok(failures) } else { Err(format!("{failures:?}")) }
+    });
+    let withheld = "the refusal quotes the credential, so it isn't repeated here";
+    for (i, reason) in ["WriteDenied", "WriteInvalid", "WriteFailed"].iter().enumerate() {
+        assert_eq!((&failures[i]["reason"], &failures[i]["message"]), (&json!(reason), &json!(withheld)));
+    }
+    assert_eq!(failures[3]["message"], "quota exceeded");
+    let file: Value = serde_json::from_str(&key('a')).unwrap();
+    let secrets: Vec<String> =
+        file["private_key"].as_str().unwrap().lines().filter(|l| l.len() == 64).map(str::to_owned).collect();
+    assert!(secrets.len() > 10);
+    assert_unsaid(&world, &secrets);
+    // The base64 of base64, as it is in the Secret.
+    let encoded: Vec<String> = secrets.iter().map(|line| STANDARD.encode(&line[..60])).collect();
+    assert_unsaid(&world, &encoded);
+
+    // Once it is allowed, it is done without a restart.
+    proxy.answer(|_| None);
+    world.cluster.kubectl_ok(&["label", "namespace", "-l", "kubernetes.io/metadata.name", "nudged=true"]);
+    world.wait_ready("darwin");
+}
