@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use controlplane::eventually;
+use controlplane::{Audit, Controllers, Options, eventually};
 use serde_json::{Value, json};
 
 use crate::{
     probe::{uid, version},
-    world::{SOON, World, key, password},
+    world::{SOON, World, cluster, key, password},
 };
 
 fn uids(secrets: &BTreeMap<String, Value>) -> Vec<String> {
@@ -30,10 +30,12 @@ fn condition<'a>(object: &'a Value, type_: &str) -> &'a Value {
 
 #[test]
 fn a_rotated_key_updates_every_namespace_in_place_and_ready_is_said_only_after_the_last_of_them() {
-    const NAMESPACES: usize = 24;
-    let world = World::new();
+    // Enough of them, one after the other, for statuses to be written on the way.
+    const NAMESPACES: usize = 120;
+    let audited = Options { controllers: Controllers::Default, audit: Audit::Metadata, ..Options::default() };
+    let world = World::on(cluster(audited), &["--concurrency=1"]);
     world.source("key", &key('a'));
-    let names: Vec<String> = (0..NAMESPACES).map(|n| format!("team-{n:02}")).collect();
+    let names: Vec<String> = (0..NAMESPACES).map(|n| format!("team-{n:03}")).collect();
     let namespace = |name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
     let list = json!({"apiVersion": "v1", "kind": "List", "items": names.iter().map(namespace).collect::<Vec<_>>()});
     world.cluster.apply(&list.to_string()).unwrap();
@@ -47,7 +49,7 @@ fn a_rotated_key_updates_every_namespace_in_place_and_ready_is_said_only_after_t
     };
     let first = ready();
     let before = world.managed().unwrap();
-    let account = world.account("team-00", "default");
+    let account = world.account("team-000", "default");
 
     let history = world.watch_credential("darwin");
     world.source("key", &key('b'));
@@ -65,7 +67,7 @@ fn a_rotated_key_updates_every_namespace_in_place_and_ready_is_said_only_after_t
         assert!(password(secret).unwrap() == key('b'), "{name} holds the old key when Ready is said");
     }
     assert_eq!(uids(&after), uids(&before));
-    assert_eq!(world.account("team-00", "default"), account, "a rotation is no business of service accounts");
+    assert_eq!(world.account("team-000", "default"), account, "a rotation is no business of service accounts");
 
     // Each status on the way was true when it was written.
     let last = after.values().map(version).max().unwrap();
@@ -96,7 +98,7 @@ fn a_rotated_key_updates_every_namespace_in_place_and_ready_is_said_only_after_t
         ref seen => Err(format!("{seen} is observed")),
     });
     world.wait_ready("darwin");
-    assert_eq!(world.writes("team-00", "secrets").len(), 2);
+    assert_eq!(world.writes("team-000", "secrets").len(), 2);
 
     // Registries, labels and annotations change in place, too.
     let registries = json!(["eu.gcr.io/darwin/", "europe-docker.pkg.dev/darwin/"]);
@@ -110,14 +112,14 @@ fn a_rotated_key_updates_every_namespace_in_place_and_ready_is_said_only_after_t
     });
     assert_eq!(uids(&changed), uids(&before));
     let hosts = json!(["eu.gcr.io/darwin/", "europe-docker.pkg.dev/darwin/"]);
-    assert_eq!(json!(registries_of(&changed["team-00/darwin"])), hosts);
+    assert_eq!(json!(registries_of(&changed["team-000/darwin"])), hosts);
     ready();
     world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}, "registries": ["gcr.io/darwin/"]}));
     let plain = wait_all(&world, |secret| {
         meta(secret, "labels", "team").is_none() && meta(secret, "annotations", "wiki").is_none()
     });
     assert_eq!(uids(&plain), uids(&before));
-    assert_eq!(registries_of(&plain["team-00/darwin"]), ["gcr.io/darwin/"]);
+    assert_eq!(registries_of(&plain["team-000/darwin"]), ["gcr.io/darwin/"]);
     world.assert_nothing_was_forbidden();
 }
 
