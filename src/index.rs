@@ -260,3 +260,7 @@ impl Index {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;
