@@ -204,3 +204,7 @@ fn count(status: &mut RegistryCredentialStatus, sums: &Summary) {
         })
         .collect();
 }
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;
