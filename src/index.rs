@@ -264,3 +264,7 @@ impl Index {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;

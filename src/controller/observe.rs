@@ -104,3 +104,196 @@ fn list_writer(entries: &[ManagedFieldsEntry]) -> Option<ListWriter> {
     });
     writers.min_by_key(|writer| writer.operation != WriteOperation::Apply)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn meta(value: Value) -> ObjectMeta {
+        serde_json::from_value(value).unwrap()
+    }
+
+    /// What the API server says of a Secret that we applied.
+    fn applied() -> Value {
+        json!({
+            "name": "darwin-secret",
+            "namespace": "team-a",
+            "uid": "0d9a1c7e-6a57-4a57-8f0e-52b1f2a1d7aa",
+            "resourceVersion": "1042",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {"regcred.dev/credential": "darwin", "team": "platform"},
+            "annotations": {"regcred.dev/revision": "v1:2917bd7f37758904a0da627fc5e0bd66"},
+            "ownerReferences": [{
+                "apiVersion": "regcred.dev/v1alpha1",
+                "kind": "RegistryCredential",
+                "name": "darwin",
+                "uid": "6f0e9a52-4a1e-4d9e-9a27-0d6f3f1b7c11",
+            }],
+            "managedFields": [{
+                "manager": "regcred",
+                "operation": "Apply",
+                "apiVersion": "v1",
+                "time": "2026-01-01T00:00:00Z",
+                "fieldsType": "FieldsV1",
+                "fieldsV1": {
+                    "f:data": {"f:.dockerconfigjson": {}},
+                    "f:metadata": {
+                        "f:annotations": {"f:regcred.dev/revision": {}},
+                        "f:labels": {"f:regcred.dev/credential": {}, "f:team": {}},
+                        "f:ownerReferences": {"k:{\"uid\":\"6f0e9a52-4a1e-4d9e-9a27-0d6f3f1b7c11\"}": {}},
+                    },
+                    "f:type": {},
+                },
+            }],
+        })
+    }
+
+    #[test]
+    fn a_secret_that_we_applied_is_read_whole() {
+        let meta = meta(applied());
+        assert_eq!(
+            secret(&meta),
+            Secret {
+                uid: "0d9a1c7e-6a57-4a57-8f0e-52b1f2a1d7aa".into(),
+                resource_version: ResourceVersion(1042),
+                deleting: false,
+                wrong_type: false,
+                label: Some("darwin".into()),
+                credential_owners: [("darwin".into(), "6f0e9a52-4a1e-4d9e-9a27-0d6f3f1b7c11".into())].into(),
+                other_owners: OtherOwners::None,
+                revision: Some("v1:2917bd7f37758904a0da627fc5e0bd66".into()),
+                applied_fields: Some(3),
+            }
+        );
+        assert_eq!(key::<SecretName>(&meta), Some(("team-a".into(), "darwin-secret".into())));
+    }
+
+    #[test]
+    fn a_foreign_secret_has_nothing_of_ours() {
+        let foreign = meta(json!({"name": "x", "namespace": "y", "uid": "u", "resourceVersion": "7"}));
+        let expected = Secret { uid: "u".into(), resource_version: ResourceVersion(7), ..Secret::default() };
+        assert_eq!(secret(&foreign), expected);
+        assert_eq!(key::<SecretName>(&ObjectMeta::default()), None);
+        assert_eq!(resource_version(&ObjectMeta::default()), ResourceVersion(0));
+        assert_eq!(resource_version(&meta(json!({"resourceVersion": "opaque"}))), ResourceVersion(0));
+    }
+
+    #[test]
+    fn owners_are_told_apart_by_group_and_kind_in_any_version() {
+        let owner =
+            |api_version: &str, kind: &str| json!({"apiVersion": api_version, "kind": kind, "name": "n", "uid": "u"});
+        for (owners, ours, others) in [
+            (json!([]), 0, OtherOwners::None),
+            (json!([owner("regcred.dev/v1", "RegistryCredential")]), 1, OtherOwners::None),
+            (json!([owner("regcred.dev/v1alpha1", "Other")]), 0, OtherOwners::Some),
+            (json!([owner("other.dev/v1", "RegistryCredential")]), 0, OtherOwners::Some),
+            (json!([owner("v1", "ConfigMap")]), 0, OtherOwners::Some),
+            (
+                json!([owner("apps/v1", "Deployment"), owner("regcred.dev/v1alpha1", "RegistryCredential")]),
+                1,
+                OtherOwners::Some,
+            ),
+        ] {
+            let observed = secret(&meta(json!({"ownerReferences": owners})));
+            assert_eq!((observed.credential_owners.len(), observed.other_owners), (ours, others), "{owners}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_being_deleted_says_so() {
+        assert!(secret(&meta(json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}))).deleting);
+    }
+
+    #[test]
+    fn whoever_changes_the_value_takes_it_out_of_our_apply() {
+        let fields = |change: fn(&mut Value)| {
+            let mut applied = applied();
+            change(&mut applied["managedFields"][0]);
+            secret(&meta(applied)).applied_fields
+        };
+        assert_eq!(fields(|_| {}), Some(3));
+        assert_eq!(fields(|entry| entry["fieldsV1"]["f:data"] = json!({})), None, "kubectl patch of the value");
+        assert_eq!(fields(|entry| entry["operation"] = json!("Update")), None);
+        assert_eq!(fields(|entry| entry["manager"] = json!("kubectl")), None);
+        assert_eq!(fields(|entry| entry["subresource"] = json!("status")), None);
+        assert_eq!(fields(|entry| entry["fieldsV1"] = Value::Null), None);
+        assert_eq!(fields(|entry| entry["fieldsV1"]["f:metadata"]["f:labels"] = json!({".": {}})), Some(1));
+        assert_eq!(fields(|entry| entry["fieldsV1"]["f:metadata"] = json!({})), Some(0));
+    }
+
+    #[test]
+    fn our_apply_is_found_among_others() {
+        let mut applied = applied();
+        let ours = applied["managedFields"][0].clone();
+        let other = json!({"manager": "kubectl-label", "operation": "Update", "fieldsV1": {"f:metadata": {}}});
+        applied["managedFields"] = json!([other, ours]);
+        assert_eq!(secret(&meta(applied)).applied_fields, Some(3));
+    }
+
+    fn observed(value: Value) -> ServiceAccount {
+        service_account(serde_json::from_value(value).unwrap())
+    }
+
+    #[test]
+    fn a_service_account_keeps_what_a_plan_asks_for() {
+        let found = observed(json!({
+            "metadata": {
+                "name": "default",
+                "namespace": "team-a",
+                "uid": "u",
+                "resourceVersion": "41",
+                "labels": {"team": "a"},
+                "annotations": {
+                    "added.regcred.dev/darwin-secret": "darwin",
+                    "kubectl.kubernetes.io/last-applied-configuration": "{}",
+                },
+            },
+            "imagePullSecrets": [{"name": "theirs"}, {}, {"name": "darwin-secret"}],
+            "secrets": [{"name": "token"}],
+        }));
+        let expected = ServiceAccount {
+            uid: "u".into(),
+            resource_version: ResourceVersion(41),
+            deleting: false,
+            labels: [("team".to_owned(), "a".to_owned())].into(),
+            entries: ["theirs", "", "darwin-secret"].map(Into::into).into(),
+            added: [("darwin-secret".into(), "darwin".into())].into(),
+            annotations: Annotations::Present,
+            list_writer: None,
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_bare_service_account_has_neither_list_nor_map() {
+        assert_eq!(observed(json!({"metadata": {}})), ServiceAccount::default());
+        assert_eq!(observed(json!({"metadata": {"annotations": {}}})).annotations, Annotations::Absent);
+        assert!(observed(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})).deleting);
+    }
+
+    #[test]
+    fn who_applies_the_list_comes_before_who_updates_it_and_we_do_not_count() {
+        let entry = |manager: &str, operation: &str, fields: Value| json!({"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsV1": fields});
+        let list = || json!({"f:imagePullSecrets": {}});
+        let metadata = || json!({"f:metadata": {"f:labels": {"f:team": {}}}});
+        let update = WriteOperation::Update;
+        for (entries, expected) in [
+            (json!([]), None),
+            (json!([entry("regcred", "Update", list())]), None),
+            (json!([entry("argocd-controller", "Apply", metadata())]), None),
+            (json!([entry("kubectl-patch", "Update", list())]), Some(("kubectl-patch", update))),
+            (
+                json!([entry("kubectl-patch", "Update", list()), entry("helm", "Apply", list())]),
+                Some(("helm", WriteOperation::Apply)),
+            ),
+            (json!([{"operation": "Update", "fieldsV1": list()}]), Some(("an unnamed field manager", update))),
+            (json!([{"manager": "old"}]), None),
+        ] {
+            let found = observed(json!({"metadata": {"managedFields": entries}})).list_writer;
+            let expected = expected.map(|(manager, operation)| ListWriter { manager: manager.into(), operation });
+            assert_eq!(found, expected, "{entries}");
+        }
+    }
+}

@@ -152,3 +152,155 @@ impl Ledger {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::plan::{Claim, ClaimState, Scope, SecretProgress};
+
+    fn entry(credential: &CredentialName, epoch: u64) -> crate::catalog::Entry {
+        let claim = Claim {
+            credential: credential.clone(),
+            uid: "u".into(),
+            created: Default::default(),
+            secret: "pull".into(),
+            scope: Scope::Unknown,
+            policy: Default::default(),
+            state: ClaimState::Held,
+        };
+        crate::catalog::Entry { claim, pull_secret: None, epoch: Epoch(epoch) }
+    }
+
+    fn catalog(epochs: &[(&CredentialName, u64)]) -> Catalog {
+        let mut catalog = Catalog::default();
+        epochs.iter().for_each(|(credential, epoch)| catalog.insert(entry(credential, *epoch)));
+        catalog
+    }
+
+    fn darwin() -> CredentialName {
+        "darwin".into()
+    }
+
+    fn progress(secret: SecretProgress, desired: usize, ready: usize) -> Progress {
+        Progress { secret, desired, ready }
+    }
+
+    fn done() -> Progress {
+        progress(SecretProgress::Current, 2, 2)
+    }
+
+    fn outcome(progress: Progress, failed: bool) -> Outcome {
+        let failure = failed.then(|| Failure { reason: Reason::ForeignSecret, message: "in the way".to_owned() });
+        Outcome { credential: darwin(), progress, failure }
+    }
+
+    #[test]
+    fn a_namespace_is_behind_until_it_has_been_planned() {
+        let (mut ledger, catalog) = (Ledger::default(), catalog(&[(&darwin(), 1)]));
+        assert_eq!(ledger.summary(&darwin()), None);
+        ledger.begin(&darwin(), Epoch(1), vec!["a".into(), "b".into()]);
+        let summary = ledger.summary(&darwin()).unwrap();
+        assert_eq!(summary, Summary { desired: 2, behind: 2, ..Summary::default() });
+        assert_eq!(ledger.record(&"a".into(), &catalog, &[outcome(done(), false)]), [darwin()]);
+        let summary = ledger.summary(&darwin()).unwrap();
+        let expected =
+            Summary { desired: 2, ready: 1, accounts_desired: 2, accounts_ready: 2, behind: 1, ..Summary::default() };
+        assert_eq!(summary, expected);
+        assert!(ledger.record(&"a".into(), &catalog, &[outcome(done(), false)]).is_empty(), "nothing new");
+        assert!(ledger.record(&"c".into(), &catalog, &[]).is_empty(), "never a target");
+        assert_eq!(ledger.record(&"b".into(), &catalog, &[]), [darwin()], "a target no longer");
+        assert_eq!(ledger.summary(&darwin()).unwrap().desired, 1);
+        ledger.end(&darwin());
+        assert_eq!(ledger.summary(&darwin()), None);
+    }
+
+    #[test]
+    fn an_outcome_of_an_older_catalog_is_not_counted() {
+        let mut ledger = Ledger::default();
+        ledger.begin(&darwin(), Epoch(2), vec!["a".into()]);
+        for seen in [catalog(&[(&darwin(), 1)]), catalog(&[])] {
+            assert!(ledger.record(&"a".into(), &seen, &[outcome(done(), false)]).is_empty());
+        }
+        assert_eq!(ledger.summary(&darwin()).unwrap().behind, 1);
+    }
+
+    #[test]
+    fn failures_are_counted_all_and_listed_ten_in_order() {
+        let (mut ledger, catalog) = (Ledger::default(), catalog(&[(&darwin(), 1)]));
+        ledger.begin(&darwin(), Epoch(1), Vec::new());
+        for n in (0..12).rev() {
+            ledger.record(&format!("team-{n:02}").into(), &catalog, &[outcome(done(), true)]);
+        }
+        let summary = ledger.summary(&darwin()).unwrap();
+        assert_eq!((summary.desired, summary.ready, summary.failed), (12, 0, 12));
+        let names: Vec<_> = summary.failures.iter().map(|(namespace, _)| namespace.to_string()).collect();
+        assert_eq!(names, (0..10).map(|n| format!("team-{n:02}")).collect::<Vec<_>>());
+    }
+
+    #[derive(Clone, Debug)]
+    enum Event {
+        Begin(Vec<u8>),
+        End,
+        Record(u8, Option<(bool, usize, usize, bool)>),
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let outcome = proptest::option::of((any::<bool>(), 0..4_usize, 0..4_usize, any::<bool>()));
+        prop_oneof![
+            1 => proptest::collection::vec(0..5_u8, 0..6).prop_map(Event::Begin),
+            1 => Just(Event::End),
+            12 => (0..5_u8, outcome).prop_map(|(namespace, outcome)| Event::Record(namespace, outcome)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_sums_are_what_a_recount_gives(events in proptest::collection::vec(event(), 0..40)) {
+            let mut ledger = Ledger::default();
+            // None: it has no rollout. Each namespace: None while it is behind.
+            let mut counted: Option<BTreeMap<u8, Option<(Progress, bool)>>> = None;
+            for event in events {
+                match event {
+                    Event::Begin(targets) => {
+                        ledger.begin(&darwin(), Epoch(1), targets.iter().map(|n| n.to_string().into()).collect());
+                        counted = Some(targets.into_iter().map(|n| (n, None)).collect());
+                    }
+                    Event::End => {
+                        ledger.end(&darwin());
+                        counted = None;
+                    }
+                    Event::Record(namespace, result) => {
+                        let result = result.map(|(current, desired, ready, failed)| {
+                            let secret = if current { SecretProgress::Current } else { SecretProgress::Missing };
+                            (progress(secret, desired, ready.min(desired)), failed)
+                        });
+                        let outcomes: Vec<_> = result.into_iter().map(|(p, failed)| outcome(p, failed)).collect();
+                        ledger.record(&namespace.to_string().into(), &catalog(&[(&darwin(), 1)]), &outcomes);
+                        if let Some(counted) = &mut counted {
+                            match result {
+                                Some(result) => counted.insert(namespace, Some(result)),
+                                None => counted.remove(&namespace),
+                            };
+                        }
+                    }
+                }
+                let recount = counted.as_ref().map(|counted| {
+                    let all = || counted.values().flatten();
+                    Summary {
+                        desired: counted.len(),
+                        ready: all().filter(|(p, failed)| p.is_ready() && !failed).count(),
+                        accounts_desired: all().map(|(p, _)| p.desired).sum(),
+                        accounts_ready: all().map(|(p, _)| p.ready).sum(),
+                        behind: counted.values().filter(|known| known.is_none()).count(),
+                        failed: all().filter(|(_, failed)| *failed).count(),
+                        failures: Vec::new(),
+                    }
+                });
+                let summary = ledger.summary(&darwin()).map(|sums| Summary { failures: Vec::new(), ..sums });
+                prop_assert_eq!(summary, recount);
+            }
+        }
+    }
+}

@@ -212,40 +212,5 @@ fn count(status: &mut RegistryCredentialStatus, sums: &Summary) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rollout::Failure;
-
-    /// The report on two namespaces, of which one fails and `behind` haven't been looked at.
-    fn report(generation: i64, behind: usize) -> Report {
-        let failure = Failure { reason: Reason::ForeignSecret, message: "not ours".to_owned() };
-        let (failed, failures) = if behind == 0 { (1, vec![("team-a".into(), failure)]) } else { Default::default() };
-        let ready = 1_usize.saturating_sub(behind);
-        let summary = Summary { desired: 2, ready, behind, failed, failures, ..Summary::default() };
-        let state = State::Resolved { identity: Identity::default(), source: "812".to_owned() };
-        Report { generation: Some(generation), state, summary: Some(summary) }
-    }
-
-    fn reason(status: &RegistryCredentialStatus) -> &str {
-        &status.conditions.iter().find(|c| c.type_ == "Ready").unwrap().reason
-    }
-
-    #[test]
-    fn a_restart_says_nothing_of_what_failed_before_all_has_been_looked_at() {
-        let now = Timestamp::UNIX_EPOCH;
-        let before = build(&RegistryCredentialStatus::default(), &report(1, 0), now);
-        assert_eq!(reason(&before), "PartiallyReady");
-        assert_eq!(build(&before, &report(1, 2), now), before);
-        assert_eq!(build(&before, &report(1, 0), now), before);
-        assert_eq!(reason(&build(&before, &report(2, 2), now)), "RollingOut");
-    }
-
-    #[test]
-    fn what_was_held_is_rolling_out_as_soon_as_it_can_be() {
-        let now = Timestamp::UNIX_EPOCH;
-        let ready = build(&RegistryCredentialStatus::default(), &report(1, 0), now);
-        let state = State::Held { reason: Reason::SourceUnreadable, message: String::new(), hold: Hold::Retried };
-        let held = build(&ready, &Report { generation: Some(1), state, summary: None }, now);
-        assert_eq!(reason(&build(&held, &report(1, 2), now)), "RollingOut");
-    }
-}
+#[path = "status_tests.rs"]
+mod tests;

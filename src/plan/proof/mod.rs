@@ -1,10 +1,11 @@
 //! The plan, proved and not sampled: in every state of a small world (two credentials, two service accounts, two Secret
 //! names), every way that its plans can be executed, cut short or overtaken leads to the one specified end.
 //!
-//! - [`world`]: the API server's side; [`spec`]: the end, in plain rules; [`space`]: the states.
+//! - [`world`]: the API server's side; [`spec`]: the end, in plain rules; [`cast`] and [`space`]: the states.
 //! - Steps of one plan are executed side by side and a crash may cut them short anywhere, so from each state every
 //!   subset of the plan's steps is executed, and from where that leads a new plan is made, until nothing is left.
 
+mod cast;
 mod space;
 mod spec;
 mod world;
@@ -149,7 +150,7 @@ impl Case {
         for (name, before) in &start.accounts {
             let after = &world.accounts[name];
             assert_eq!(foreign_part(after), foreign_part(before), "{name}: what is foreign is touched");
-            for secret in space::SECRETS.map(SecretName::from) {
+            for secret in cast::SECRETS.map(SecretName::from) {
                 let (recorded, now) = (record(before, &secret), record(after, &secret));
                 let (entries, left) = (count(before, &secret), count(after, &secret));
                 match recorded {
@@ -231,7 +232,7 @@ fn foreign_part(account: &Value) -> Value {
     let mut rest = account.clone();
     rest["metadata"]["resourceVersion"] = Value::Null;
     if let Some(list) = rest.get_mut("imagePullSecrets").and_then(Value::as_array_mut) {
-        list.retain(|entry| space::SECRETS.iter().all(|secret| entry["name"] != **secret));
+        list.retain(|entry| cast::SECRETS.iter().all(|secret| entry["name"] != **secret));
     }
     if let Some(annotations) = rest["metadata"].get_mut("annotations").and_then(Value::as_object_mut) {
         annotations.retain(|key, _| !key.starts_with(ADDED_PREFIX));
@@ -246,7 +247,7 @@ fn count(account: &Value, secret: &SecretName) -> usize {
 }
 
 fn namespace() -> NamespaceName {
-    space::NAMESPACE.into()
+    cast::NAMESPACE.into()
 }
 
 fn target(step: &Step) -> String {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::space::SECRETS;
+use super::cast::SECRETS;
 use crate::{
     api::ADDED_PREFIX,
     credential::Guard,

@@ -1,0 +1,293 @@
+//! What a status says in each situation, and what it keeps.
+
+use super::*;
+use crate::rollout::Failure;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn resolved(source: &str, summary: Summary) -> Report {
+    let identity = Identity { client_email: "puller@darwin.iam.gserviceaccount.com".to_owned(), ..Identity::default() };
+    Report {
+        generation: Some(3),
+        state: State::Resolved { identity, source: source.to_owned() },
+        summary: Some(summary),
+    }
+}
+
+fn held(reason: Reason, hold: Hold) -> Report {
+    let state = State::Held { reason, message: "what is wrong".to_owned(), hold };
+    Report { generation: Some(3), state, summary: None }
+}
+
+fn all_ready() -> Summary {
+    Summary { desired: 2, ready: 2, accounts_desired: 3, accounts_ready: 3, ..Summary::default() }
+}
+
+fn behind() -> Summary {
+    Summary { ready: 1, behind: 1, accounts_ready: 1, ..all_ready() }
+}
+
+fn partly(failed: usize) -> Summary {
+    let failure = |n| {
+        let failure = Failure { reason: Reason::ForeignSecret, message: "in the way".to_owned() };
+        (format!("team-{n}").into(), failure)
+    };
+    Summary { ready: 1, failed, failures: (0..failed).map(failure).collect(), ..all_ready() }
+}
+
+/// `Type=Status Reason: message`, by condition.
+fn said(status: &RegistryCredentialStatus) -> Vec<String> {
+    let conditions = status.conditions.iter();
+    conditions
+        .map(|c| {
+            let text = format!("{}={} {}: {}", c.type_, c.status, c.reason, c.message);
+            text.trim_end_matches([':', ' ']).to_owned()
+        })
+        .collect()
+}
+
+fn new() -> RegistryCredentialStatus {
+    RegistryCredentialStatus::default()
+}
+
+fn ready() -> RegistryCredentialStatus {
+    build(&new(), &resolved("812", all_ready()), at(100))
+}
+
+#[test]
+fn while_rolling_out_it_is_not_ready_and_reconciling() {
+    let status = build(&new(), &resolved("812", behind()), at(100));
+    assert_eq!(
+        said(&status),
+        [
+            "Ready=False RollingOut: 1 of 2 namespaces are ready",
+            "Reconciling=True RollingOut: 1 of 2 namespaces are ready",
+            "Stalled=False Progressing",
+            "CredentialValid=True Valid",
+        ]
+    );
+    assert_eq!(status.observed_generation, Some(3));
+    assert_eq!(status.observed_source, Some(ObservedSource { resource_version: "812".to_owned() }));
+    assert_eq!(status.identity.as_ref().unwrap().client_email, "puller@darwin.iam.gserviceaccount.com");
+    assert_eq!(status.last_rollout_time, None);
+    assert!(status.conditions.iter().all(|c| c.observed_generation == Some(3)));
+}
+
+#[test]
+fn when_all_is_done_it_is_ready() {
+    let status = ready();
+    assert_eq!(
+        said(&status),
+        [
+            "Ready=True RolledOut: 2 of 2 namespaces are ready, and 3 of 3 service accounts",
+            "Reconciling=False RolledOut",
+            "Stalled=False Progressing",
+            "CredentialValid=True Valid",
+        ]
+    );
+    let (namespaces, accounts) = (status.namespaces.unwrap(), status.service_accounts.unwrap());
+    assert_eq!((namespaces.desired, namespaces.ready, namespaces.failed), (2, 2, 0));
+    assert_eq!((namespaces.summary.as_str(), accounts.summary.as_str()), ("2/2", "3/3"));
+    assert_eq!((accounts.desired, accounts.ready), (3, 3));
+    assert_eq!(status.last_rollout_time, Some(Time(at(100))));
+}
+
+#[test]
+fn without_a_target_namespace_it_is_ready_and_says_so() {
+    let status = build(&new(), &resolved("812", Summary::default()), at(100));
+    assert_eq!(said(&status)[0], "Ready=True RolledOut: no namespace matches spec.namespaces yet");
+}
+
+#[test]
+fn a_failed_namespace_makes_it_partially_ready_but_not_stalled() {
+    let status = build(&ready(), &resolved("812", partly(1)), at(200));
+    assert_eq!(
+        said(&status),
+        [
+            "Ready=False PartiallyReady: 1 of 2 namespaces are ready; team-0 failed: ForeignSecret: in the way",
+            "Reconciling=False PartiallyReady",
+            "Stalled=False Progressing",
+            "CredentialValid=True Valid",
+        ]
+    );
+    let failure = &status.failures[0];
+    assert_eq!(
+        (failure.namespace.as_str(), failure.reason.as_str(), failure.message.as_str()),
+        ("team-0", "ForeignSecret", "in the way")
+    );
+    let several = build(&new(), &resolved("812", partly(3)), at(200));
+    assert!(said(&several)[0].contains("team-0 failed (and 2 more): ForeignSecret"), "{:?}", said(&several));
+    assert_eq!((several.failures.len(), several.namespaces.unwrap().failed), (3, 3));
+    assert_eq!(build(&status, &resolved("812", all_ready()), at(300)).failures, [], "they go when they are mended");
+}
+
+#[test]
+fn failures_wait_until_every_namespace_has_been_looked_at() {
+    let status = build(&new(), &resolved("812", Summary { behind: 1, ..partly(1) }), at(100));
+    assert_eq!(said(&status)[0], "Ready=False RollingOut: 1 of 2 namespaces are ready");
+}
+
+#[test]
+fn each_kind_of_hold_says_what_it_takes_to_go_on() {
+    let (suspended, spec) = ("Ready=False Suspended: what is wrong", "Ready=False InvalidSpec: what is wrong");
+    for (hold, reason, expected) in [
+        (
+            Hold::Suspended,
+            Reason::Suspended,
+            [suspended, "Reconciling=False Suspended", "Stalled=False Suspended", "CredentialValid=True Valid"],
+        ),
+        (
+            Hold::Spec,
+            Reason::InvalidSpec,
+            [
+                spec,
+                "Reconciling=False InvalidSpec",
+                "Stalled=True InvalidSpec: what is wrong",
+                "CredentialValid=True Valid",
+            ],
+        ),
+        (
+            Hold::Source,
+            Reason::InvalidKey,
+            [
+                "Ready=False InvalidKey: what is wrong",
+                "Reconciling=False InvalidKey",
+                "Stalled=True InvalidKey: what is wrong",
+                "CredentialValid=False InvalidKey: what is wrong",
+            ],
+        ),
+        (
+            Hold::Retried,
+            Reason::SourceUnreadable,
+            [
+                "Ready=False SourceUnreadable: what is wrong",
+                "Reconciling=True SourceUnreadable: what is wrong",
+                "Stalled=False SourceUnreadable",
+                "CredentialValid=True Valid",
+            ],
+        ),
+    ] {
+        let status = build(&ready(), &held(reason, hold), at(200));
+        assert_eq!(said(&status), expected);
+        let before = ready();
+        assert_eq!(status.observed_source, before.observed_source, "what the namespaces hold still stands");
+        assert_eq!((status.namespaces, status.identity), (before.namespaces, before.identity));
+        assert_eq!(status.last_rollout_time, before.last_rollout_time);
+    }
+}
+
+#[test]
+fn of_a_source_that_was_never_valid_a_hold_knows_nothing() {
+    let fresh = build(&new(), &held(Reason::Suspended, Hold::Suspended), at(100));
+    assert_eq!(said(&fresh)[3], "CredentialValid=Unknown Suspended: what is wrong");
+    let invalid = build(&new(), &held(Reason::InvalidKey, Hold::Source), at(100));
+    let then_suspended = build(&invalid, &held(Reason::Suspended, Hold::Suspended), at(200));
+    assert_eq!(said(&then_suspended)[3], "CredentialValid=Unknown Suspended: what is wrong");
+}
+
+#[test]
+fn a_restart_says_nothing_new_before_all_has_been_looked_at() {
+    let before = ready();
+    let forgotten = Summary { desired: 2, behind: 2, ..Summary::default() };
+    assert_eq!(build(&before, &resolved("812", forgotten.clone()), at(200)), before);
+    assert_eq!(build(&before, &resolved("812", all_ready()), at(300)), before, "nor after, where nothing is new");
+
+    let changed = |report: Report| said(&build(&before, &report, at(200)))[0].clone();
+    assert_eq!(changed(resolved("900", forgotten.clone())), "Ready=False RollingOut: 0 of 2 namespaces are ready");
+    let edited = Report { generation: Some(4), ..resolved("812", forgotten.clone()) };
+    assert_eq!(changed(edited), "Ready=False RollingOut: 0 of 2 namespaces are ready");
+    let unready = build(&new(), &resolved("812", behind()), at(100));
+    let restarted = build(&unready, &resolved("812", forgotten), at(200));
+    assert_eq!(said(&restarted)[0], "Ready=False RollingOut: 0 of 2 namespaces are ready");
+}
+
+#[test]
+fn a_new_source_and_not_ready_go_in_one_write() {
+    let status = build(&ready(), &resolved("900", behind()), at(200));
+    assert_eq!(status.observed_source.as_ref().unwrap().resource_version, "900");
+    assert_eq!((status.conditions[0].status.as_str(), status.conditions[1].status.as_str()), ("False", "True"));
+    assert_eq!(status.last_rollout_time, Some(Time(at(100))), "the last roll-out is still the one before");
+}
+
+#[test]
+fn last_rollout_time_is_when_it_became_ready_with_this_source() {
+    let rolling = build(&ready(), &resolved("900", behind()), at(200));
+    let done = build(&rolling, &resolved("900", all_ready()), at(300));
+    assert_eq!(done.last_rollout_time, Some(Time(at(300))));
+    let still = build(&done, &resolved("900", all_ready()), at(400));
+    assert_eq!(still.last_rollout_time, Some(Time(at(300))));
+    let grown = Summary { desired: 3, ready: 3, ..all_ready() };
+    assert_eq!(build(&done, &resolved("900", grown), at(400)).last_rollout_time, Some(Time(at(300))));
+    // Without a write in between, as where no namespace is a target.
+    assert_eq!(build(&done, &resolved("901", all_ready()), at(500)).last_rollout_time, Some(Time(at(500))));
+}
+
+#[test]
+fn a_transition_time_moves_with_the_status_and_with_nothing_else() {
+    let times = |status: &RegistryCredentialStatus| -> Vec<i64> {
+        status.conditions.iter().map(|c| c.last_transition_time.0.as_second()).collect()
+    };
+    let failed = build(&ready(), &resolved("812", partly(1)), at(200));
+    assert_eq!(times(&failed), [200, 100, 100, 100], "only Ready has changed");
+    let more = build(&failed, &resolved("812", partly(2)), at(300));
+    assert_ne!(said(&more), said(&failed));
+    assert_eq!(times(&more), times(&failed), "another message is no transition");
+    let rolling = build(&more, &resolved("900", behind()), at(400));
+    assert_eq!(times(&rolling), [200, 400, 100, 100]);
+}
+
+#[test]
+fn times_are_whole_seconds() {
+    let now = Timestamp::from_millisecond(100_400).unwrap();
+    let status = build(&new(), &resolved("812", all_ready()), now);
+    assert_eq!(status.last_rollout_time, Some(Time(at(100))));
+    assert_eq!(status.conditions[0].last_transition_time, Time(at(100)));
+}
+
+#[test]
+fn a_credential_without_sums_keeps_its_status() {
+    let report = Report { summary: None, ..resolved("900", all_ready()) };
+    let status = build(&ready(), &report, at(200));
+    assert_eq!(said(&status), said(&ready()));
+    assert_eq!(status.observed_source, ready().observed_source);
+}
+
+mod restarts {
+    use super::super::*;
+    use crate::rollout::Failure;
+
+    /// The report on two namespaces, of which one fails and `behind` haven't been looked at.
+    fn report(generation: i64, behind: usize) -> Report {
+        let failure = Failure { reason: Reason::ForeignSecret, message: "not ours".to_owned() };
+        let (failed, failures) = if behind == 0 { (1, vec![("team-a".into(), failure)]) } else { Default::default() };
+        let ready = 1_usize.saturating_sub(behind);
+        let summary = Summary { desired: 2, ready, behind, failed, failures, ..Summary::default() };
+        let state = State::Resolved { identity: Identity::default(), source: "812".to_owned() };
+        Report { generation: Some(generation), state, summary: Some(summary) }
+    }
+
+    fn reason(status: &RegistryCredentialStatus) -> &str {
+        &status.conditions.iter().find(|c| c.type_ == "Ready").unwrap().reason
+    }
+
+    #[test]
+    fn a_restart_says_nothing_of_what_failed_before_all_has_been_looked_at() {
+        let now = Timestamp::UNIX_EPOCH;
+        let before = build(&RegistryCredentialStatus::default(), &report(1, 0), now);
+        assert_eq!(reason(&before), "PartiallyReady");
+        assert_eq!(build(&before, &report(1, 2), now), before);
+        assert_eq!(build(&before, &report(1, 0), now), before);
+        assert_eq!(reason(&build(&before, &report(2, 2), now)), "RollingOut");
+    }
+
+    #[test]
+    fn what_was_held_is_rolling_out_as_soon_as_it_can_be() {
+        let now = Timestamp::UNIX_EPOCH;
+        let ready = build(&RegistryCredentialStatus::default(), &report(1, 0), now);
+        let state = State::Held { reason: Reason::SourceUnreadable, message: String::new(), hold: Hold::Retried };
+        let held = build(&ready, &Report { generation: Some(1), state, summary: None }, now);
+        assert_eq!(reason(&build(&held, &report(1, 2), now)), "RollingOut");
+    }
+}
