@@ -147,7 +147,7 @@ mod tests {
                 taken(None),
                 Reason::ServiceAccountContested,
                 "somebody took pull out of the imagePullSecrets of service account default three times in ten \
-                 minutes; make somebody keep the entry, or leave the service account out of spec.serviceAccounts; \
+                 minutes; make whoever that is keep the entry, or leave the service account out of spec.serviceAccounts; \
                  regcred tries again after ten minutes",
             ),
         ] {
