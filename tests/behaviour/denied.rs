@@ -69,7 +69,7 @@ fn a_namespace_that_refuses_our_writes_delays_no_other_and_its_refusal_is_said_w
     let message = world.wait_failure("darwin", "full", "WriteDenied");
     assert!(message.contains("no-secrets"), "{message}");
     let message = world.wait_failure("darwin", "sealed", "WriteDenied");
-    assert!(message.contains("quotes the credential"), "{message}");
+    assert!(message.contains("denied was (withheld)"), "{message}");
     world.wait_condition("darwin", "Ready", "False", "PartiallyReady");
     world.namespace("later", json!({}));
     world.wait_entries("later", "default", &["darwin"]);
