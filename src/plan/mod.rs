@@ -19,6 +19,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod winner;
 
 use std::collections::{BTreeMap, BTreeSet};
 

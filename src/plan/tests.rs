@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    claim::winner,
     ownership::{self, Ownership},
+    winner::winner,
     *,
 };
 use crate::{

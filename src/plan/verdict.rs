@@ -1,10 +1,11 @@
 //! What is to become of one Secret name in one namespace.
 
 use super::{
-    claim::{self, Claim, ClaimState},
+    claim::{Claim, ClaimState},
     observed::{Namespace, Secret},
     ownership::{self, Ownership},
     refusal::Refusal,
+    winner,
 };
 use crate::{
     api::ConflictPolicy,
@@ -43,7 +44,7 @@ impl<'a> Verdict<'a> {
     pub(super) fn new(secret: &SecretName, name: &NamespaceName, claims: &[&'a Claim], namespace: &Namespace) -> Self {
         let observed = namespace.secrets.get(secret);
         let ownership = observed.map(|s| ownership::of(s, claims));
-        let winner = claim::winner(claims, secret, name, namespace);
+        let winner = winner::winner(claims, secret, name, namespace);
         let orphaned_by = match &ownership {
             Some(Ownership::Orphaned(credential)) => Some(credential.clone()),
             _ => None,

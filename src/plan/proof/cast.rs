@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::world::{FIELDS, StoredSecret, World, data_of};
+use super::world::{FIELDS, SECRETS, StoredSecret, World, data_of};
 use crate::{
     api::{ADDED_PREFIX, Attach, ConflictPolicy, NamespaceTargets, ServiceAccountTargets},
     credential::{
@@ -17,7 +17,6 @@ use crate::{
 };
 
 pub const NAMESPACE: &str = "team-a";
-pub const SECRETS: [&str; 2] = ["pull", "other"];
 pub const FIRST: &str = "builder";
 pub const SECOND: &str = "default";
 

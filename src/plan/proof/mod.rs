@@ -150,7 +150,7 @@ impl Case {
         for (name, before) in &start.accounts {
             let after = &world.accounts[name];
             assert_eq!(foreign_part(after), foreign_part(before), "{name}: what is foreign is touched");
-            for secret in cast::SECRETS.map(SecretName::from) {
+            for secret in world::SECRETS.map(SecretName::from) {
                 let (recorded, now) = (record(before, &secret), record(after, &secret));
                 let (entries, left) = (count(before, &secret), count(after, &secret));
                 match recorded {
@@ -232,7 +232,7 @@ fn foreign_part(account: &Value) -> Value {
     let mut rest = account.clone();
     rest["metadata"]["resourceVersion"] = Value::Null;
     if let Some(list) = rest.get_mut("imagePullSecrets").and_then(Value::as_array_mut) {
-        list.retain(|entry| cast::SECRETS.iter().all(|secret| entry["name"] != **secret));
+        list.retain(|entry| world::SECRETS.iter().all(|secret| entry["name"] != **secret));
     }
     if let Some(annotations) = rest["metadata"].get_mut("annotations").and_then(Value::as_object_mut) {
         annotations.retain(|key, _| !key.starts_with(ADDED_PREFIX));

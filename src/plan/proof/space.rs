@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::{
     Case,
     cast::{
-        ALPHA, Around, BETA, Chosen, FIRST, GONE, KINDS, Kind, SECOND, SECRETS, account, all_secrets, claims,
-        few_secrets, foreign, made_by, world,
+        ALPHA, Around, BETA, Chosen, FIRST, GONE, KINDS, Kind, SECOND, account, all_secrets, claims, few_secrets,
+        foreign, made_by, world,
     },
-    world::World,
+    world::{SECRETS, World},
 };
 use crate::{
     api::ConflictPolicy,

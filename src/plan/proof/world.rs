@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::cast::SECRETS;
 use crate::{
     api::ADDED_PREFIX,
     credential::Guard,
@@ -14,6 +13,9 @@ use crate::{
         WriteOperation, json_patch,
     },
 };
+
+/// The Secret names that the model knows as its own.
+pub const SECRETS: [&str; 2] = ["pull", "other"];
 
 /// Labels and annotations that every applied Secret of the model has.
 pub const FIELDS: usize = 2;
