@@ -2,7 +2,10 @@
 
 use std::io::Write;
 
-use k8s_openapi::api::core::v1::{Secret as KubeSecret, ServiceAccount as KubeServiceAccount};
+use k8s_openapi::{
+    api::core::v1::{Secret as KubeSecret, ServiceAccount as KubeServiceAccount},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
     Api, Client,
     api::{DeleteParams, DynamicObject, ListParams, PartialObjectMeta, Patch, PatchParams, Preconditions},
@@ -90,7 +93,7 @@ pub async fn cleanup(client: &Client, mode: Mode, out: &mut impl Write) -> Resul
         token = page.metadata.continue_.filter(|token| !token.is_empty());
         for object in page.items {
             // Without the owner reference it was orphaned on purpose, or somebody else's all along.
-            if observe_secret(&object.metadata).credential_owners.is_empty() {
+            if !is_ours(&object.metadata) {
                 continue;
             }
             let (Some(namespace), Some(name)) = (object.metadata.namespace.clone(), object.metadata.name.clone())
@@ -199,12 +202,18 @@ async fn delete(
             _ => return Err(error),
         }
         match api.get_opt(name).await? {
-            Some(object) if !observe_secret(&object.metadata).credential_owners.is_empty() => seen = object.metadata,
+            Some(object) if is_ours(&object.metadata) => seen = object.metadata,
             // Gone, or no longer ours.
             Some(_) | None => return Ok(()),
         }
         tries += 1;
     }
+}
+
+/// Our label, and an owner reference to the RegistryCredential that it names, whether that exists or not.
+fn is_ours(meta: &ObjectMeta) -> bool {
+    let secret = observe_secret(meta);
+    secret.credential_owners.iter().any(|(name, _)| Some(name) == secret.label.as_ref())
 }
 
 fn sentence(error: &kube::Error) -> String {

@@ -1,14 +1,21 @@
-//! Which cluster to talk to, decided as kubectl decides it.
+//! Which cluster to talk to.
 
 use kube::{Client, Config, config::KubeConfigOptions};
 
-/// A client, and the namespace that we run in or that the kubeconfig names.
-///
-/// `$KUBECONFIG`, then the pod's service account, then `~/.kube/config`.
+/// Whether the client itself tries again where the API server is too busy (429, 503, 504).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// The caller does, in its own order.
+    Never,
+    /// With the client's own backoff.
+    WhenBusy,
+}
+
+/// A client, and where we run: `$KUBECONFIG`, then the pod's service account, then `~/.kube/config`.
 ///
 /// # Errors
 /// A sentence that says what was tried.
-pub async fn connect() -> Result<(Client, Where), String> {
+pub async fn connect(retry: Retry) -> Result<(Client, Where), String> {
     let options = KubeConfigOptions::default();
     let (mut config, place) = if std::env::var_os("KUBECONFIG").is_some() {
         let config = Config::from_kubeconfig(&options).await;
@@ -23,8 +30,7 @@ pub async fn connect() -> Result<(Client, Where), String> {
         })?;
         (config, Where::Outside)
     };
-    // Our own queues try again, with more patience and in the order of urgency.
-    config.default_retry = false;
+    config.default_retry = retry == Retry::WhenBusy;
     let client = Client::try_from(config).map_err(|error| format!("the cluster's address can't be used: {error}"))?;
     Ok((client, place))
 }

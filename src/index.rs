@@ -1,8 +1,9 @@
 //! What the watches have told, by namespace: a synchronous index that takes events and says which namespaces changed.
 //!
-//! It differs from kube-runtime's `Store` in three ways that the rest relies on: it keeps a few dozen bytes of an
-//! object instead of the object; a relist says what has vanished; and the answers to our own writes go in at once, so
-//! that a plan never repeats a write whose event is still on its way. Versions only ever move forward.
+//! It differs from kube-runtime's `Store` in three ways that the rest relies on: it keeps what a plan asks for
+//! instead of the object; a relist says what has vanished; and the answers to our own writes go in at once, so
+//! that a plan never repeats a write whose event is still on its way. The versions of
+//! an object only move forward.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -42,6 +43,8 @@ pub struct Index {
     interesting: BTreeSet<SecretName>,
     /// What has been seen since a relist began, by kind; absent where none is under way.
     relists: HashMap<Kind, HashSet<(NamespaceName, Box<str>)>>,
+    /// The newest version that each watch has told of.
+    told: HashMap<Kind, ResourceVersion>,
     /// Entries that we are removing right now, so that nobody else is blamed for it.
     own_removals: HashSet<(NamespaceName, ServiceAccountName, SecretName)>,
 }
@@ -97,6 +100,38 @@ impl Index {
         self.forget_unwatched(name);
         self.drop_if_empty(name);
         Effect::Changed
+    }
+
+    /// Our own write was answered with this Secret. Where the watch has told of newer versions and the Secret isn't
+    /// known, it is gone already, and no event would ever say so again.
+    pub fn secret_answered(&mut self, namespace: &NamespaceName, name: &SecretName, secret: Secret) {
+        let known = self.namespaces.get(namespace).is_some_and(|k| k.namespace.secrets.contains_key(name));
+        if known || !self.is_old_news(Kind::Secret, secret.resource_version) {
+            self.secret_seen(namespace, name, secret);
+        }
+    }
+
+    /// As [`Index::secret_answered`], for a service account.
+    pub fn service_account_answered(
+        &mut self,
+        namespace: &NamespaceName,
+        name: &ServiceAccountName,
+        account: ServiceAccount,
+    ) {
+        let known = self.namespaces.get(namespace).is_some_and(|k| k.namespace.service_accounts.contains_key(name));
+        if known || !self.is_old_news(Kind::ServiceAccount, account.resource_version) {
+            self.service_account_seen(namespace, name, account);
+        }
+    }
+
+    /// A watch has told of an object of this version.
+    pub fn told(&mut self, kind: Kind, version: ResourceVersion) {
+        let newest = self.told.entry(kind).or_default();
+        *newest = version.max(*newest);
+    }
+
+    fn is_old_news(&self, kind: Kind, version: ResourceVersion) -> bool {
+        self.told.get(&kind).is_some_and(|newest| version <= *newest)
     }
 
     /// A Secret is there.

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 use regcred::{
     cleanup::{self, Mode},
-    cluster,
+    cluster::{self, Retry},
     controller::{self, Context, Settings},
     credential::AllowedRegistries,
     metrics::Metrics,
@@ -100,9 +100,10 @@ async fn main() -> ExitCode {
 async fn run(args: RunArgs) -> Result<(), String> {
     telemetry::init(args.log_format, &args.log_filter)
         .map_err(|error| format!("--log-filter {}: {error}; write a level such as info", args.log_filter))?;
-    let (client, place) = cluster::connect().await?;
-    let mut credential_namespaces = args.credential_namespaces;
-    credential_namespaces.retain(|namespace| !namespace.is_empty());
+    // The operator's own queues try again, with more patience and in the order of urgency.
+    let (client, place) = cluster::connect(Retry::Never).await?;
+    let namespaces = args.credential_namespaces.iter().map(|namespace| namespace.trim().to_owned());
+    let mut credential_namespaces: Vec<String> = namespaces.filter(|namespace| !namespace.is_empty()).collect();
     if credential_namespaces.is_empty() {
         credential_namespaces.push(place.namespace().to_owned());
     }
@@ -149,7 +150,7 @@ async fn wait_for_signal() -> Result<(), String> {
 }
 
 async fn clean_up(mode: Mode) -> Result<(), String> {
-    let (client, _) = cluster::connect().await?;
+    let (client, _) = cluster::connect(Retry::WhenBusy).await?;
     let removed = cleanup::cleanup(&client, mode, &mut std::io::stdout()).await.map_err(|error| error.to_string())?;
     let verb = if mode == Mode::DryRun { "would clean up" } else { "cleaned up" };
     println!("{verb} {} service accounts and {} Secrets", removed.service_accounts, removed.secrets);

@@ -35,8 +35,8 @@ end
 if is("Stalled", "True") then
   return health("Degraded", conditions.Stalled)
 end
--- Before Reconciling, which stays True while regcred tries again: most of these failures wait for a person, and
--- Argo CD has no timeout after which an endless Progressing would be noticed.
+-- Most of these failures wait for a person, and Argo CD has no timeout after which an endless Progressing would be
+-- noticed.
 if is("Ready", "False") and conditions.Ready.reason == "PartiallyReady" then
   return health("Degraded", conditions.Ready)
 end

@@ -1,4 +1,4 @@
-//! Every reason that regcred gives, once: condition reason, Event reason and metric label are the same word.
+//! Every reason that regcred gives, once: the same word in conditions, failures and Events.
 
 use std::fmt;
 

@@ -69,7 +69,7 @@ async fn apply_secret(
     let written = bounded(api.patch_metadata(name.as_str(), &params, &Patch::Apply(manifest))).await;
     match written {
         Ok(object) => {
-            context.index().secret_seen(namespace, name, observe::secret(&object.metadata));
+            context.index().secret_answered(namespace, name, observe::secret(&object.metadata));
             Ok(())
         }
         Err(WriteError::Moved) => {
@@ -125,8 +125,6 @@ async fn patch_service_account(
     let api: Api<KubeServiceAccount> = Api::namespaced(context.client.clone(), namespace.as_str());
     let patch = serde_json::from_value(Value::Array(patch.to_vec()));
     let patch = Patch::<()>::Json(patch.map_err(|_| WriteError::Invalid("not a JSON patch".to_owned()))?);
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-
     let removed = || {
         changes.iter().filter_map(|c| match c {
             Change::Remove(secret) => Some(secret),
@@ -134,30 +132,41 @@ async fn patch_service_account(
         })
     };
     removed().for_each(|secret| context.index().removing(namespace, name, secret));
-    let written = bounded(api.patch(name.as_str(), &params, &patch)).await;
-    let result = match written {
-        Ok(object) => {
-            context.index().service_account_seen(namespace, name, observe::service_account(object));
-            Ok(())
-        }
-        // A patch for a list that has another shape by now fails before its resourceVersion is looked at.
-        Err(error @ (WriteError::Moved | WriteError::Invalid(_))) => {
-            let before = context.index().service_account_version(namespace, name);
-            match bounded(api.get_opt(name.as_str())).await? {
-                Some(object) => {
-                    context.index().service_account_seen(namespace, name, observe::service_account(object));
-                }
-                None => {
-                    context.index().service_account_gone(namespace, name, before.unwrap_or_default());
-                }
-            }
-            let moved = context.index().service_account_version(namespace, name) != before;
-            Err(if moved { WriteError::Moved } else { error })
-        }
-        Err(error) => Err(error),
-    };
+    let result = send_patch(context, namespace, name, &api, &patch).await;
     removed().for_each(|secret| context.index().removed(namespace, name, secret));
     result
+}
+
+async fn send_patch(
+    context: &Context,
+    namespace: &NamespaceName,
+    name: &ServiceAccountName,
+    api: &Api<KubeServiceAccount>,
+    patch: &Patch<()>,
+) -> Result<(), WriteError> {
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let before = context.index().service_account_version(namespace, name);
+    let error = match bounded(api.patch(name.as_str(), &params, patch)).await {
+        Ok(object) => {
+            context.index().service_account_answered(namespace, name, observe::service_account(object));
+            return Ok(());
+        }
+        Err(error) => error,
+    };
+    // A patch for a list that has another shape by now fails before its resourceVersion is looked at.
+    if !matches!(error, WriteError::Moved | WriteError::Invalid(_)) {
+        return Err(error);
+    }
+    match bounded(api.get_opt(name.as_str())).await? {
+        Some(object) => {
+            context.index().service_account_seen(namespace, name, observe::service_account(object));
+        }
+        None => {
+            context.index().service_account_gone(namespace, name, before.unwrap_or_default());
+        }
+    }
+    let moved = context.index().service_account_version(namespace, name) != before;
+    Err(if moved { WriteError::Moved } else { error })
 }
 
 async fn delete_secret(

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The longest wait after a failure that may pass by itself, such as an API server that can't be reached.
-pub const TRANSIENT: Duration = Duration::from_secs(5);
+pub const TRANSIENT: Duration = Duration::from_secs(30);
 
 /// The longest wait after a failure that probably needs a person, such as a denied write.
 pub const LASTING: Duration = Duration::from_secs(300);
@@ -37,6 +37,11 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         let wait = FIRST.saturating_mul(2_u32.saturating_pow(*count - 1)).min(longest);
         let quarters = self.jitter.hash_one((key, *count)) % 1024;
         wait - (wait / 4).mul_f64(quarters as f64 / 1024.0)
+    }
+
+    /// How often it has failed in a row.
+    pub fn count(&self, key: &K) -> u32 {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied().unwrap_or_default()
     }
 
     /// It has worked.

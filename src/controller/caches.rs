@@ -1,6 +1,6 @@
 //! The watches: what the API server tells goes into the index, and from there namespaces into the queue.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{collections::HashSet, fmt::Debug, sync::Arc};
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{
@@ -38,25 +38,32 @@ impl Synced {
     }
 }
 
+/// For what decides about removal: absence from an old list would remove what works. A streaming list is of any age
+/// that the API server's cache has; a plain one is of now.
+fn consistent() -> watcher::Config {
+    watcher::Config::default().page_size(10_000)
+}
+
 /// Watches every RegistryCredential. They are taken undecoded: one that this version can't decode must not stop the
 /// others.
 pub fn watch_credentials(context: &Arc<Context>) -> Synced {
     let resource = ApiResource::erase::<RegistryCredential>(&());
     let api = Api::<DynamicObject>::all_with(context.client.clone(), &resource);
-    let stream = watcher(api, watcher::Config::default().streaming_lists());
-    let mut listed: Option<Vec<CredentialName>> = None;
+    let stream = watcher(api, consistent());
+    let mut listed: Option<HashSet<CredentialName>> = None;
     spawn(context, Watch::RegistryCredentials, stream, move |context, event| {
         let name = |object: &DynamicObject| CredentialName::from(object.metadata.name.as_deref().unwrap_or_default());
         match event {
-            Event::Init => listed = Some(Vec::new()),
+            Event::Init => listed = Some(HashSet::new()),
             Event::InitApply(object) | Event::Apply(object) => {
                 let name = name(&object);
                 if let Some(listed) = &mut listed {
-                    listed.push(name.clone());
+                    listed.insert(name.clone());
                 }
                 if super::credential::is_being_orphaned(&object) {
                     // The reconcile may come too late to see this.
-                    context.orphaned().extend(object.metadata.uid.clone());
+                    let uid = object.metadata.uid.clone().unwrap_or_default();
+                    context.orphaned().entry(uid).or_default();
                 }
                 context.objects().insert(name.clone(), Arc::new(object));
                 context.credentials.add(name, Lane::Live);
@@ -69,7 +76,7 @@ pub fn watch_credentials(context: &Arc<Context>) -> Synced {
             Event::InitDone => {
                 let listed = listed.take().unwrap_or_default();
                 let mut objects = context.objects();
-                let gone: Vec<_> = objects.keys().filter(|name| !listed.contains(name)).cloned().collect();
+                let gone: Vec<_> = objects.keys().filter(|name| !listed.contains(*name)).cloned().collect();
                 for name in gone {
                     objects.remove(&name);
                     context.credentials.add(name, Lane::Live);
@@ -84,8 +91,20 @@ pub fn watch_sources(context: &Arc<Context>, namespace: &str) -> Synced {
     let api = Api::<PartialObjectMeta<KubeSecret>>::namespaced(context.client.clone(), namespace);
     let stream = watcher(api, watcher::Config::default().streaming_lists());
     let namespace = namespace.to_owned();
-    let mut listed: Option<Vec<String>> = None;
-    spawn(context, Watch::Sources, stream, move |context, event| {
+    let mut listed: Option<HashSet<String>> = None;
+    let forbidden = {
+        let namespace = namespace.clone();
+        move |context: &Context, forbidden: bool| {
+            let changed = match forbidden {
+                true => context.unreadable().insert(namespace.clone()),
+                false => context.unreadable().remove(&namespace),
+            };
+            if changed {
+                context.source_changed();
+            }
+        }
+    };
+    spawn_with(context, Watch::Sources, stream, forbidden, move |context, event| {
         let set = |name: &str, version: Option<String>| {
             let key = (namespace.clone(), name.to_owned());
             let changed = match version {
@@ -97,11 +116,11 @@ pub fn watch_sources(context: &Arc<Context>, namespace: &str) -> Synced {
             }
         };
         match event {
-            Event::Init => listed = Some(Vec::new()),
+            Event::Init => listed = Some(HashSet::new()),
             Event::InitApply(object) | Event::Apply(object) => {
                 let name = object.metadata.name.unwrap_or_default();
                 if let Some(listed) = &mut listed {
-                    listed.push(name.clone());
+                    listed.insert(name.clone());
                 }
                 set(&name, Some(object.metadata.resource_version.unwrap_or_default()));
             }
@@ -120,7 +139,7 @@ pub fn watch_sources(context: &Arc<Context>, namespace: &str) -> Synced {
 /// Watches all namespaces.
 pub fn watch_namespaces(context: &Arc<Context>) -> Synced {
     let api = Api::<PartialObjectMeta<KubeNamespace>>::all(context.client.clone());
-    let stream = watcher(api, watcher::Config::default().streaming_lists());
+    let stream = watcher(api, consistent());
     let name = |object: &PartialObjectMeta<KubeNamespace>| {
         NamespaceName::from(object.metadata.name.as_deref().unwrap_or_default())
     };
@@ -134,6 +153,7 @@ pub fn watch_namespaces(context: &Arc<Context>) -> Synced {
         }
         Event::Delete(object) => {
             let name = name(&object);
+            context.fights().forget(&name);
             let effect = context.index().namespace_gone(&name);
             context.happened(&name, None, effect);
         }
@@ -149,14 +169,21 @@ pub fn watch_secrets(context: &Arc<Context>) -> Synced {
     spawn(context, Watch::Secrets, watcher(api, config), move |context, event| match event {
         Event::InitApply(object) | Event::Apply(object) => {
             if let Some((namespace, name)) = observe::key::<SecretName>(&object.metadata) {
-                let effect = context.index().secret_seen(&namespace, &name, observe::secret(&object.metadata));
+                let secret = observe::secret(&object.metadata);
+                let mut index = context.index();
+                index.told(Kind::Secret, secret.resource_version);
+                let effect = index.secret_seen(&namespace, &name, secret);
+                drop(index);
                 context.happened(&namespace, None, effect);
             }
         }
         Event::Delete(object) => {
             if let Some((namespace, name)) = observe::key::<SecretName>(&object.metadata) {
                 let at = observe::resource_version(&object.metadata);
-                let effect = context.index().secret_gone(&namespace, &name, at);
+                let mut index = context.index();
+                index.told(Kind::Secret, at);
+                let effect = index.secret_gone(&namespace, &name, at);
+                drop(index);
                 context.happened(&namespace, None, effect);
             }
         }
@@ -173,14 +200,20 @@ pub fn watch_service_accounts(context: &Arc<Context>) -> Synced {
         Event::InitApply(object) | Event::Apply(object) => {
             if let Some((namespace, name)) = observe::key::<ServiceAccountName>(&object.metadata) {
                 let account = observe::service_account(object);
-                let effect = context.index().service_account_seen(&namespace, &name, account);
+                let mut index = context.index();
+                index.told(Kind::ServiceAccount, account.resource_version);
+                let effect = index.service_account_seen(&namespace, &name, account);
+                drop(index);
                 context.happened(&namespace, Some(&name), effect);
             }
         }
         Event::Delete(object) => {
             if let Some((namespace, name)) = observe::key::<ServiceAccountName>(&object.metadata) {
                 let at = observe::resource_version(&object.metadata);
-                let effect = context.index().service_account_gone(&namespace, &name, at);
+                let mut index = context.index();
+                index.told(Kind::ServiceAccount, at);
+                let effect = index.service_account_gone(&namespace, &name, at);
+                drop(index);
                 context.happened(&namespace, None, effect);
             }
         }
@@ -196,17 +229,54 @@ fn relisted(context: &Context, kind: Kind) {
     }
 }
 
-/// Runs one watch for good. Its errors stay its own: another watch goes on while this one is tried again.
 fn spawn<K>(
     context: &Arc<Context>,
     watch: Watch,
     stream: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
-    mut handle: impl FnMut(&Context, Event<K>) + Send + 'static,
+    handle: impl FnMut(&Context, Event<K>) + Send + 'static,
 ) -> Synced
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let (sender, receiver): (Sender<bool>, _) = channel(false);
+    let (sender, synced) = channel(false);
+    run(context, watch, stream, sender, |_, _| {}, handle);
+    Synced(synced)
+}
+
+/// As `spawn`, for a watch that others needn't wait for where it is forbidden.
+fn spawn_with<K>(
+    context: &Arc<Context>,
+    watch: Watch,
+    stream: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
+    forbidden: impl Fn(&Context, bool) + Send + 'static,
+    handle: impl FnMut(&Context, Event<K>) + Send + 'static,
+) -> Synced
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let (sender, synced) = channel(false);
+    let told = sender.clone();
+    let forbidden = move |context: &Context, is: bool| {
+        forbidden(context, is);
+        if is {
+            told.send_replace(true);
+        }
+    };
+    run(context, watch, stream, sender, forbidden, handle);
+    Synced(synced)
+}
+
+/// Runs one watch for good. Its errors stay its own: another watch goes on while this one is tried again.
+fn run<K>(
+    context: &Arc<Context>,
+    watch: Watch,
+    stream: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
+    synced: Sender<bool>,
+    forbidden: impl Fn(&Context, bool) + Send + 'static,
+    mut handle: impl FnMut(&Context, Event<K>) + Send + 'static,
+) where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
     let context = context.clone();
     tokio::spawn(async move {
         let mut stream = Box::pin(stream.backoff(WatchBackoff::default()));
@@ -215,36 +285,35 @@ where
             match event {
                 Ok(event) => {
                     context.metrics.watch_event(watch);
-                    failing = false;
+                    if std::mem::take(&mut failing) {
+                        // What failed meanwhile needn't wait for its time.
+                        context.plan_all();
+                    }
                     let done = matches!(event, Event::InitDone);
                     handle(&context, event);
                     if done {
                         debug!(watch = watch.as_str(), "listed");
-                        sender.send_replace(true);
+                        forbidden(&context, false);
+                        synced.send_replace(true);
                     }
                 }
                 Err(error) => {
                     context.metrics.watch_error(watch);
                     report(watch, &error, failing);
                     failing = true;
+                    if status(&error).is_some_and(|status| status.code == 403) {
+                        forbidden(&context, true);
+                    }
                 }
             }
         }
     });
-    Synced(receiver)
 }
 
 /// The first error in a row is told, the others only to who asks for details.
 fn report(watch: Watch, error: &watcher::Error, again: bool) {
-    let status = match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(s))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(s))
-        | watcher::Error::WatchFailed(kube::Error::Api(s))
-        | watcher::Error::WatchError(s) => Some(s),
-        _ => None,
-    };
     let watch_name = watch.as_str();
-    match (status, again) {
+    match (status(error), again) {
         (_, true) => debug!(watch = watch_name, "the watch still fails"),
         (Some(status), _) if status.code == 404 && watch == Watch::RegistryCredentials => {
             error!("the CustomResourceDefinition registrycredentials.regcred.dev isn't installed: apply config/crd");
@@ -254,5 +323,15 @@ fn report(watch: Watch, error: &watcher::Error, again: bool) {
             warn!(watch = watch_name, code = status.code, message, "the watch failed and is tried again");
         }
         (None, _) => warn!(watch = watch_name, "the watch broke off and is tried again"),
+    }
+}
+
+fn status(error: &watcher::Error) -> Option<&kube::core::Status> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status),
+        _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! What the controllers share. Each lock is held for a moment and never across an await, and no two at once.
+//! What the controllers share. Each lock is held for a moment and never across an await.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -61,7 +61,8 @@ pub struct Context {
     objects: Mutex<BTreeMap<CredentialName, Arc<DynamicObject>>>,
     sources: Mutex<HashMap<SourceKey, String>>,
     states: Mutex<HashMap<CredentialName, Published>>,
-    orphaned: Mutex<HashSet<String>>,
+    orphaned: Mutex<HashMap<String, Option<Instant>>>,
+    unreadable: Mutex<HashSet<String>>,
     planning: AtomicBool,
 }
 
@@ -110,6 +111,7 @@ impl Context {
             sources: Mutex::default(),
             states: Mutex::default(),
             orphaned: Mutex::default(),
+            unreadable: Mutex::default(),
             planning: AtomicBool::new(false),
         })
     }
@@ -155,9 +157,15 @@ impl Context {
         lock(&self.states)
     }
 
-    /// UIDs of RegistryCredentials that are, or were, being deleted with `--cascade=orphan`.
-    pub fn orphaned(&self) -> MutexGuard<'_, HashSet<String>> {
+    /// UIDs of RegistryCredentials that are being deleted with `--cascade=orphan`; for those that are gone, until when
+    /// their names stay held.
+    pub fn orphaned(&self) -> MutexGuard<'_, HashMap<String, Option<Instant>>> {
         lock(&self.orphaned)
+    }
+
+    /// Credential namespaces whose Secrets we may not watch.
+    pub fn unreadable(&self) -> MutexGuard<'_, HashSet<String>> {
+        lock(&self.unreadable)
     }
 
     /// Whether every cache and the catalog have synced, so that namespaces may be planned.

@@ -9,13 +9,14 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::{Api, Resource, api::DynamicObject, core::Request};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 use zeroize::Zeroizing;
 
 use super::{
     backoff::TRANSIENT,
     context::{Context, Published},
     error::{WRITE_TIMEOUT, WriteError, printable},
+    queue::Lane,
 };
 use crate::{
     api::{Reason, RegistryCredentialSpec},
@@ -26,6 +27,9 @@ use crate::{
     plan::{Claim, ClaimState, NamespaceRule, Scope, ServiceAccountRule},
     rollout::{Hold, State},
 };
+
+/// After how many failures in a row, about half a minute, the status says that the source can't be read.
+const TELL_AFTER: u32 = 7;
 
 /// How long the name of a credential stays held after `--cascade=orphan` has let it go, so that the caches of its
 /// Secrets learn that they have no owner any more.
@@ -62,8 +66,16 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
             if held.hold == Hold::Retried {
                 let wait = context.source_retries.failed(name, TRANSIENT);
                 context.credentials.add_at(name.clone(), Instant::now() + wait);
-                if known.is_some_and(|known| known.uid == uid && known.generation == generation) {
-                    return ReconcileResult::Failed; // what was found last stands until the source can be read
+                warn!(credential = %name, reason = held.reason.as_str(), message = held.message, "tried again");
+                let stands = known.filter(|known| known.uid == uid && known.generation == generation);
+                if let Some(known) = stands {
+                    // What was found last stands, and namespaces go on getting it.
+                    if context.source_retries.count(name) == TELL_AFTER {
+                        let state = State::Held { reason: held.reason, message: held.message, hold: held.hold };
+                        context.states().insert(name.clone(), Published { state, ..known });
+                        context.statuses.add(name.clone(), Lane::Live);
+                    }
+                    return ReconcileResult::Failed;
                 }
             }
             let state = State::Held { reason: held.reason, message: held.message, hold: held.hold };
@@ -75,6 +87,14 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
         State::Resolved { source, .. } => Some(source.clone()),
         State::Held { .. } => source,
     };
+    let current = context.objects().get(name).cloned();
+    let is_same = |now: Arc<DynamicObject>| {
+        let (now, then) = (&now.metadata, &object.metadata);
+        (&now.uid, &now.generation, &now.deletion_timestamp) == (&then.uid, &then.generation, &then.deletion_timestamp)
+    };
+    if !current.is_some_and(is_same) {
+        return ReconcileResult::Done; // it changed while its source was read, and is queued again
+    }
     let claim = decoded.claim(name, &object, pull_secret.as_deref());
     let result = match &state {
         State::Held { hold: Hold::Spec | Hold::Source | Hold::Retried, .. } => ReconcileResult::Failed,
@@ -91,20 +111,18 @@ pub fn is_being_orphaned(object: &DynamicObject) -> bool {
 
 /// It is gone or going: the one thing that leads to removal.
 fn remove(context: &Arc<Context>, name: &CredentialName) {
-    let known = context.states().get(name).cloned();
     context.states().remove(name);
-    if known.is_some_and(|known| context.orphaned().remove(&known.uid)) {
-        let context = context.clone();
-        let name = name.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(ORPHAN_GRACE).await;
-            if !context.states().contains_key(&name) {
-                forget(&context, &name);
-            }
-        });
-        return;
+    context.source_retries.worked(name);
+    let uid = context.catalog().get(name).map(|entry| entry.claim.uid.to_string()).unwrap_or_default();
+    let now = Instant::now();
+    let grace = context.orphaned().get_mut(&uid).map(|until| *until.get_or_insert(now + ORPHAN_GRACE));
+    match grace {
+        Some(until) if until > now => context.credentials.add_at(name.clone(), until),
+        _ => {
+            context.orphaned().remove(&uid);
+            forget(context, name);
+        }
     }
-    forget(context, name);
 }
 
 fn forget(context: &Context, name: &CredentialName) {
@@ -112,6 +130,7 @@ fn forget(context: &Context, name: &CredentialName) {
         info!(credential = %name, "the RegistryCredential is gone: its entries and Secrets go, too");
         context.ledger().end(name);
         context.metrics.forget(name);
+        context.statuses.add(name.clone(), Lane::Live); // the writer forgets it, too
         context.plan_all();
     }
 }
@@ -128,23 +147,24 @@ async fn publish(context: &Arc<Context>, claim: Claim, pull_secret: Option<Arc<P
         look_for(context, &secret).await;
     }
     let resolved = pull_secret.is_some();
+    let epoch = context.change_catalog(|catalog| {
+        let epoch = Epoch(catalog.get(&name).map_or(0, |entry| entry.epoch.0) + 1);
+        catalog.insert(Entry { claim: claim.clone(), pull_secret, epoch });
+        epoch
+    });
+    // A namespace that comes after this is planned with the new catalog and counts itself.
     let targets: Vec<NamespaceName> = {
         let index = context.index();
         let all = index.iter().filter(|(name, namespace)| !namespace.terminating && claim.targets(name, namespace));
         all.map(|(name, _)| name.clone()).collect()
     };
-    let epoch = context.change_catalog(|catalog| {
-        let epoch = Epoch(catalog.get(&name).map_or(0, |entry| entry.epoch.0) + 1);
-        catalog.insert(Entry { claim, pull_secret, epoch });
-        epoch
-    });
     if resolved {
         context.ledger().begin(&name, epoch, targets);
     } else {
         context.ledger().end(&name);
     }
     context.states().insert(name.clone(), found);
-    context.statuses.add(name, super::queue::Lane::Live);
+    context.statuses.add(name, Lane::Live);
     context.plan_all();
 }
 
@@ -280,6 +300,12 @@ impl Decoded {
             ),
             hold: Hold::Source,
         };
+        let forbidden = format!(
+            "the operator's service account may not read Secrets in {namespace}; bind the Role of config/rbac there"
+        );
+        if context.unreadable().contains(namespace) {
+            return Err(unreadable(forbidden));
+        }
         if !context.sources().contains_key(&(namespace.to_owned(), name.to_owned())) {
             return Err(missing());
         }
@@ -300,9 +326,7 @@ impl Decoded {
         match status.as_u16() {
             200 => SourceSecret::from_json(&body).map_err(|error| unreadable(error.to_string())),
             404 => Err(missing()),
-            403 => Err(unreadable(format!(
-                "the operator's service account may not get Secrets in {namespace}; bind the Role of config/rbac there"
-            ))),
+            403 => Err(unreadable(forbidden)),
             code => Err(unreadable(format!("HTTP {code}"))),
         }
     }

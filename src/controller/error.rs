@@ -24,18 +24,21 @@ pub enum WriteError {
     /// The API server calls it invalid.
     #[error("{0}")]
     Invalid(String),
+    /// It happened, and what was written is not what is there.
+    #[error("what regcred writes is changed by somebody else at once: a webhook, a policy or another controller")]
+    Undone,
     /// It may work later.
     #[error("{0}")]
     Unavailable(String),
 }
 
 impl WriteError {
-    /// The reason for statuses, and the metric's label.
+    /// The reason for statuses.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Denied(_) => Reason::WriteDenied,
             Self::Invalid(_) => Reason::WriteInvalid,
-            Self::Moved | Self::Gone | Self::Unavailable(_) => Reason::WriteFailed,
+            Self::Moved | Self::Gone | Self::Undone | Self::Unavailable(_) => Reason::WriteFailed,
         }
     }
 }
@@ -45,7 +48,9 @@ pub fn result<T>(written: &Result<T, WriteError>) -> WriteResult {
     match written {
         Ok(_) => WriteResult::Done,
         Err(WriteError::Moved | WriteError::Gone) => WriteResult::Conflict,
-        Err(WriteError::Denied(_) | WriteError::Invalid(_) | WriteError::Unavailable(_)) => WriteResult::Failed,
+        Err(WriteError::Denied(_) | WriteError::Invalid(_) | WriteError::Undone | WriteError::Unavailable(_)) => {
+            WriteResult::Failed
+        }
     }
 }
 

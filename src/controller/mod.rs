@@ -52,10 +52,11 @@ pub async fn run(
         () = sync(&context) => {}
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
     }
+    // First of all, so that one that vanishes from here on is queued by its own event.
+    context.start_planning();
     let first_pass: HashSet<NamespaceName> = context.index().iter().map(|(name, _)| name.clone()).collect();
     info!(namespaces = first_pass.len(), "every cache has synced");
     let pass = FirstPass { left: first_pass, ready };
-    context.start_planning();
     context.plan_all();
 
     tokio::select! {

@@ -1,7 +1,7 @@
 //! One namespace: observe → plan → apply → report, until nothing is left to do.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,6 +29,9 @@ use crate::{
 /// are for what moves meanwhile.
 const ROUNDS: usize = 8;
 
+/// How often one object is written in one reconcile before it is clear that somebody undoes it at once.
+const ENOUGH: usize = 2;
+
 /// How many writes of one namespace are in flight at once.
 const WRITES: usize = 8;
 
@@ -37,13 +40,25 @@ pub async fn reconcile(context: &Arc<Context>, name: &NamespaceName) -> Reconcil
     let catalog = context.catalog();
     let (contested, until) = context.fights().contested(name, Instant::now());
     context.index().forget_unwatched(name);
-    let mut run = Run { context, name, catalog: &catalog, contested, failed: HashMap::new(), refused: HashMap::new() };
+    let mut run = Run {
+        context,
+        name,
+        catalog: &catalog,
+        contested,
+        written: HashMap::new(),
+        failed: BTreeMap::new(),
+        refused: HashMap::new(),
+    };
     for _ in 0..ROUNDS {
         let tasks = run.plan();
         if tasks.is_empty() {
             break;
         }
         run.execute(tasks).await;
+    }
+    for task in run.plan() {
+        // It has moved in every round.
+        run.failed.insert(target(&task), (wishes(&task), WriteError::Moved));
     }
     let wait = run.wait();
     let failed = !run.refused.is_empty() || run.failed.values().any(|(_, error)| *error != WriteError::Gone);
@@ -59,7 +74,7 @@ pub async fn reconcile(context: &Arc<Context>, name: &NamespaceName) -> Reconcil
 }
 
 /// What a step writes to: one that failed isn't tried again in the same run.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Target {
     Secret(SecretName),
     ServiceAccount(ServiceAccountName),
@@ -70,8 +85,10 @@ struct Run<'a> {
     name: &'a NamespaceName,
     catalog: &'a Arc<Catalog>,
     contested: Contested,
+    /// How often each was written.
+    written: HashMap<Target, usize>,
     /// Writes that failed, and whose wish each was.
-    failed: HashMap<Target, (Vec<CredentialName>, WriteError)>,
+    failed: BTreeMap<Target, (Vec<CredentialName>, WriteError)>,
     refused: HashMap<CredentialName, plan::Refusal>,
 }
 
@@ -124,8 +141,16 @@ impl Run<'_> {
             .await;
         for (task, result) in results {
             let target = target(&task);
+            let writes = self.written.entry(target.clone()).or_default();
+            let result = match (result, *writes) {
+                (Ok(()), ENOUGH..) => Err(WriteError::Undone),
+                (result, _) => result,
+            };
             match result {
-                Ok(()) => debug!(namespace = %name, ?target, "written"),
+                Ok(()) => {
+                    *writes += 1;
+                    debug!(namespace = %name, ?target, "written");
+                }
                 Err(WriteError::Moved) => debug!(namespace = %name, ?target, "moved meanwhile: planned again"),
                 Err(error) => {
                     if error != WriteError::Gone {
@@ -146,13 +171,18 @@ impl Run<'_> {
                 // What went away is no failure; but a namespace made a moment ago may not be known everywhere yet.
                 WriteError::Gone if self.context.index().get(self.name).is_none() => {}
                 WriteError::Gone | WriteError::Unavailable(_) | WriteError::Moved => longest = Some(TRANSIENT),
-                WriteError::Denied(_) | WriteError::Invalid(_) => longest = longest.or(Some(LASTING)),
+                WriteError::Denied(_) | WriteError::Invalid(_) | WriteError::Undone => {
+                    longest = longest.or(Some(LASTING))
+                }
             }
         }
         longest.map(|longest| self.context.retries.failed(self.name, longest))
     }
 
     fn report(self) {
+        if self.failed.values().any(|(_, error)| *error == WriteError::Gone) {
+            return; // the namespace, or what was in it, is going: what becomes of it is known next time
+        }
         let outcomes = self.outcomes();
         let touched = self.context.ledger().record(self.name, self.catalog, &outcomes);
         self.context.statuses.add_all(touched, Lane::Live);
@@ -169,10 +199,8 @@ impl Run<'_> {
             let failed = self.failed.values().find(|(wishes, _)| wishes.contains(&credential));
             let failure = match (self.refused.get(&credential), failed) {
                 (Some(refusal), _) => Some(Failure { reason: refusal.reason(), message: refusal.to_string() }),
-                (None, Some((_, error))) if *error != WriteError::Gone => {
-                    Some(Failure { reason: error.reason(), message: error.to_string() })
-                }
-                _ => None,
+                (None, Some((_, error))) => Some(Failure { reason: error.reason(), message: error.to_string() }),
+                (None, None) => None,
             };
             Outcome { credential, progress, failure }
         };

@@ -1,8 +1,8 @@
 //! The queue of work: each key once, urgent work first, never the same key twice at a time.
 //!
 //! kube-runtime's scheduler parks what is above the concurrency limit in no order, so that a new namespace would wait
-//! behind a roll-out to ten thousand. Here live work (an event) goes past bulk work (a roll-out), and bulk work never
-//! takes the last workers.
+//! behind a roll-out to ten thousand. Here live work (an event) goes past bulk work (a roll-out, a
+//! retry), and bulk work leaves some of the workers to what happens meanwhile.
 
 use std::{
     cmp::Reverse,
@@ -79,7 +79,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         self.changed.notify_one();
     }
 
-    /// Queues `key` at `due`, in the live lane, unless it is to come earlier anyway.
+    /// Queues `key` at `due`, in the bulk lane, unless it is to come earlier anyway.
     pub fn add_at(&self, key: K, due: Instant) {
         let mut inner = self.lock();
         let state = inner.keys.entry(key.clone()).or_default();
@@ -157,7 +157,8 @@ impl<K: Clone + Eq + Hash + Ord> Inner<K> {
                 && state.due == Some(due)
             {
                 state.due = None;
-                self.add(key, Lane::Live);
+                // Behind what has just happened: after an outage all namespaces may come back at once.
+                self.add(key, Lane::Bulk);
             }
         }
         for lane in [Lane::Live, Lane::Bulk] {

@@ -17,6 +17,7 @@ use serde_json::json;
 use tracing::{debug, warn};
 
 use super::{
+    backoff::{Backoff, TRANSIENT},
     context::{Context, Published},
     error::{self, WRITE_TIMEOUT, WriteError},
 };
@@ -38,6 +39,7 @@ const BURST: usize = 2;
 pub struct Writer {
     context: Arc<Context>,
     recorder: Recorder,
+    retries: Backoff<CredentialName>,
     /// When each status was last written, at most [`BURST`] times.
     written: std::collections::HashMap<CredentialName, VecDeque<Instant>>,
 }
@@ -47,7 +49,7 @@ impl Writer {
     pub fn new(context: Arc<Context>) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
         let recorder = Recorder::new(context.client.clone(), reporter);
-        Self { context, recorder, written: Default::default() }
+        Self { context, recorder, retries: Backoff::default(), written: Default::default() }
     }
 
     /// Writes statuses for good.
@@ -64,6 +66,7 @@ impl Writer {
         let now = Instant::now();
         let Some(found) = self.context.states().get(name).cloned() else {
             self.written.remove(name);
+            self.retries.worked(name);
             return;
         };
         let times = self.written.entry(name.clone()).or_default();
@@ -81,17 +84,21 @@ impl Writer {
         match self.write(name, &found).await {
             Ok(Written::Unchanged) => {}
             Ok(Written::Yes) => {
+                self.retries.worked(name);
                 let times = self.written.entry(name.clone()).or_default();
                 if times.len() == BURST {
                     times.pop_front();
                 }
                 times.push_back(Instant::now());
             }
-            // It is gone or another one by now: its own event is on the way.
-            Err(WriteError::Gone | WriteError::Moved) => {}
+            // It is gone or another one by now, which its own event tells; or the API server was too busy.
+            Err(WriteError::Gone | WriteError::Moved) => {
+                self.context.statuses.add_at(name.clone(), Instant::now() + PERIOD);
+            }
             Err(error) => {
                 warn!(credential = %name, %error, "the status couldn't be written and is tried again");
-                self.context.statuses.add_at(name.clone(), Instant::now() + Duration::from_secs(1));
+                let wait = self.retries.failed(name, TRANSIENT);
+                self.context.statuses.add_at(name.clone(), Instant::now() + wait);
             }
         }
     }
@@ -134,7 +141,7 @@ impl Writer {
         self.context.metrics.write(WriteKind::Status, error::result(&result));
         let written = result?;
         self.remember(name, written);
-        self.publish(&object, &previous, &status, &found.state).await;
+        self.publish(&object, &previous, &status, &found.state);
         Ok(Written::Yes)
     }
 
@@ -151,7 +158,7 @@ impl Writer {
     }
 
     /// An Event where the Ready condition's reason has changed, and never for the progress of a roll-out.
-    async fn publish(
+    fn publish(
         &self,
         object: &DynamicObject,
         previous: &RegistryCredentialStatus,
@@ -176,10 +183,14 @@ impl Writer {
             secondary: None,
         };
         let reference = object.object_ref(&ApiResource::erase::<RegistryCredential>(&()));
-        match tokio::time::timeout(WRITE_TIMEOUT, self.recorder.publish(&event, &reference)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => debug!(credential = %object.name_any(), "an Event couldn't be published"),
-        }
+        let (recorder, name) = (self.recorder.clone(), object.name_any());
+        // The next status needn't wait for an Event.
+        tokio::spawn(async move {
+            match tokio::time::timeout(WRITE_TIMEOUT, recorder.publish(&event, &reference)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => debug!(credential = name, "an Event couldn't be published"),
+            }
+        });
     }
 }
 

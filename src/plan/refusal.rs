@@ -48,7 +48,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The reason for conditions, Events and metrics.
+    /// The reason for statuses and Events.
     pub fn reason(&self) -> Reason {
         match self {
             Self::ForeignSecret { .. } => Reason::ForeignSecret,

@@ -138,7 +138,8 @@ fn condition(previous: &RegistryCredentialStatus, verdict: Verdict, generation: 
 
 fn rolling_out(sums: &Summary) -> [Verdict; 4] {
     let progress = format!("{} of {} namespaces are ready", sums.ready, sums.desired);
-    let (ready, reason, message) = if sums.behind > 0 {
+    let (ready, reason, message) = if sums.behind > 0 || sums.ready + sums.failed < sums.desired {
+        // Neither ready nor failed is what waits for somebody else, such as a Secret that a finalizer keeps.
         ("False", Reason::RollingOut, progress)
     } else if let Some((namespace, failure)) = sums.failures.first() {
         let others = match sums.failed {
