@@ -219,7 +219,7 @@ pub struct RegistryCredentialStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub failures: Vec<NamespaceFailure>,
-    /// When the last namespace reached the current source.
+    /// When it last became ready: every target namespace holds the current source since then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_rollout_time: Option<Time>,
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The longest wait after a failure that may pass by itself, such as an API server that can't be reached.
-pub const TRANSIENT: Duration = Duration::from_secs(30);
+pub const TRANSIENT: Duration = Duration::from_secs(5);
 
 /// The longest wait after a failure that probably needs a person, such as a denied write.
 pub const LASTING: Duration = Duration::from_secs(300);

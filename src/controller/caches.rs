@@ -285,7 +285,8 @@ fn run<K>(
             match event {
                 Ok(event) => {
                     context.metrics.watch_event(watch);
-                    if std::mem::take(&mut failing) {
+                    // A list begins with an event even where it then fails.
+                    if !matches!(event, Event::Init) && std::mem::take(&mut failing) {
                         // What failed meanwhile needn't wait for its time.
                         context.plan_all();
                     }

@@ -28,7 +28,7 @@ use crate::{
     rollout::{Hold, State},
 };
 
-/// After how many failures in a row, about half a minute, the status says that the source can't be read.
+/// After how many failures in a row, about twenty seconds, the status says that the source can't be read.
 const TELL_AFTER: u32 = 7;
 
 /// How long the name of a credential stays held after `--cascade=orphan` has let it go, so that the caches of its
