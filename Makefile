@@ -3,7 +3,7 @@
 CARGO ?= cargo
 CRD = crds/registrycredentials.regcred.dev.yaml
 
-.PHONY: help demo test bench bench-plot lint crd build controlplane clean clean-controlplane
+.PHONY: help demo test bench bench-plot promises lint crd build controlplane clean clean-controlplane
 
 help:
 	@echo 'make demo           show regcred at work on a real Kubernetes API server, on loopback only'
@@ -13,6 +13,7 @@ help:
 	@echo 'make bench N=10000 ACCOUNTS=2   the same in 10,000, with two service accounts in each'
 	@echo 'make bench QUICK=1  the same, roughly, in two minutes'
 	@echo 'make bench-plot     draw bench/results/*.json'
+	@echo 'make promises       time every event that regcred follows, in 200 namespaces'
 	@echo 'make lint           formatting, and clippy with warnings denied'
 	@echo 'make crd            write $(CRD) from the Rust types'
 	@echo 'make build          the operator, for trying out: cargo build --release makes the one to ship'
@@ -39,6 +40,10 @@ bench: controlplane
 	@mkdir -p bench/results
 	$(BENCH) run --operator target/release/regcred --namespaces $(N) --service-accounts $(ACCOUNTS) --foreign $(FOREIGN) \
 	  --rounds $(ROUNDS) --out $(OUT) $(if $(filter-out 0,$(QUICK)),--credentials 1 --idle 10 --samples 30) $(BENCHFLAGS)
+
+promises: controlplane
+	$(CARGO) build --release --locked --package regcred --package bench --target-dir target
+	$(BENCH) promises --operator target/release/regcred
 
 bench-plot:
 	$(BENCH) plot --out docs/benchmarks.svg $(wildcard bench/results/*x1.json)

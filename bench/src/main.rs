@@ -6,6 +6,7 @@
 mod bare;
 mod cluster;
 mod process;
+mod promises;
 mod regcred;
 mod report;
 mod scenario;
@@ -25,6 +26,8 @@ struct Cli {
 enum Command {
     /// Measure, print a table, and write the figures to a JSON file.
     Run(scenario::Args),
+    /// Time every event that regcred follows until its effect.
+    Promises(promises::Args),
     /// Draw the figures of several runs against the number of namespaces, as SVG.
     Plot {
         /// JSON files that `run` wrote.
@@ -42,6 +45,7 @@ enum Command {
 async fn main() {
     match Cli::parse().command {
         Command::Run(args) => scenario::run(args).await,
+        Command::Promises(args) => promises::run(args).await,
         Command::Plot { files, out } => report::plot(&files, &out),
         Command::Bare(args) => bare::main(args).await,
     }
