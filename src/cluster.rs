@@ -17,7 +17,7 @@ pub enum Retry {
 /// A sentence that says what was tried.
 pub async fn connect(retry: Retry) -> Result<(Client, Where), String> {
     let options = KubeConfigOptions::default();
-    let (mut config, place) = if std::env::var_os("KUBECONFIG").is_some() {
+    let (mut config, place) = if std::env::var_os("KUBECONFIG").is_some_and(|paths| !paths.is_empty()) {
         let config = Config::from_kubeconfig(&options).await;
         (config.map_err(|error| format!("$KUBECONFIG can't be used: {error}"))?, Where::Outside)
     } else if let Ok(config) = Config::incluster() {
