@@ -5,7 +5,7 @@
 # finds the glibc that it was linked with.
 # For another architecture: docker buildx build --platform linux/arm64 (nothing here names one).
 
-FROM rust:1.90-slim-bookworm AS build
+FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
 # The caches outlive the layer: after a change only what changed is compiled. They aren't in the image, hence the copy.
