@@ -229,6 +229,7 @@ fn relisted(context: &Context, kind: Kind) {
     }
 }
 
+/// Starts a watch that everything waits for.
 fn spawn<K>(
     context: &Arc<Context>,
     watch: Watch,
