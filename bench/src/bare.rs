@@ -9,12 +9,12 @@ use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use kube::{
     Api, Client, ResourceExt,
-    api::{PartialObjectMeta, Patch, PatchParams},
+    api::{ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta, Patch, PatchParams},
     runtime::watcher::{self, watcher},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::cluster::{self, SECRET, account, namespace};
+use crate::cluster::{self, account, namespace, secret};
 
 /// What the yardstick does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -41,6 +41,8 @@ pub struct Args {
     service_accounts: usize,
     #[arg(long, default_value_t = 64)]
     in_flight: usize,
+    #[arg(long, default_value_t = 1)]
+    credentials: usize,
 }
 
 /// Prints the seconds that the task took, from the start of the process.
@@ -64,14 +66,19 @@ pub async fn main(args: Args) {
     let _ = std::io::stdin().read_line(&mut String::new());
 }
 
-/// Holds the operator's watches from now on, and returns when each has listed everything.
+/// Holds the operator's watches from now on, and returns when each has listed everything: the same lists, all at once.
 async fn watches(client: &Client) {
-    let config = || watcher::Config::default().streaming_lists();
-    let namespaces = watcher(Api::<PartialObjectMeta<Namespace>>::all(client.clone()), config());
-    let typed = config().fields("type=kubernetes.io/dockerconfigjson");
+    let streaming = || watcher::Config::default().streaming_lists();
+    let plain = || watcher::Config::default().page_size(10_000);
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("regcred.dev", "v1alpha1", "RegistryCredential"));
+    let credentials = watcher(Api::<DynamicObject>::all_with(client.clone(), &resource), plain());
+    let namespaces = watcher(Api::<PartialObjectMeta<Namespace>>::all(client.clone()), plain());
+    let sources = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), "regcred-system");
+    let typed = streaming().fields("type=kubernetes.io/dockerconfigjson");
     let secrets = watcher(Api::<PartialObjectMeta<Secret>>::all(client.clone()), typed);
-    let accounts = watcher(Api::<ServiceAccount>::all(client.clone()), config());
-    tokio::join!(hold(namespaces), hold(secrets), hold(accounts));
+    let accounts = watcher(Api::<ServiceAccount>::all(client.clone()), streaming());
+    let sources = watcher(sources, streaming());
+    tokio::join!(hold(credentials), hold(namespaces), hold(sources), hold(secrets), hold(accounts));
 }
 
 async fn hold<K: Send + 'static>(stream: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static) {
@@ -91,11 +98,11 @@ async fn hold<K: Send + 'static>(stream: impl Stream<Item = watcher::Result<watc
 }
 
 /// A body of the size that the operator applies.
-fn manifest(namespace: &str, which: char, data: &str) -> Value {
+fn manifest(namespace: &str, number: usize, which: char, data: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
         "metadata": {
-            "name": SECRET, "namespace": namespace,
+            "name": secret(number), "namespace": namespace,
             "labels": {"regcred.dev/credential": "darwin"},
             "annotations": {"regcred.dev/revision": format!("v1:bare{which}0123456789abcdef01234567")},
             "ownerReferences": [{"apiVersion": "regcred.dev/v1alpha1", "kind": "RegistryCredential", "name": "darwin",
@@ -112,19 +119,22 @@ fn data(which: char) -> String {
     STANDARD.encode(format!("{{\"auths\":{{\"eu.gcr.io/darwin/\":{entry},\"gcr.io/darwin/\":{entry}}}}}"))
 }
 
-async fn apply(client: &Client, body: Value, namespace: &str) {
+async fn apply(client: &Client, body: Value, namespace: &str, number: usize) {
     let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
     secrets
-        .patch_metadata(SECRET, &PatchParams::apply("regcred").force(), &Patch::Apply(body))
+        .patch_metadata(&secret(number), &PatchParams::apply("regcred").force(), &Patch::Apply(body))
         .await
         .expect("a Secret");
 }
 
-async fn append(client: &Client, namespace: &str, name: &str) {
+async fn append(client: &Client, namespace: &str, name: &str, credentials: usize) {
     let accounts = Api::<ServiceAccount>::namespaced(client.clone(), namespace);
+    let entries: Vec<_> = (0..credentials).map(|number| json!({"name": secret(number)})).collect();
+    let annotations: Map<String, Value> =
+        (0..credentials).map(|number| (format!("added.regcred.dev/{}", secret(number)), "darwin".into())).collect();
     let patch = json!([
-        {"op": "add", "path": "/imagePullSecrets", "value": [{"name": SECRET}]},
-        {"op": "add", "path": "/metadata/annotations", "value": {"added.regcred.dev/darwin-secret": "darwin"}},
+        {"op": "add", "path": "/imagePullSecrets", "value": entries},
+        {"op": "add", "path": "/metadata/annotations", "value": annotations},
     ]);
     let patch = Patch::<()>::Json(serde_json::from_value(patch).expect("a patch"));
     let params = PatchParams { field_manager: Some("regcred".to_owned()), ..PatchParams::default() };
@@ -135,11 +145,13 @@ async fn converge(client: &Client, args: &Args) {
     let data = &data('a');
     stream::iter((0..args.namespaces).map(namespace))
         .for_each_concurrent(args.in_flight, |namespace| async move {
-            let mut body = manifest(&namespace, 'a', data);
-            body["metadata"]["resourceVersion"] = json!("1");
-            apply(client, body, &namespace).await;
+            for number in 0..args.credentials {
+                let mut body = manifest(&namespace, number, 'a', data);
+                body["metadata"]["resourceVersion"] = json!("1");
+                apply(client, body, &namespace, number).await;
+            }
             for index in 0..args.service_accounts {
-                append(client, &namespace, &account(index)).await;
+                append(client, &namespace, &account(index), args.credentials).await;
             }
         })
         .await;
@@ -149,7 +161,9 @@ async fn rotate(client: &Client, args: &Args) {
     let data = &data('b');
     stream::iter((0..args.namespaces).map(namespace))
         .for_each_concurrent(args.in_flight, |namespace| async move {
-            apply(client, manifest(&namespace, 'b', data), &namespace).await;
+            for number in 0..args.credentials {
+                apply(client, manifest(&namespace, number, 'b', data), &namespace, number).await;
+            }
         })
         .await;
 }
@@ -163,7 +177,7 @@ async fn follow(client: &Client) {
             Ok(watcher::Event::Apply(object)) if object.image_pull_secrets.is_none() => {
                 let client = client.clone();
                 tokio::spawn(async move {
-                    append(&client, &object.namespace().unwrap_or_default(), &object.name_any()).await;
+                    append(&client, &object.namespace().unwrap_or_default(), &object.name_any(), 1).await;
                 });
             }
             _ => {}

@@ -66,7 +66,7 @@ impl Promises {
             json!({"names": ["team-*"], "selector": {"matchLabels": {"pulls": "yes"}}, "exclude": ["kube-*"]});
         let operator = Regcred::start(&self.cluster, &args.operator, "");
         operator.wait_ready();
-        credential(&self.cluster, 0, targets.clone());
+        credential(&self.cluster, 0, targets.clone()).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         let client = self.cluster.client.clone();
         let accounts = move |ns: &str| Api::<ServiceAccount>::namespaced(client.clone(), ns);
@@ -92,7 +92,7 @@ impl Promises {
         };
         let all = async |c: &Cluster| c.seen.entries() == n && c.seen.secrets() == n;
 
-        source(&self.cluster, 'a');
+        source(&self.cluster, 'a').await;
         self.since("a source that appears after the resource: all namespaces", Instant::now(), all).await;
 
         let create = async {
@@ -135,11 +135,11 @@ impl Promises {
             ("changed registries: all namespaces", json!({"registries": ["gcr.io/darwin/"]})),
             ("a changed template: all namespaces", json!({"secretTemplate": {"labels": {"a": "b"}}})),
         ] {
-            let old = self.cluster.seen.revision();
+            let old = self.cluster.seen.revisions();
             self.timed(what, spec(change), async |c| c.seen.rotated(&old) == total).await;
         }
-        let old = self.cluster.seen.revision();
-        source(&self.cluster, 'b');
+        let old = self.cluster.seen.revisions();
+        source(&self.cluster, 'b').await;
         self.since("a rotated key: all namespaces", Instant::now(), async |c| c.seen.rotated(&old) == total).await;
         let exclude = json!({"namespaces": {"exclude": [namespace(1)]}});
         self.timed("changed targets: one leaves", spec(exclude), entry("team-00001", "default", false)).await;
@@ -154,8 +154,8 @@ impl Promises {
 
         spec(json!({"suspend": true})).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let old = self.cluster.seen.revision();
-        source(&self.cluster, 'a');
+        let old = self.cluster.seen.revisions();
+        source(&self.cluster, 'a').await;
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert_eq!(self.cluster.seen.rotated(&old), 0, "nothing is written while suspended");
         let go_on = spec(json!({"suspend": false}));
@@ -186,7 +186,7 @@ impl Promises {
         };
         self.timed("a list overwritten by somebody", overwrite, entry("team-00004", "default", true)).await;
 
-        credential(&self.cluster, 1, targets.clone());
+        credential(&self.cluster, 1, targets.clone()).await;
         let two = async |c: &Cluster| c.seen.entries() == 2 * everyone && c.seen.secrets() == 2 * total;
         self.since("a second RegistryCredential: all namespaces", Instant::now(), two).await;
         let delete = async {
@@ -199,8 +199,8 @@ impl Promises {
         secrets("team-00005").delete(SECRET, &DeleteParams::default()).await.unwrap();
         let list = merge(json!({"imagePullSecrets": null}));
         accounts("team-00006").patch("default", &pp, &list).await.unwrap();
-        let old = self.cluster.seen.revision();
-        source(&self.cluster, 'b');
+        let old = self.cluster.seen.revisions();
+        source(&self.cluster, 'b').await;
         let operator = Regcred::start(&self.cluster, &args.operator, "");
         operator.wait_ready();
         let mended = async |c: &Cluster| c.seen.rotated(&old) == total && c.seen.entries() == everyone;

@@ -1,12 +1,16 @@
 //! The operator as its own process, and what it asks of the API server.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use controlplane::{OPERATOR, Operator};
 use serde_json::{Value, json};
 
 use crate::{
-    cluster::{Cluster, SECRET, key},
+    cluster::{Cluster, key, secret},
     process::{Cost, cost},
 };
 
@@ -24,8 +28,13 @@ impl Regcred {
         cost(self.process.pid())
     }
 
+    /// Asks each millisecond.
     pub fn wait_ready(&self) {
-        self.process.wait_ready(Duration::from_secs(120));
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while self.process.get("/readyz").map_or(0, |(status, _)| status) != 200 {
+            assert!(self.process.is_running() && Instant::now() < deadline, "not ready: {}", self.process.log());
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Stops it from running, as if the machine had no time for it.
@@ -43,55 +52,50 @@ impl Regcred {
 }
 
 /// Puts the key into the source.
-pub fn source(cluster: &Cluster, which: char) {
+pub async fn source(cluster: &Cluster, which: char) {
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "darwin-gcr-key", "namespace": "regcred-system"},
         "stringData": {"key.json": key(which)},
     });
-    cluster.control_plane.apply(&secret.to_string()).expect("the source");
+    cluster.apply(secret).await;
 }
 
 /// Applies the RegistryCredential of this number, for the namespaces that `targets` names.
-pub fn credential(cluster: &Cluster, number: usize, targets: Value) {
+pub async fn credential(cluster: &Cluster, number: usize, targets: Value) {
     let name = if number == 0 { "darwin".to_owned() } else { format!("darwin-{number}") };
-    let secret = if number == 0 { SECRET.to_owned() } else { format!("{SECRET}-{number}") };
     let manifest = json!({
         "apiVersion": "regcred.dev/v1alpha1", "kind": "RegistryCredential", "metadata": {"name": name},
         "spec": {
             "credential": {"gcpServiceAccountKey": {"secretRef": {"name": "darwin-gcr-key"}}},
             "registries": ["gcr.io/darwin/", "eu.gcr.io/darwin/"],
-            "secretTemplate": {"name": secret},
+            "secretTemplate": {"name": secret(number)},
             "namespaces": targets,
             "serviceAccounts": {"names": ["*"]},
         },
     });
-    cluster.control_plane.apply(&manifest.to_string()).expect("the RegistryCredential");
+    cluster.apply(manifest).await;
 }
 
-/// The requests that the operator has made, by verb and resource, watches aside.
-pub struct Requests(BTreeMap<String, usize>);
+/// Where the API server's audit log stands, to count the operator's requests from there on. Its counters would do, if
+/// they told the operator's requests from the bench's own.
+pub struct Requests(u64);
 
 impl Requests {
-    pub fn so_far(cluster: &Cluster) -> Self {
-        let mut counts = BTreeMap::new();
-        for entry in cluster.control_plane.audit_log() {
+    pub fn from_now(cluster: &Cluster) -> Self {
+        Self(cluster.control_plane.audit_position())
+    }
+
+    /// How many there were, watches aside, and which. Waits until they are all written down and the last status is out.
+    pub async fn count(&self, cluster: &Cluster) -> (usize, String) {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let mut counts = BTreeMap::<String, usize>::new();
+        for entry in cluster.control_plane.audit_log_since(self.0) {
             if entry.user == OPERATOR && entry.verb != "watch" {
                 let what = format!("{} {}/{}", entry.verb, entry.resource, entry.subresource);
                 *counts.entry(what.trim_end_matches('/').to_owned()).or_default() += 1;
             }
         }
-        Self(counts)
-    }
-
-    /// How many there were since `self`, and which. Waits until they are all written down and the last status is out.
-    pub async fn since(&self, cluster: &Cluster) -> (usize, String) {
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        let mut now = Self::so_far(cluster).0;
-        now.retain(|what, count| {
-            *count -= self.0.get(what).copied().unwrap_or_default();
-            *count > 0
-        });
-        let words: Vec<_> = now.iter().map(|(what, count)| format!("{count} {what}")).collect();
-        (now.values().sum(), words.join(", "))
+        let words: Vec<_> = counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        (counts.values().sum(), words.join(", "))
     }
 }

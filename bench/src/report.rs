@@ -86,7 +86,7 @@ impl Report {
         let ratios = [
             ("converge: regcred / bare", "regcred converge [s]", "bare converge, best [s]"),
             ("converge, CPU: regcred / bare", "regcred converge: CPU [s]", "bare converge, best: CPU [s]"),
-            ("rotation: regcred / bare", "regcred rotation [s]", "bare rotation [s]"),
+            ("rotation: regcred / bare", "regcred rotation [s]", "bare rotation, best [s]"),
             ("restart: regcred ready / bare lists", "regcred restart, to ready [s]", "bare lists [s]"),
             ("new service account, p50", "regcred new service account [ms]: p50", "bare new service account [ms]: p50"),
             ("new service account, p99", "regcred new service account [ms]: p99", "bare new service account [ms]: p99"),
@@ -139,12 +139,12 @@ pub fn plot(files: &[PathBuf], out: &Path) {
     let time = [
         Line { name: "bare client: converge", figure: "bare converge, best [s]", colour: "#888888" },
         Line { name: "regcred: converge", figure: "regcred converge [s]", colour: "#1f6feb" },
-        Line { name: "bare client: rotation", figure: "bare rotation [s]", colour: "#c9b458" },
+        Line { name: "bare client: rotation", figure: "bare rotation, best [s]", colour: "#c9b458" },
         Line { name: "regcred: rotation", figure: "regcred rotation [s]", colour: "#d1242f" },
         Line { name: "regcred: restart, to ready", figure: "regcred restart, to ready [s]", colour: "#1a7f37" },
     ];
     let memory = [
-        Line { name: "regcred: at most", figure: "regcred converge: RSS at most [MiB]", colour: "#1f6feb" },
+        Line { name: "regcred: at most", figure: "regcred converge and rotation: RSS at most [MiB]", colour: "#1f6feb" },
         Line { name: "regcred: idle", figure: "regcred idle: RSS [MiB]", colour: "#1a7f37" },
     ];
     let mut svg = String::from(

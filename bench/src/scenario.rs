@@ -8,7 +8,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, Seen},
     process::Bare,
     regcred::{Regcred, Requests, credential, source},
     report::Report,
@@ -31,6 +31,9 @@ pub struct Args {
     /// Secrets that aren't regcred's, half of them of its type.
     #[arg(long, default_value_t = 0)]
     foreign: usize,
+    /// With how many namespaces in flight the yardstick writes, separated by commas; the best counts.
+    #[arg(long, default_value = "16,32,64,128", value_delimiter = ',')]
+    in_flight: Vec<usize>,
     /// Seconds to look on while nothing happens.
     #[arg(long, default_value_t = 60)]
     idle: u64,
@@ -58,21 +61,18 @@ pub async fn run(args: Args) {
     let report = Report::new(args.namespaces, args.service_accounts, args.foreign);
     eprintln!("starting a control plane with {} namespaces …", args.namespaces);
     let cluster = Cluster::new(args.namespaces, args.service_accounts).await;
-    if args.foreign > 0 {
-        eprintln!("adding {} foreign Secrets …", args.foreign);
-        cluster.add_foreign(args.foreign).await;
-    }
     let mut bench = Bench { args, cluster, report };
     for round in 1..=bench.args.rounds {
         eprintln!("round {round} of {}", bench.args.rounds);
-        let best = bench.bare_writes().await;
-        bench.roll_out().await;
-        let last = round == bench.args.rounds;
-        bench.life(best, last).await;
-    }
-    for count in bench.args.credentials.clone() {
-        if count > 1 {
-            bench.several(count).await;
+        for credentials in bench.args.credentials.clone() {
+            eprintln!("credentials for each namespace: {credentials}");
+            bench.compare(credentials).await;
+        }
+        if round == bench.args.rounds {
+            bench.life().await;
+            if bench.args.foreign > 0 {
+                bench.crowd().await;
+            }
         }
     }
     bench.report.print();
@@ -88,136 +88,172 @@ impl Bench {
         Regcred::start(&self.cluster, &self.args.operator, &self.args.with)
     }
 
-    /// The yardstick at several numbers in flight; returns the best number.
-    async fn bare_writes(&mut self) -> usize {
-        let mut best = (f64::INFINITY, 0, 0.0);
-        for in_flight in [16, 32, 64, 128] {
-            let (seconds, cost) = Bare::start(&self.cluster, "converge", in_flight).done();
-            self.report.add(&format!("bare converge, {in_flight} in flight [s]"), seconds);
+    /// The operator and the yardstick, one after the other, with so many credentials for each namespace.
+    async fn compare(&mut self, credentials: usize) {
+        let with = if credentials == 1 { String::new() } else { format!(", {credentials} credentials") };
+        let (secrets, entries) = (self.args.namespaces * credentials, self.all() * credentials);
+        let converged = move |s: &Seen| s.entries() == entries && s.secrets() == secrets;
+
+        // The yardstick: to converge, and a rotation, each at its best.
+        let (mut best, mut rotation) = ((f64::INFINITY, 0, 0.0), f64::INFINITY);
+        for in_flight in self.args.in_flight.clone() {
+            let (seconds, cost) = Bare::of_several(&self.cluster, "converge", in_flight, credentials).done();
+            self.report.add(&format!("bare converge{with}, {in_flight} in flight [s]"), seconds);
             if seconds < best.0 {
                 best = (seconds, in_flight, cost.cpu);
             }
-            self.cluster.until(Instant::now(), "bare", |seen| seen.entries() == self.all()).await;
-            if in_flight == 128 {
-                let mut rotations = [32, 64, 128].map(|n| Bare::start(&self.cluster, "rotate", n).done().0);
-                rotations.sort_by(f64::total_cmp);
-                self.report.add("bare rotation [s]", rotations[0]);
-            }
+            self.cluster.until(Instant::now(), "bare", converged).await;
+            rotation = rotation.min(Bare::of_several(&self.cluster, "rotate", in_flight, credentials).done().0);
             self.cluster.reset().await;
         }
-        self.report.add("bare converge, best [s]", best.0);
-        self.report.add("bare converge, best: CPU [s]", best.2);
-        best.1
-    }
+        self.report.add(&format!("bare converge{with}, best [s]"), best.0);
+        self.report.add(&format!("bare converge{with}, best: CPU [s]"), best.2);
+        self.report.add(&format!("bare rotation{with}, best [s]"), rotation);
 
-    /// From the start of the process to all converged.
-    async fn roll_out(&mut self) {
-        source(&self.cluster, 'a');
-        credential(&self.cluster, 0, json!({"names": ["team-*"]}));
-        let before = Requests::so_far(&self.cluster);
+        // From the start of the process to all converged.
+        source(&self.cluster, 'a').await;
+        for number in 0..credentials {
+            credential(&self.cluster, number, json!({"names": ["team-*"]})).await;
+        }
+        let before = Requests::from_now(&self.cluster);
         let started = Instant::now();
         let regcred = self.start();
-        let (n, all) = (self.args.namespaces, self.all());
-        let seconds = self.cluster.until(started, "converge", |s| s.entries() == all && s.secrets() == n).await;
-        self.report.add("regcred converge [s]", seconds);
-        let cost = regcred.cost();
-        self.report.add("regcred converge: CPU [s]", cost.cpu);
-        let (count, words) = before.since(&self.cluster).await;
-        self.report.add("regcred converge: requests", count as f64);
-        self.report.note("converge", words);
-        self.report.add("regcred converge: RSS at most [MiB]", regcred.cost().peak);
-        regcred.stop();
-    }
+        let seconds = self.cluster.until(started, "converge", converged).await;
+        self.report.add(&format!("regcred converge{with} [s]"), seconds);
+        self.report.add(&format!("regcred converge{with}: CPU [s]"), regcred.cost().cpu);
+        self.requests(&format!("converge{with}"), &before).await;
 
-    /// All that comes after the first roll-out.
-    async fn life(&mut self, best: usize, last: bool) {
-        let n = self.args.namespaces;
-        let listing = Bare::start(&self.cluster, "list", best).done().0;
-        self.report.add("bare lists [s]", listing);
-        let before = Requests::so_far(&self.cluster);
+        let (before, old) = (Requests::from_now(&self.cluster), self.cluster.seen.revisions());
         let started = Instant::now();
+        source(&self.cluster, 'b').await;
+        let seconds = self.cluster.until(started, "rotation", |seen| seen.rotated(&old) == secrets).await;
+        self.report.add(&format!("regcred rotation{with} [s]"), seconds);
+        self.requests(&format!("rotation{with}"), &before).await;
+        self.report.add(&format!("regcred converge{with} and rotation: RSS at most [MiB]"), regcred.cost().peak);
+        regcred.stop();
+
+        // A restart when converged, five times.
+        for _ in 0..5 {
+            let listing = Bare::start(&self.cluster, "list", 1).done().0;
+            self.report.add(&format!("bare lists{with} [s]"), listing);
+            let started = Instant::now();
+            let regcred = self.start();
+            regcred.wait_ready();
+            self.report.add(&format!("regcred restart{with}, to ready [s]"), started.elapsed().as_secs_f64());
+            self.report.add(&format!("regcred restart{with}: RSS at most [MiB]"), regcred.cost().peak);
+            regcred.stop();
+        }
+        let before = Requests::from_now(&self.cluster);
         let regcred = self.start();
         regcred.wait_ready();
-        self.report.add("regcred restart, to ready [s]", started.elapsed().as_secs_f64());
-        let (count, words) = before.since(&self.cluster).await;
-        self.report.add("regcred restart: requests", count as f64);
-        self.report.note("restart", words);
-        self.report.add("regcred restart: RSS at most [MiB]", regcred.cost().peak);
+        self.requests(&format!("restart{with}"), &before).await;
+        regcred.stop();
+        self.cluster.reset().await;
+    }
 
-        let before = Requests::so_far(&self.cluster);
-        let old = self.cluster.seen.revision();
+    async fn requests(&mut self, what: &str, before: &Requests) {
+        let (count, words) = before.count(&self.cluster).await;
+        self.report.add(&format!("regcred {what}: requests"), count as f64);
+        self.report.note(what, words);
+    }
+
+    /// What follows the first roll-out: new service accounts, rest, deletion, a label.
+    async fn life(&mut self) {
+        source(&self.cluster, 'b').await;
+        credential(&self.cluster, 0, json!({"names": ["team-*"]})).await;
+        let (n, all) = (self.args.namespaces, self.all());
+        let regcred = self.start();
+        self.cluster.until(Instant::now(), "converge", |s| s.entries() == all && s.secrets() == n).await;
+        self.latencies(&regcred).await;
+        self.idle(&regcred, "regcred idle").await;
+        self.report.add("regcred, all in all: RSS at most [MiB]", regcred.cost().peak);
+
+        let before = Requests::from_now(&self.cluster);
         let started = Instant::now();
-        source(&self.cluster, 'b');
-        let seconds = self.cluster.until(started, "rotation", |seen| seen.rotated(&old) == n).await;
-        self.report.add("regcred rotation [s]", seconds);
-        let (count, words) = before.since(&self.cluster).await;
-        self.report.add("regcred rotation: requests", count as f64);
-        self.report.note("rotation", words);
-
-        if last {
-            self.latencies(&regcred, best).await;
-            let (before, cpu) = (Requests::so_far(&self.cluster), regcred.cost().cpu);
-            tokio::time::sleep(Duration::from_secs(self.args.idle)).await;
-            let cost = regcred.cost();
-            self.report.add("regcred idle: CPU [% of a core]", (cost.cpu - cpu) / self.args.idle as f64 * 100.0);
-            self.report.add("regcred idle: requests", before.since(&self.cluster).await.0 as f64);
-            self.report.add("regcred idle: RSS [MiB]", cost.now);
-        }
-
-        let before = Requests::so_far(&self.cluster);
-        let started = Instant::now();
-        self.cluster.control_plane.kubectl_ok(&["delete", "registrycredential", "darwin"]);
+        self.cluster.delete_credential().await;
         let seconds = self.cluster.until(started, "deletion", |s| s.entries() == 0 && s.secrets() == 0).await;
         self.report.add("regcred deletion [s]", seconds);
-        let (count, words) = before.since(&self.cluster).await;
-        self.report.add("regcred deletion: requests", count as f64);
-        self.report.note("deletion", words);
+        self.requests("deletion", &before).await;
 
         // A label brings half of the namespaces in.
-        source(&self.cluster, 'a');
-        credential(&self.cluster, 0, json!({"names": ["no-such-namespace"]}));
+        source(&self.cluster, 'a').await;
+        credential(&self.cluster, 0, json!({"names": ["no-such-namespace"]})).await;
         tokio::time::sleep(Duration::from_secs(3)).await;
-        let before = Requests::so_far(&self.cluster);
+        let before = Requests::from_now(&self.cluster);
         let started = Instant::now();
-        credential(&self.cluster, 0, json!({"selector": {"matchLabels": {"half": "even"}}}));
+        credential(&self.cluster, 0, json!({"selector": {"matchLabels": {"half": "even"}}})).await;
         let half = n.div_ceil(2);
         let entries = half * self.args.service_accounts;
         let seconds = self.cluster.until(started, "a label", |s| s.entries() == entries && s.secrets() == half).await;
         self.report.add("regcred label brings half in [s]", seconds);
-        let (count, words) = before.since(&self.cluster).await;
-        self.report.add("regcred label brings half in: requests", count as f64);
-        self.report.note("label", words);
+        self.requests("a label", &before).await;
+        regcred.stop();
+        self.cluster.reset().await;
+    }
+
+    /// What it costs while nothing happens.
+    async fn idle(&mut self, regcred: &Regcred, what: &str) {
+        let (before, cpu) = (Requests::from_now(&self.cluster), regcred.cost().cpu);
+        tokio::time::sleep(Duration::from_secs(self.args.idle)).await;
+        let cost = regcred.cost();
+        self.report.add(&format!("{what}: CPU [% of a core]"), (cost.cpu - cpu) / self.args.idle as f64 * 100.0);
+        self.report.add(&format!("{what}: requests"), before.count(&self.cluster).await.0 as f64);
+        self.report.add(&format!("{what}: RSS [MiB]"), cost.now);
+    }
+
+    /// In a cluster full of Secrets that aren't ours: while they come, and from a start among them.
+    async fn crowd(&mut self) {
+        source(&self.cluster, 'a').await;
+        credential(&self.cluster, 0, json!({"names": ["team-*"]})).await;
+        let (n, all) = (self.args.namespaces, self.all());
+        let regcred = self.start();
+        self.cluster.until(Instant::now(), "converge", |s| s.entries() == all && s.secrets() == n).await;
+        regcred.stop();
+        let regcred = self.start();
+        regcred.wait_ready();
+        self.idle(&regcred, "regcred idle, no foreign Secret").await;
+        eprintln!("adding {} foreign Secrets …", self.args.foreign);
+        self.cluster.add_foreign(self.args.foreign).await;
+        self.idle(&regcred, "regcred idle, foreign Secrets came").await;
+        regcred.stop();
+        let listing = Bare::start(&self.cluster, "list", 1).done().0;
+        self.report.add("bare lists, foreign Secrets [s]", listing);
+        let started = Instant::now();
+        let regcred = self.start();
+        regcred.wait_ready();
+        self.report.add("regcred restart, foreign Secrets, to ready [s]", started.elapsed().as_secs_f64());
+        self.idle(&regcred, "regcred idle, started among foreign Secrets").await;
+        self.report.add("regcred, foreign Secrets: RSS at most [MiB]", regcred.cost().peak);
         regcred.stop();
         self.cluster.reset().await;
     }
 
     /// From a new service account to its patch: alone, and during a rotation of all.
-    async fn latencies(&mut self, regcred: &Regcred, best: usize) {
-        let samples = self.args.samples;
+    async fn latencies(&mut self, regcred: &Regcred) {
+        let (samples, n) = (self.args.samples, self.args.namespaces);
         let alone = self.cluster.latencies(samples, "alone").await;
         self.report.quantiles("regcred new service account [ms]", alone);
-        let old = self.cluster.seen.revision();
-        source(&self.cluster, 'a');
+        let old = self.cluster.seen.revisions();
+        source(&self.cluster, 'a').await;
         self.cluster.until(Instant::now(), "a rotation's start", |seen| seen.rotated(&old) > 0).await;
-        let busy = self.during(samples, "busy", |s, n| s.rotated(&old) < n).await;
+        let busy = self.during(samples, "busy", |s| s.rotated(&old) < n).await;
         self.report.quantiles("regcred new service account, during a rotation [ms]", busy);
-        let n = self.args.namespaces;
         self.cluster.until(Instant::now(), "rotation", |seen| seen.rotated(&old) == n).await;
 
         regcred.pause();
-        let mut follower = Bare::start(&self.cluster, "follow", best);
+        let mut follower = Bare::start(&self.cluster, "follow", 1);
         follower.done();
         let alone = self.cluster.latencies(samples, "bare").await;
         self.report.quantiles("bare new service account [ms]", alone);
-        let old = self.cluster.seen.revision();
-        let rotation = Bare::start(&self.cluster, "rotate", best);
+        let old = self.cluster.seen.revisions();
+        let rotation = Bare::start(&self.cluster, "rotate", 32); // as many as the operator has
         self.cluster.until(Instant::now(), "a rotation's start", |seen| seen.rotated(&old) > 0).await;
-        let busy = self.during(samples, "busy-bare", |s, n| s.rotated(&old) < n).await;
+        let busy = self.during(samples, "busy-bare", |s| s.rotated(&old) < n).await;
         self.report.quantiles("bare new service account, during a rotation [ms]", busy);
         self.cluster.until(Instant::now(), "rotation", |seen| seen.rotated(&old) == n).await;
         drop((rotation, follower));
         // What the yardstick wrote is drift to the operator.
-        let bare = self.cluster.seen.revision();
+        let bare = self.cluster.seen.revisions();
         regcred.resume();
         self.cluster.until(Instant::now(), "repair", |seen| seen.rotated(&bare) == n).await;
         tokio::time::sleep(Duration::from_secs(3)).await;
@@ -228,32 +264,12 @@ impl Bench {
         &self,
         samples: usize,
         prefix: &str,
-        going_on: impl Fn(&crate::cluster::Seen, usize) -> bool,
+        going_on: impl Fn(&Seen) -> bool,
     ) -> Vec<f64> {
         let mut all = Vec::new();
-        while all.len() < samples && going_on(&self.cluster.seen, self.args.namespaces) {
+        while all.len() < samples && going_on(&self.cluster.seen) {
             all.extend(self.cluster.latencies(1, &format!("{prefix}-{}", all.len())).await);
         }
         all
-    }
-
-    /// Several credentials for each namespace.
-    async fn several(&mut self, count: usize) {
-        source(&self.cluster, 'a');
-        for number in 0..count {
-            credential(&self.cluster, number, json!({"names": ["team-*"]}));
-        }
-        let before = Requests::so_far(&self.cluster);
-        let started = Instant::now();
-        let regcred = self.start();
-        let (secrets, entries) = (self.args.namespaces * count, self.all() * count);
-        let seconds =
-            self.cluster.until(started, "converge", |s| s.entries() == entries && s.secrets() == secrets).await;
-        self.report.add(&format!("regcred converge, {count} credentials [s]"), seconds);
-        let (requests, _) = before.since(&self.cluster).await;
-        self.report.add(&format!("regcred converge, {count} credentials: requests"), requests as f64);
-        self.report.add(&format!("regcred converge, {count} credentials: RSS at most [MiB]"), regcred.cost().peak);
-        regcred.stop();
-        self.cluster.reset().await;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use serde_json::Value;
@@ -44,12 +45,26 @@ impl ControlPlane {
     /// All requests so far, in the order in which they were answered (a watch: in which it began). A request may be
     /// written down a moment after its client has the answer: use [`crate::eventually`]. Empty without [`crate::Audit::Metadata`].
     pub fn audit_log(&self) -> Vec<AuditEntry> {
-        read(&crate::apiserver::audit_log(self.folder()))
+        self.audit_log_since(0)
+    }
+
+    /// How long the log is, in bytes, for [`ControlPlane::audit_log_since`].
+    pub fn audit_position(&self) -> u64 {
+        fs::metadata(crate::apiserver::audit_log(self.folder())).map_or(0, |file| file.len())
+    }
+
+    /// As [`ControlPlane::audit_log`], from a position on: for logs of many megabytes.
+    pub fn audit_log_since(&self, position: u64) -> Vec<AuditEntry> {
+        read(&crate::apiserver::audit_log(self.folder()), position)
     }
 }
 
-fn read(path: &Path) -> Vec<AuditEntry> {
-    let log = String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+fn read(path: &Path, position: u64) -> Vec<AuditEntry> {
+    let mut log = Vec::new();
+    if let Ok(mut file) = fs::File::open(path) {
+        file.seek(SeekFrom::Start(position)).and_then(|_| file.read_to_end(&mut log)).expect("the audit log");
+    }
+    let log = String::from_utf8_lossy(&log);
     let whole = log.rfind('\n').map_or("", |end| &log[..end]); // the last line may be half written
     let mut seen = HashSet::new();
     let events = whole.lines().map(|line| serde_json::from_str::<Value>(line).expect("the audit log is JSON"));
