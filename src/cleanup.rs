@@ -2,10 +2,6 @@
 
 use std::io::Write;
 
-use k8s_openapi::{
-    api::core::v1::{Secret as KubeSecret, ServiceAccount as KubeServiceAccount},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
 use kube::{
     Api, Client,
     api::{DeleteParams, DynamicObject, ListParams, PartialObjectMeta, Patch, PatchParams, Preconditions},
@@ -15,9 +11,9 @@ use serde_json::Value;
 
 use crate::{
     api::{CREDENTIAL_LABEL, FIELD_MANAGER, RegistryCredential, SECRET_TYPE},
-    controller::{observe_secret, observe_service_account},
     names::SecretName,
-    plan::{Change, ServiceAccount, json_patch},
+    observe::Observed,
+    plan::{Change, Secret, ServiceAccount, json_patch},
 };
 
 /// How many objects are listed at once.
@@ -58,17 +54,12 @@ pub async fn cleanup(client: &Client, mode: Mode, out: &mut impl Write) -> Resul
         writeln!(out, "note: {left} RegistryCredentials exist; a running operator would make all of this again")?;
     }
     let params = ListParams::default().limit(PAGE);
-    let accounts = Api::<KubeServiceAccount>::all(client.clone());
+    let accounts = Api::<Observed<ServiceAccount>>::all(client.clone());
     let mut token = None;
     loop {
         let page = accounts.list(&at(&params, token)).await.map_err(Error::list("service accounts"))?;
         token = page.metadata.continue_.filter(|token| !token.is_empty());
-        for object in page.items {
-            let (Some(namespace), Some(name)) = (object.metadata.namespace.clone(), object.metadata.name.clone())
-            else {
-                continue;
-            };
-            let seen = observe_service_account(object);
+        for Observed { namespace, name, object: seen, .. } in page.items {
             if seen.added.is_empty() {
                 continue;
             }
@@ -85,24 +76,20 @@ pub async fn cleanup(client: &Client, mode: Mode, out: &mut impl Write) -> Resul
         }
     }
 
-    let secrets = Api::<KubeSecret>::all(client.clone());
+    let secrets = Api::<Observed<Secret>>::all(client.clone());
     let params = params.labels(CREDENTIAL_LABEL).fields(&format!("type={SECRET_TYPE}"));
     let mut token = None;
     loop {
-        let page = secrets.list_metadata(&at(&params, token)).await.map_err(Error::list("Secrets"))?;
+        let page = secrets.list(&at(&params, token)).await.map_err(Error::list("Secrets"))?;
         token = page.metadata.continue_.filter(|token| !token.is_empty());
-        for object in page.items {
+        for Observed { namespace, name, object: seen, .. } in page.items {
             // Without the owner reference it was orphaned on purpose, or somebody else's all along.
-            if !is_ours(&object.metadata) {
+            if !is_ours(&seen) {
                 continue;
             }
-            let (Some(namespace), Some(name)) = (object.metadata.namespace.clone(), object.metadata.name.clone())
-            else {
-                continue;
-            };
             let done = match mode {
                 Mode::DryRun => Ok(()),
-                Mode::Remove => delete(client, &namespace, &name, &object).await,
+                Mode::Remove => delete(client, &namespace, &name, seen).await,
             };
             let what = format!("secret {namespace}/{name}");
             tell(out, mode, &what, done, &mut removed.secrets, &mut removed.failed)?;
@@ -148,7 +135,7 @@ async fn credentials_left(client: &Client) -> usize {
 }
 
 async fn strip(client: &Client, namespace: &str, name: &str, mut seen: ServiceAccount) -> kube::Result<()> {
-    let api = Api::<KubeServiceAccount>::namespaced(client.clone(), namespace);
+    let api = Api::<Observed<ServiceAccount>>::namespaced(client.clone(), namespace);
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let mut tries = 1;
     loop {
@@ -169,7 +156,7 @@ async fn strip(client: &Client, namespace: &str, name: &str, mut seen: ServiceAc
         let moved = matches!(&error, kube::Error::Api(s) if s.code == 409 || s.code == 422);
         match api.get_opt(name).await? {
             None => return Ok(()),
-            Some(object) => seen = observe_service_account(object),
+            Some(now) => seen = now.object,
         }
         if seen.added.is_empty() {
             return Ok(());
@@ -181,17 +168,12 @@ async fn strip(client: &Client, namespace: &str, name: &str, mut seen: ServiceAc
     }
 }
 
-async fn delete(
-    client: &Client,
-    namespace: &str,
-    name: &str,
-    seen: &PartialObjectMeta<KubeSecret>,
-) -> kube::Result<()> {
-    let api = Api::<PartialObjectMeta<KubeSecret>>::namespaced(client.clone(), namespace);
-    let mut seen = seen.metadata.clone();
+async fn delete(client: &Client, namespace: &str, name: &str, mut seen: Secret) -> kube::Result<()> {
+    let api = Api::<Observed<Secret>>::namespaced(client.clone(), namespace);
     let mut tries = 1;
     loop {
-        let preconditions = Preconditions { uid: seen.uid.clone(), resource_version: seen.resource_version.clone() };
+        let (uid, version) = (seen.uid.to_string(), seen.resource_version.to_string());
+        let preconditions = Preconditions { uid: Some(uid), resource_version: Some(version) };
         let error = match api.delete(name, &DeleteParams::background().preconditions(preconditions)).await {
             Ok(_) => return Ok(()),
             Err(error) => error,
@@ -202,7 +184,7 @@ async fn delete(
             _ => return Err(error),
         }
         match api.get_opt(name).await? {
-            Some(object) if is_ours(&object.metadata) => seen = object.metadata,
+            Some(now) if is_ours(&now.object) => seen = now.object,
             // Gone, or no longer ours.
             Some(_) | None => return Ok(()),
         }
@@ -211,8 +193,7 @@ async fn delete(
 }
 
 /// Our label, and an owner reference to the RegistryCredential that it names, whether that exists or not.
-fn is_ours(meta: &ObjectMeta) -> bool {
-    let secret = observe_secret(meta);
+fn is_ours(secret: &Secret) -> bool {
     secret.credential_owners.iter().any(|(name, _)| Some(name) == secret.label.as_ref())
 }
 

@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use crate::{
     names::{NamespaceName, SecretName, ServiceAccountName},
     plan::{Labels, Namespace, ResourceVersion, Secret, ServiceAccount},
+    text::Text,
 };
 
 /// What an event means for the namespace that it is about.
@@ -42,7 +43,7 @@ pub struct Index {
     /// Secret names that a RegistryCredential uses: of other Secrets only the labelled ones are kept.
     interesting: BTreeSet<SecretName>,
     /// What has been seen since a relist began, by kind; absent where none is under way.
-    relists: HashMap<Kind, HashSet<(NamespaceName, Box<str>)>>,
+    relists: HashMap<Kind, HashSet<(NamespaceName, Text)>>,
     /// The newest version that each watch has told of.
     told: HashMap<Kind, ResourceVersion>,
     /// Entries that we are removing right now, so that nobody else is blamed for it.
@@ -124,7 +125,7 @@ impl Index {
         }
     }
 
-    /// A watch has told of an object of this version.
+    /// A watch has told of an object of this version, before anything else is done about it.
     pub fn told(&mut self, kind: Kind, version: ResourceVersion) {
         let newest = self.told.entry(kind).or_default();
         *newest = version.max(*newest);
@@ -265,7 +266,7 @@ impl Index {
         };
         let mut changed = Vec::new();
         for (namespace, known) in &mut self.namespaces {
-            let was_seen = |name: &str| seen.contains(&(namespace.clone(), name.into()));
+            let was_seen = |name: &str| seen.contains(&(namespace.clone(), Text::from(name)));
             let lost = match kind {
                 Kind::Namespace => known.exists && !was_seen("") && std::mem::replace(&mut known.exists, false),
                 Kind::Secret => {

@@ -19,7 +19,7 @@ fn default() -> ServiceAccountName {
 fn index() -> Index {
     let mut index = Index::default();
     index.take_interest(&pull());
-    index.namespace_seen(&team_a(), Labels::new(), false);
+    index.namespace_seen(&team_a(), Labels::default(), false);
     index
 }
 
@@ -177,9 +177,9 @@ fn stale_events_of_service_accounts_are_dropped() {
 #[test]
 fn a_namespace_changes_with_its_labels_and_when_it_terminates() {
     let mut index = Index::default();
-    let labels: Labels = [("team".to_owned(), "a".to_owned())].into();
-    assert_eq!(index.namespace_seen(&team_a(), Labels::new(), false), Effect::Changed);
-    assert_eq!(index.namespace_seen(&team_a(), Labels::new(), false), Effect::None);
+    let labels: Labels = [("team".into(), "a".into())].into();
+    assert_eq!(index.namespace_seen(&team_a(), Labels::default(), false), Effect::Changed);
+    assert_eq!(index.namespace_seen(&team_a(), Labels::default(), false), Effect::None);
     assert_eq!(index.namespace_seen(&team_a(), labels.clone(), false), Effect::Changed);
     assert_eq!(index.namespace_seen(&team_a(), labels, true), Effect::Changed);
     assert_eq!(index.namespace_gone(&team_a()), Effect::Changed);
@@ -192,7 +192,7 @@ fn content_that_comes_before_its_namespace_waits_for_it() {
     index.take_interest(&pull());
     index.see(secret(5, "v1:a"));
     assert_eq!((index.get(&team_a()), index.iter().count()), (None, 0));
-    assert_eq!(index.namespace_seen(&team_a(), Labels::new(), false), Effect::Changed);
+    assert_eq!(index.namespace_seen(&team_a(), Labels::default(), false), Effect::Changed);
     assert_eq!(index.iter().count(), 1);
     assert!(index.secret().is_some());
 }
@@ -201,7 +201,7 @@ fn content_that_comes_before_its_namespace_waits_for_it() {
 fn a_relist_says_what_vanished_unseen() {
     let mut index = index();
     let other: NamespaceName = "team-b".into();
-    index.namespace_seen(&other, Labels::new(), false);
+    index.namespace_seen(&other, Labels::default(), false);
     for namespace in [team_a(), other.clone()] {
         index.secret_seen(&namespace, &pull(), secret(5, "v1:a"));
         index.service_account_seen(&namespace, &default(), account(5, &["pull"]));
@@ -218,7 +218,7 @@ fn a_relist_says_what_vanished_unseen() {
     assert!(index.account().is_some());
 
     index.relist_begins(Kind::Namespace);
-    index.namespace_seen(&team_a(), Labels::new(), false);
+    index.namespace_seen(&team_a(), Labels::default(), false);
     assert_eq!(index.relist_ends(Kind::Namespace), std::slice::from_ref(&other));
     assert_eq!(index.get(&other), None);
     assert_eq!(index.namespace_gone(&other), Effect::None, "nothing is kept of it");

@@ -2,11 +2,13 @@
 //!
 //! The data's way through the modules, from the ground up:
 //!
+//! - [`text`], [`small_map`]: how what is cached stays small.
 //! - [`names`]: names of Kubernetes objects as types.
 //! - [`api`]: the custom resource, its rules, reasons and status.
 //! - [`credential`]: pure; a source Secret's bytes → a pull secret, and the body that is applied.
 //! - [`plan`]: pure; what is wanted and what is there in one namespace → the steps to take.
 //! - [`catalog`]: all RegistryCredentials, each with its claim and its pull secret.
+//! - [`observe`]: the API server's objects → what a plan looks at; nothing else of them is decoded.
 //! - [`index`]: what the watches have told, by namespace.
 //! - [`rollout`]: pure; the outcomes of namespaces → statuses.
 //! - [`controller`]: IO; watches fill the index and the catalog, a queue of namespaces is planned and written.
@@ -22,7 +24,10 @@ pub mod credential;
 pub mod index;
 pub mod metrics;
 pub mod names;
+pub mod observe;
 pub mod plan;
 pub mod rollout;
 pub mod server;
+pub mod small_map;
 pub mod telemetry;
+pub mod text;

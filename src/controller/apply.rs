@@ -2,7 +2,6 @@
 
 use std::{future::Future, sync::Arc};
 
-use k8s_openapi::api::core::v1::{Secret as KubeSecret, ServiceAccount as KubeServiceAccount};
 use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
@@ -12,7 +11,6 @@ use serde_json::Value;
 use super::{
     context::Context,
     error::{self, WRITE_TIMEOUT, WriteError},
-    observe,
 };
 use crate::{
     api::{FIELD_MANAGER, SECRET_TYPE},
@@ -20,7 +18,8 @@ use crate::{
     credential::{Guard, Owner, PullSecret, SecretManifest},
     metrics::WriteKind,
     names::{NamespaceName, SecretName, ServiceAccountName},
-    plan::{Change, ResourceVersion},
+    observe::Observed,
+    plan::{Change, ResourceVersion, Secret, ServiceAccount},
 };
 
 /// A step with all that it takes to execute it.
@@ -66,10 +65,10 @@ async fn apply_secret(
     let api = secrets(&context.client, namespace);
     // Force: what we take over is ours, or `conflictPolicy: Adopt` says so; the guard makes sure of which object it is.
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    let written = bounded(api.patch_metadata(name.as_str(), &params, &Patch::Apply(manifest))).await;
+    let written = bounded(api.patch(name.as_str(), &params, &Patch::Apply(manifest))).await;
     match written {
-        Ok(object) => {
-            context.index().secret_answered(namespace, name, observe::secret(&object.metadata));
+        Ok(seen) => {
+            context.index().secret_answered(namespace, name, seen.object);
             Ok(())
         }
         Err(WriteError::Moved) => {
@@ -96,16 +95,15 @@ fn withhold(pull_secret: &PullSecret, error: WriteError) -> WriteError {
 async fn look_again(context: &Context, namespace: &NamespaceName, name: &SecretName) -> Result<(), WriteError> {
     let api = secrets(&context.client, namespace);
     let typed = format!("metadata.name={name},type={SECRET_TYPE}");
-    let listed = bounded(api.list_metadata(&ListParams::default().fields(&typed))).await?;
+    let listed = bounded(api.list(&ListParams::default().fields(&typed))).await?;
     let version = listed.metadata.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or_default();
-    if let Some(object) = listed.items.first() {
-        context.index().secret_seen(namespace, name, observe::secret(&object.metadata));
+    if let Some(seen) = listed.items.into_iter().next() {
+        context.index().secret_seen(namespace, name, seen.object);
         return Ok(());
     }
-    match bounded(api.get_metadata_opt(name.as_str())).await? {
-        Some(object) => {
-            let mut secret = observe::secret(&object.metadata);
-            secret.wrong_type = true;
+    match bounded(api.get_opt(name.as_str())).await? {
+        Some(seen) => {
+            let secret = Secret { wrong_type: true, ..seen.object };
             context.index().secret_seen(namespace, name, secret);
         }
         None => {
@@ -122,7 +120,7 @@ async fn patch_service_account(
     changes: &[Change],
     patch: &[Value],
 ) -> Result<(), WriteError> {
-    let api: Api<KubeServiceAccount> = Api::namespaced(context.client.clone(), namespace.as_str());
+    let api: Api<Observed<ServiceAccount>> = Api::namespaced(context.client.clone(), namespace.as_str());
     let patch = serde_json::from_value(Value::Array(patch.to_vec()));
     let patch = Patch::<()>::Json(patch.map_err(|_| WriteError::Invalid("not a JSON patch".to_owned()))?);
     let removed = || {
@@ -141,14 +139,14 @@ async fn send_patch(
     context: &Context,
     namespace: &NamespaceName,
     name: &ServiceAccountName,
-    api: &Api<KubeServiceAccount>,
+    api: &Api<Observed<ServiceAccount>>,
     patch: &Patch<()>,
 ) -> Result<(), WriteError> {
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let before = context.index().service_account_version(namespace, name);
     let error = match bounded(api.patch(name.as_str(), &params, patch)).await {
-        Ok(object) => {
-            context.index().service_account_answered(namespace, name, observe::service_account(object));
+        Ok(seen) => {
+            context.index().service_account_answered(namespace, name, seen.object);
             return Ok(());
         }
         Err(error) => error,
@@ -158,8 +156,8 @@ async fn send_patch(
         return Err(error);
     }
     match bounded(api.get_opt(name.as_str())).await? {
-        Some(object) => {
-            context.index().service_account_seen(namespace, name, observe::service_account(object));
+        Some(seen) => {
+            context.index().service_account_seen(namespace, name, seen.object);
         }
         None => {
             context.index().service_account_gone(namespace, name, before.unwrap_or_default());
@@ -193,7 +191,7 @@ async fn delete_secret(
     }
 }
 
-fn secrets(client: &Client, namespace: &NamespaceName) -> Api<KubeSecret> {
+fn secrets(client: &Client, namespace: &NamespaceName) -> Api<Observed<Secret>> {
     Api::namespaced(client.clone(), namespace.as_str())
 }
 

@@ -3,12 +3,9 @@
 use std::{collections::HashSet, fmt::Debug, sync::Arc};
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::{
-    Namespace as KubeNamespace, Secret as KubeSecret, ServiceAccount as KubeServiceAccount,
-};
 use kube::{
     Api, Resource,
-    api::{DynamicObject, PartialObjectMeta},
+    api::DynamicObject,
     core::ApiResource,
     runtime::{
         WatchStreamExt,
@@ -19,12 +16,14 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch::{Receiver, Sender, channel};
 use tracing::{debug, error, warn};
 
-use super::{backoff::WatchBackoff, context::Context, observe, queue::Lane};
+use super::{backoff::WatchBackoff, context::Context, queue::Lane};
 use crate::{
     api::{RegistryCredential, SECRET_TYPE},
     index::{Effect, Kind},
     metrics::Watch,
     names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
+    observe::{NamespaceMeta, Observed},
+    plan::{ResourceVersion, Secret, ServiceAccount},
 };
 
 /// Tells when a watch has listed everything once.
@@ -88,7 +87,7 @@ pub fn watch_credentials(context: &Arc<Context>) -> Synced {
 
 /// Watches the versions of the Secrets in one credential namespace.
 pub fn watch_sources(context: &Arc<Context>, namespace: &str) -> Synced {
-    let api = Api::<PartialObjectMeta<KubeSecret>>::namespaced(context.client.clone(), namespace);
+    let api = Api::<Observed<Secret>>::namespaced(context.client.clone(), namespace);
     let stream = watcher(api, watcher::Config::default().streaming_lists());
     let namespace = namespace.to_owned();
     let mut listed: Option<HashSet<String>> = None;
@@ -105,10 +104,10 @@ pub fn watch_sources(context: &Arc<Context>, namespace: &str) -> Synced {
         }
     };
     spawn_with(context, Watch::Sources, stream, forbidden, move |context, event| {
-        let set = |name: &str, version: Option<String>| {
+        let set = |name: &str, version: Option<ResourceVersion>| {
             let key = (namespace.clone(), name.to_owned());
             let changed = match version {
-                Some(version) => context.sources().insert(key, version.clone()) != Some(version),
+                Some(version) => context.sources().insert(key, version.to_string()) != Some(version.to_string()),
                 None => context.sources().remove(&key).is_some(),
             };
             if changed {
@@ -117,14 +116,13 @@ pub fn watch_sources(context: &Arc<Context>, namespace: &str) -> Synced {
         };
         match event {
             Event::Init => listed = Some(HashSet::new()),
-            Event::InitApply(object) | Event::Apply(object) => {
-                let name = object.metadata.name.unwrap_or_default();
+            Event::InitApply(seen) | Event::Apply(seen) => {
                 if let Some(listed) = &mut listed {
-                    listed.insert(name.clone());
+                    listed.insert(seen.name.clone());
                 }
-                set(&name, Some(object.metadata.resource_version.unwrap_or_default()));
+                set(&seen.name, Some(seen.resource_version()));
             }
-            Event::Delete(object) => set(&object.metadata.name.unwrap_or_default(), None),
+            Event::Delete(seen) => set(&seen.name, None),
             Event::InitDone => {
                 let listed = listed.take().unwrap_or_default();
                 let known: Vec<_> = context.sources().keys().filter(|k| k.0 == namespace).cloned().collect();
@@ -138,21 +136,17 @@ pub fn watch_sources(context: &Arc<Context>, namespace: &str) -> Synced {
 
 /// Watches all namespaces.
 pub fn watch_namespaces(context: &Arc<Context>) -> Synced {
-    let api = Api::<PartialObjectMeta<KubeNamespace>>::all(context.client.clone());
+    let api = Api::<Observed<NamespaceMeta>>::all(context.client.clone());
     let stream = watcher(api, consistent());
-    let name = |object: &PartialObjectMeta<KubeNamespace>| {
-        NamespaceName::from(object.metadata.name.as_deref().unwrap_or_default())
-    };
     spawn(context, Watch::Namespaces, stream, move |context, event| match event {
-        Event::InitApply(object) | Event::Apply(object) => {
-            let terminating = object.metadata.deletion_timestamp.is_some();
-            let name = name(&object);
-            let labels = object.metadata.labels.unwrap_or_default();
+        Event::InitApply(seen) | Event::Apply(seen) => {
+            let name = NamespaceName::from(seen.name);
+            let NamespaceMeta { labels, terminating } = seen.object;
             let effect = context.index().namespace_seen(&name, labels, terminating);
             context.happened(&name, None, effect);
         }
-        Event::Delete(object) => {
-            let name = name(&object);
+        Event::Delete(seen) => {
+            let name = NamespaceName::from(seen.name);
             context.fights().forget(&name);
             let effect = context.index().namespace_gone(&name);
             context.happened(&name, None, effect);
@@ -164,28 +158,24 @@ pub fn watch_namespaces(context: &Arc<Context>) -> Synced {
 
 /// Watches the metadata of all Secrets of the type that we manage.
 pub fn watch_secrets(context: &Arc<Context>) -> Synced {
-    let api = Api::<PartialObjectMeta<KubeSecret>>::all(context.client.clone());
+    let api = Api::<Observed<Secret>>::all(context.client.clone());
     let config = watcher::Config::default().streaming_lists().fields(&format!("type={SECRET_TYPE}"));
     spawn(context, Watch::Secrets, watcher(api, config), move |context, event| match event {
-        Event::InitApply(object) | Event::Apply(object) => {
-            if let Some((namespace, name)) = observe::key::<SecretName>(&object.metadata) {
-                let secret = observe::secret(&object.metadata);
-                let mut index = context.index();
-                index.told(Kind::Secret, secret.resource_version);
-                let effect = index.secret_seen(&namespace, &name, secret);
-                drop(index);
-                context.happened(&namespace, None, effect);
-            }
+        Event::InitApply(seen) | Event::Apply(seen) => {
+            let (namespace, name) = seen.key::<SecretName>();
+            let mut index = context.index();
+            index.told(Kind::Secret, seen.resource_version());
+            let effect = index.secret_seen(&namespace, &name, seen.object);
+            drop(index);
+            context.happened(&namespace, None, effect);
         }
-        Event::Delete(object) => {
-            if let Some((namespace, name)) = observe::key::<SecretName>(&object.metadata) {
-                let at = observe::resource_version(&object.metadata);
-                let mut index = context.index();
-                index.told(Kind::Secret, at);
-                let effect = index.secret_gone(&namespace, &name, at);
-                drop(index);
-                context.happened(&namespace, None, effect);
-            }
+        Event::Delete(seen) => {
+            let ((namespace, name), at) = (seen.key::<SecretName>(), seen.resource_version());
+            let mut index = context.index();
+            index.told(Kind::Secret, at);
+            let effect = index.secret_gone(&namespace, &name, at);
+            drop(index);
+            context.happened(&namespace, None, effect);
         }
         Event::Init => context.index().relist_begins(Kind::Secret),
         Event::InitDone => relisted(context, Kind::Secret),
@@ -194,28 +184,24 @@ pub fn watch_secrets(context: &Arc<Context>) -> Synced {
 
 /// Watches all service accounts.
 pub fn watch_service_accounts(context: &Arc<Context>) -> Synced {
-    let api = Api::<KubeServiceAccount>::all(context.client.clone());
+    let api = Api::<Observed<ServiceAccount>>::all(context.client.clone());
     let stream = watcher(api, watcher::Config::default().streaming_lists());
     spawn(context, Watch::ServiceAccounts, stream, move |context, event| match event {
-        Event::InitApply(object) | Event::Apply(object) => {
-            if let Some((namespace, name)) = observe::key::<ServiceAccountName>(&object.metadata) {
-                let account = observe::service_account(object);
-                let mut index = context.index();
-                index.told(Kind::ServiceAccount, account.resource_version);
-                let effect = index.service_account_seen(&namespace, &name, account);
-                drop(index);
-                context.happened(&namespace, Some(&name), effect);
-            }
+        Event::InitApply(seen) | Event::Apply(seen) => {
+            let (namespace, name) = seen.key::<ServiceAccountName>();
+            let mut index = context.index();
+            index.told(Kind::ServiceAccount, seen.resource_version());
+            let effect = index.service_account_seen(&namespace, &name, seen.object);
+            drop(index);
+            context.happened(&namespace, Some(&name), effect);
         }
-        Event::Delete(object) => {
-            if let Some((namespace, name)) = observe::key::<ServiceAccountName>(&object.metadata) {
-                let at = observe::resource_version(&object.metadata);
-                let mut index = context.index();
-                index.told(Kind::ServiceAccount, at);
-                let effect = index.service_account_gone(&namespace, &name, at);
-                drop(index);
-                context.happened(&namespace, None, effect);
-            }
+        Event::Delete(seen) => {
+            let ((namespace, name), at) = (seen.key::<ServiceAccountName>(), seen.resource_version());
+            let mut index = context.index();
+            index.told(Kind::ServiceAccount, at);
+            let effect = index.service_account_gone(&namespace, &name, at);
+            drop(index);
+            context.happened(&namespace, None, effect);
         }
         Event::Init => context.index().relist_begins(Kind::ServiceAccount),
         Event::InitDone => relisted(context, Kind::ServiceAccount),

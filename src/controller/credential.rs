@@ -24,7 +24,8 @@ use crate::{
     credential::{self, Invalid, PullSecret, Resolved, SourceSecret},
     metrics::ReconcileResult,
     names::{CredentialName, NamespaceName, SecretName},
-    plan::{Claim, ClaimState, NamespaceRule, Scope, ServiceAccountRule},
+    observe::Observed,
+    plan::{Claim, ClaimState, NamespaceRule, Scope, Secret, ServiceAccountRule},
     rollout::{Hold, State},
 };
 
@@ -171,16 +172,15 @@ async fn publish(context: &Arc<Context>, claim: Claim, pull_secret: Option<Arc<P
 /// Until now, foreign Secrets of this name were passed over. Asking for all of them at once spares a refused write in
 /// each namespace that has one; where the list fails, those writes tell.
 async fn look_for(context: &Context, secret: &SecretName) {
-    let api = Api::<KubeSecret>::all(context.client.clone());
+    let api = Api::<Observed<Secret>>::all(context.client.clone());
     let selector = format!("metadata.name={secret},type={}", crate::api::SECRET_TYPE);
     let params = kube::api::ListParams::default().fields(&selector);
-    match tokio::time::timeout(WRITE_TIMEOUT, api.list_metadata(&params)).await {
+    match tokio::time::timeout(WRITE_TIMEOUT, api.list(&params)).await {
         Ok(Ok(list)) => {
             let mut index = context.index();
-            for object in list.items {
-                if let Some((namespace, name)) = super::observe::key::<SecretName>(&object.metadata) {
-                    index.secret_seen(&namespace, &name, super::observe::secret(&object.metadata));
-                }
+            for seen in list.items {
+                let (namespace, name) = seen.key::<SecretName>();
+                index.secret_seen(&namespace, &name, seen.object);
             }
         }
         Ok(Err(_)) | Err(_) => debug!(%secret, "couldn't list the Secrets of a new name beforehand"),

@@ -8,7 +8,6 @@ mod context;
 mod credential;
 mod error;
 mod namespace;
-mod observe;
 mod queue;
 mod status;
 
@@ -23,7 +22,6 @@ use tracing::{Instrument, info, info_span, warn};
 
 pub use context::{Context, Settings};
 pub use error::printable;
-pub use observe::{secret as observe_secret, service_account as observe_service_account};
 
 use crate::{
     metrics::Controller,

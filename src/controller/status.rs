@@ -25,6 +25,7 @@ use crate::{
     api::{FIELD_MANAGER, Reason, RegistryCredential, RegistryCredentialStatus},
     metrics::WriteKind,
     names::CredentialName,
+    plan::ResourceVersion,
     rollout::{self, Hold, Report, State},
 };
 
@@ -147,7 +148,7 @@ impl Writer {
 
     /// The next status follows this one, even where its event is still on its way.
     fn remember(&self, name: &CredentialName, written: DynamicObject) {
-        let version = |object: &DynamicObject| super::observe::resource_version(&object.metadata);
+        let version = |object: &DynamicObject| object.metadata.resource_version.as_deref()?.parse::<ResourceVersion>().ok();
         let mut objects = self.context.objects();
         if let Some(known) = objects.get_mut(name)
             && known.uid() == written.uid()

@@ -10,6 +10,7 @@ use crate::{
     api::ConflictPolicy,
     credential::Revision,
     names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
+    text::Text,
 };
 
 /// What the catalog says of one RegistryCredential that exists. One that isn't in the catalog is absent.
@@ -18,7 +19,7 @@ pub struct Claim {
     /// `metadata.name`.
     pub credential: CredentialName,
     /// `metadata.uid`.
-    pub uid: Box<str>,
+    pub uid: Text,
     /// `metadata.creationTimestamp`.
     pub created: Timestamp,
     /// The name of its Secrets.
@@ -81,7 +82,7 @@ impl Claim {
     pub fn is_current(&self, observed: &Secret) -> bool {
         match &self.state {
             ClaimState::Resolved { revision, fields } => {
-                observed.revision.as_deref() == Some(revision.as_str()) && observed.applied_fields == Some(*fields)
+                observed.revision.as_ref().map(Text::as_str) == Some(revision.as_str()) && observed.applied_fields == Some(*fields)
             }
             ClaimState::Held => false,
         }

@@ -99,7 +99,7 @@ pub fn plan(name: &NamespaceName, claims: &[&Claim], namespace: &Namespace, cont
         }
     }
     let mut refused = Vec::new();
-    for (service_account, observed) in &namespace.service_accounts {
+    for (service_account, observed) in namespace.service_accounts.iter() {
         if observed.deleting {
             continue;
         }

@@ -1,9 +1,13 @@
 //! What the caches know of one namespace: just enough to plan, none of it secret.
 
-use std::{collections::BTreeMap, fmt, num::ParseIntError, str::FromStr};
+use std::{fmt, num::ParseIntError, str::FromStr};
 
 use super::targets::Labels;
-use crate::names::{CredentialName, SecretName, ServiceAccountName};
+use crate::{
+    names::{CredentialName, SecretName, ServiceAccountName},
+    small_map::SmallMap,
+    text::Text,
+};
 
 /// `metadata.resourceVersion`: numbers that grow, comparable within one resource since Kubernetes 1.35 (KEP-5504).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,9 +35,9 @@ pub struct Namespace {
     /// It is being deleted: nothing in it is touched any more.
     pub terminating: bool,
     /// Managed Secrets, and foreign ones that are in the way.
-    pub secrets: BTreeMap<SecretName, Secret>,
+    pub secrets: SmallMap<SecretName, Secret>,
     /// All service accounts.
-    pub service_accounts: BTreeMap<ServiceAccountName, ServiceAccount>,
+    pub service_accounts: SmallMap<ServiceAccountName, ServiceAccount>,
 }
 
 /// A Secret, without its data.
@@ -50,11 +54,11 @@ pub struct Secret {
     /// The value of our label.
     pub label: Option<CredentialName>,
     /// Owner references to RegistryCredentials: name and UID.
-    pub credential_owners: Box<[(CredentialName, Box<str>)]>,
+    pub credential_owners: Box<[(CredentialName, Text)]>,
     /// Whether anything else owns it, too.
     pub other_owners: OtherOwners,
     /// The value of our revision annotation.
-    pub revision: Option<Box<str>>,
+    pub revision: Option<Text>,
     /// How many labels and annotations our `Apply` entry in managedFields owns; `None` where it doesn't own the data,
     /// which is how a change of the value by somebody else shows without reading the value.
     pub applied_fields: Option<usize>,
@@ -82,9 +86,9 @@ pub struct ServiceAccount {
     /// Its labels.
     pub labels: Labels,
     /// The names in imagePullSecrets, in order; an entry without a name is the empty string.
-    pub entries: Vec<SecretName>,
+    pub entries: Box<[SecretName]>,
     /// Our annotations `added.regcred.dev/<secret>: <credential>`.
-    pub added: BTreeMap<SecretName, CredentialName>,
+    pub added: SmallMap<SecretName, CredentialName>,
     /// Whether it has any annotations: a JSON patch can't add to a map that isn't there.
     pub annotations: Annotations,
     /// Who else wrote imagePullSecrets, as managedFields say.
@@ -105,7 +109,7 @@ pub enum Annotations {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListWriter {
     /// The field manager's name.
-    pub manager: Box<str>,
+    pub manager: Text,
     /// How it wrote the list.
     pub operation: WriteOperation,
 }

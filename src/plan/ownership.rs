@@ -5,7 +5,7 @@ use super::{
     claim::Claim,
     observed::{OtherOwners, Secret},
 };
-use crate::names::CredentialName;
+use crate::{names::CredentialName, text::Text};
 
 /// Whose a Secret is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +27,9 @@ pub fn of(secret: &Secret, claims: &[&Claim]) -> Ownership {
         return Ownership::Foreign;
     };
     let owners = &secret.credential_owners;
-    let exists = |uid: &str| claims.iter().any(|c| *c.uid == *uid);
+    let exists = |uid: &Text| claims.iter().any(|c| c.uid == *uid);
     let named = claims.iter().find(|c| c.credential == *label);
-    if named.is_some_and(|c| owners.iter().any(|(_, uid)| **uid == *c.uid)) {
+    if named.is_some_and(|c| owners.iter().any(|(_, uid)| *uid == c.uid)) {
         return Ownership::Ours(label.clone());
     }
     match secret.other_owners {

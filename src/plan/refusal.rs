@@ -5,6 +5,7 @@ use std::fmt;
 use crate::{
     api::Reason,
     names::{CredentialName, SecretName, ServiceAccountName},
+    text::Text,
 };
 
 /// Why something wanted isn't done. It stays so until a person or another tool changes something.
@@ -34,7 +35,7 @@ pub enum Refusal {
         /// The Secret that isn't added.
         secret: SecretName,
         /// The field manager that applies the list.
-        manager: Box<str>,
+        manager: Text,
     },
     /// Our entry was taken away again and again.
     TakenAway {
@@ -43,7 +44,7 @@ pub enum Refusal {
         /// The Secret whose entry was taken away.
         secret: SecretName,
         /// The field manager that wrote the list, where managedFields tell.
-        manager: Option<Box<str>>,
+        manager: Option<Text>,
     },
 }
 
@@ -86,8 +87,8 @@ impl fmt::Display for Refusal {
             ),
             Self::TakenAway { service_account, secret, manager } => {
                 // An object that was never applied and began empty, as every `default` does, has no managedFields.
-                let who = manager.as_deref().unwrap_or("somebody");
-                let whoever = manager.as_deref().unwrap_or("whoever that is");
+                let who = manager.as_ref().map_or("somebody", Text::as_str);
+                let whoever = manager.as_ref().map_or("whoever that is", Text::as_str);
                 write!(
                     f,
                     "{who} took {secret} out of the imagePullSecrets of service account {service_account} three times \
@@ -105,7 +106,7 @@ mod tests {
 
     #[test]
     fn each_refusal_says_what_is_wrong_and_what_to_do() {
-        let (secret, service_account, manager) = ("pull".into(), "default".into(), Box::from("argocd"));
+        let (secret, service_account, manager) = ("pull".into(), "default".into(), Text::from("argocd"));
         let taken = |manager: Option<&str>| Refusal::TakenAway {
             service_account: "default".into(),
             secret: "pull".into(),

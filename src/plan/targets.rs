@@ -1,16 +1,17 @@
 //! Which namespaces and service accounts a RegistryCredential means.
 
-use std::collections::BTreeMap;
-
-use kube::core::{ParseExpressionError, Selector, SelectorExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::{Expression, ParseExpressionError, Selector};
 
 use crate::{
     api::{Attach, NamespaceTargets, ServiceAccountTargets},
     names::{NamespaceName, ServiceAccountName},
+    small_map::SmallMap,
+    text::Text,
 };
 
 /// Labels of an object.
-pub type Labels = BTreeMap<String, String>;
+pub type Labels = SmallMap<Text, Text>;
 
 /// A name where `*` stands for any characters, none included.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,11 +45,34 @@ fn patterns(names: &[String]) -> Vec<Pattern> {
     names.iter().cloned().map(Pattern).collect()
 }
 
+/// All of these have to hold; `matches` of kube's own selector wants a `BTreeMap`.
+#[derive(Clone, Debug, PartialEq)]
+struct LabelRule(Vec<Expression>);
+
+impl LabelRule {
+    fn new(selector: &Option<LabelSelector>) -> Result<Option<Self>, ParseExpressionError> {
+        let selector = selector.clone().map(Selector::try_from).transpose()?;
+        Ok(selector.map(|selector| Self(selector.into_iter().collect())))
+    }
+
+    fn matches(&self, labels: &Labels) -> bool {
+        let value = |key: &String| labels.get(key.as_str()).map(Text::as_str);
+        self.0.iter().all(|expression| match expression {
+            Expression::In(key, values) => value(key).is_some_and(|value| values.contains(value)),
+            Expression::NotIn(key, values) => value(key).is_none_or(|value| !values.contains(value)),
+            Expression::Equal(key, wanted) => value(key) == Some(wanted),
+            Expression::NotEqual(key, unwanted) => value(key) != Some(unwanted),
+            Expression::Exists(key) => value(key).is_some(),
+            Expression::DoesNotExist(key) => value(key).is_none(),
+        })
+    }
+}
+
 /// `spec.namespaces`, ready to be asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamespaceRule {
     names: Vec<Pattern>,
-    selector: Option<Selector>,
+    selector: Option<LabelRule>,
     exclude: Vec<Pattern>,
 }
 
@@ -58,7 +82,7 @@ impl NamespaceRule {
     pub fn new(targets: &NamespaceTargets) -> Result<Self, ParseExpressionError> {
         Ok(Self {
             names: patterns(&targets.names),
-            selector: targets.selector.clone().map(Selector::try_from).transpose()?,
+            selector: LabelRule::new(&targets.selector)?,
             exclude: patterns(&targets.exclude),
         })
     }
@@ -74,7 +98,7 @@ impl NamespaceRule {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceAccountRule {
     names: Vec<Pattern>,
-    selector: Option<Selector>,
+    selector: Option<LabelRule>,
 }
 
 impl ServiceAccountRule {
@@ -89,8 +113,7 @@ impl ServiceAccountRule {
             (None, Some(_)) => Vec::new(),
             (None, None) => vec![Pattern("default".to_owned())],
         };
-        let selector = targets.selector.clone().map(Selector::try_from).transpose()?;
-        Ok(Self { names, selector })
+        Ok(Self { names, selector: LabelRule::new(&targets.selector)? })
     }
 
     /// Named or selected.
@@ -101,13 +124,16 @@ impl ServiceAccountRule {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+    use std::collections::BTreeMap;
+
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
+    use kube::core::SelectorExt;
     use proptest::prelude::*;
 
     use super::*;
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {
-        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
     }
 
     fn strings(names: &[&str]) -> Vec<String> {
@@ -115,7 +141,8 @@ mod tests {
     }
 
     fn selector(pairs: &[(&str, &str)]) -> Option<LabelSelector> {
-        Some(LabelSelector { match_labels: Some(labels(pairs)), ..LabelSelector::default() })
+        let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        Some(LabelSelector { match_labels: Some(pairs.collect()), ..LabelSelector::default() })
     }
 
     fn namespaces(names: &[&str], selector: Option<LabelSelector>, exclude: &[&str]) -> NamespaceRule {
@@ -161,6 +188,32 @@ mod tests {
         #[test]
         fn a_pattern_matches_as_a_glob_is_defined(pattern in "[ab*]{0,8}", name in "[ab]{0,10}") {
             prop_assert_eq!(Pattern(pattern.clone()).matches(&name), glob(pattern.as_bytes(), name.as_bytes()));
+        }
+    }
+
+    fn expression() -> impl Strategy<Value = Expression> {
+        let values = || prop::collection::btree_set("[xyz]", 0..3);
+        prop_oneof![
+            ("[abc]", values()).prop_map(|(key, values)| Expression::In(key, values)),
+            ("[abc]", values()).prop_map(|(key, values)| Expression::NotIn(key, values)),
+            ("[abc]", "[xyz]").prop_map(|(key, value)| Expression::Equal(key, value)),
+            ("[abc]", "[xyz]").prop_map(|(key, value)| Expression::NotEqual(key, value)),
+            "[abc]".prop_map(Expression::Exists),
+            "[abc]".prop_map(Expression::DoesNotExist),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn labels_match_as_they_do_in_kube(
+            expressions in prop::collection::vec(expression(), 0..4),
+            labels in prop::collection::btree_map("[abc]", "[xyz]", 0..4),
+        ) {
+            let selector: Selector = expressions.iter().cloned().collect();
+            let expected = selector.matches(&labels);
+            let labels: BTreeMap<String, String> = labels;
+            let labels: Labels = labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+            prop_assert_eq!(LabelRule(expressions).matches(&labels), expected);
         }
     }
 

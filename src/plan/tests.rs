@@ -69,7 +69,7 @@ fn current(claim: &Claim) -> Secret {
     Secret {
         revision: Some(revision.as_str().into()),
         applied_fields: Some(FIELDS),
-        ..secret(Some(claim.credential.as_str()), &[(claim.credential.as_str(), &claim.uid)])
+        ..secret(Some(claim.credential.as_str()), &[(claim.credential.as_str(), claim.uid.as_str())])
     }
 }
 
@@ -84,7 +84,7 @@ fn with(secret: Option<Secret>, accounts: &[(&str, ServiceAccount)]) -> Namespac
 /// A service account whose entry `pull` this credential has added.
 fn recorded(credential: &str) -> ServiceAccount {
     let added = [("pull".into(), credential.into())].into();
-    ServiceAccount { entries: vec!["pull".into()], added, annotations: Annotations::Present, ..Default::default() }
+    ServiceAccount { entries: ["pull".into()].into(), added, annotations: Annotations::Present, ..Default::default() }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::{
     },
     names::CredentialName,
     plan::{Claim, ClaimState, NamespaceRule, OtherOwners, ResourceVersion, Scope, Secret, ServiceAccountRule},
+    text::Text,
 };
 
 pub const NAMESPACE: &str = "team-a";
@@ -63,7 +64,7 @@ pub const KINDS: [Kind; 12] = {
     ]
 };
 
-fn uid(credential: &str) -> Box<str> {
+fn uid(credential: &str) -> Text {
     format!("uid of {credential}").into()
 }
 
@@ -141,7 +142,7 @@ pub fn foreign() -> StoredSecret {
 }
 
 pub fn owned_by_uid(secret: StoredSecret, name: &str, uid: &str) -> StoredSecret {
-    with(secret, |s| s.credential_owners = [(CredentialName::from(name), Box::from(uid))].into())
+    with(secret, |s| s.credential_owners = [(CredentialName::from(name), uid.into())].into())
 }
 
 /// Every Secret of one credential: current, not current, dying, given away, taken over.
@@ -181,9 +182,9 @@ fn all_made_by(credential: &'static str, other: &'static str) -> Vec<StoredSecre
         with(orphaned(made()), |s| s.wrong_type = true),
         with(orphaned(made()), |s| s.deleting = true),
         // The label says one, the owner is another.
-        owned_by_uid(made(), other, &uid(other)),
+        owned_by_uid(made(), other, uid(other).as_str()),
         owned_by_uid(made(), other, "uid of an earlier one"),
-        owned_by_uid(made(), credential, &uid(other)),
+        owned_by_uid(made(), credential, uid(other).as_str()),
         // Ours, but somebody took the label off.
         with(made(), |s| s.label = None),
     ]

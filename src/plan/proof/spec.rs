@@ -7,6 +7,7 @@ use crate::{
     api::{ADDED_PREFIX, ConflictPolicy},
     names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
     plan::{Claim, ClaimState, Contested, OtherOwners, ResourceVersion, Scope, Secret},
+    text::Text,
 };
 
 /// Whose a Secret is.
@@ -25,7 +26,7 @@ pub enum Whose<'a> {
 /// Whose a Secret is: our label and the owner references decide together.
 pub fn whose<'a>(secret: &'a Secret, claims: &[&Claim]) -> Whose<'a> {
     let Some(maker) = &secret.label else { return Whose::Foreign };
-    let alive = |uid: &str| claims.iter().find(|claim| &*claim.uid == uid);
+    let alive = |uid: &Text| claims.iter().find(|claim| claim.uid == *uid);
     let mut owners = secret.credential_owners.iter();
     if owners.any(|(_, uid)| alive(uid).is_some_and(|claim| claim.credential == *maker)) {
         Whose::Ours(maker)
@@ -129,7 +130,7 @@ fn fate<'a>(name: &NamespaceName, secret: &SecretName, claims: &[&'a Claim], wor
         return Fate::LeftAlone(given_away_by);
     }
     let own = whose == Whose::Ours(&claim.credential);
-    let untouched = there.revision.as_deref() == Some(revision.as_str()) && there.applied_fields == Some(FIELDS);
+    let untouched = there.revision.as_ref().map(Text::as_str) == Some(revision.as_str()) && there.applied_fields == Some(FIELDS);
     match (own, there.deleting) {
         (true, true) => Fate::Kept(claim),
         (true, false) if untouched => Fate::Kept(claim),

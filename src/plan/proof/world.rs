@@ -74,7 +74,7 @@ impl World {
                 self.apply(claim, secret, guard)
             }
             Step::PatchServiceAccount { service_account, changes } => {
-                let patch = json_patch(&seen.service_accounts[service_account], changes);
+                let patch = json_patch(seen.service_accounts.get(service_account).expect("an account"), changes);
                 self.patch(service_account, patch)
             }
             Step::DeleteSecret { secret, uid, resource_version } => match self.secrets.get(secret) {
@@ -208,7 +208,7 @@ fn account(value: &Value) -> ServiceAccount {
         uid: metadata["uid"].as_str().unwrap_or_default().into(),
         resource_version: ResourceVersion(number(value)),
         deleting: metadata.get("deletionTimestamp").is_some(),
-        entries: entries(value),
+        entries: entries(value).into(),
         added: added.collect(),
         annotations: if annotations.is_some() { Annotations::Present } else { Annotations::Absent },
         // Not managedFields: whoever applies a list will apply it again, whatever we do to it in between.

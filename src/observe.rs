@@ -1,0 +1,553 @@
+//! The API server's objects → what a plan looks at. Nothing else of them is decoded: neither a Secret's data nor most of
+//! managedFields, which are the larger part of a small object.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt};
+
+use k8s_openapi::api::core::v1 as kubernetes;
+use kube::{Resource, core::ObjectMeta};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+
+use crate::{
+    api::{ADDED_PREFIX, CREDENTIAL_LABEL, FIELD_MANAGER, REVISION_ANNOTATION, RegistryCredential},
+    names::{CredentialName, NamespaceName, SecretName},
+    plan::{Annotations, Labels, ListWriter, OtherOwners, ResourceVersion, Secret, ServiceAccount, WriteOperation},
+    small_map::SmallMap,
+    text::Text,
+};
+
+/// An object of the API server: where it is, and what matters of it. It can be asked for and watched as any other.
+#[derive(Clone, Debug)]
+pub struct Observed<T> {
+    /// `metadata.namespace`; empty where the kind has none.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// The rest.
+    pub object: T,
+    /// The resourceVersion alone, from which a watch goes on.
+    meta: ObjectMeta,
+}
+
+impl<T> Observed<T> {
+    /// Namespace and name.
+    pub fn key<N: From<String>>(&self) -> (NamespaceName, N) {
+        (self.namespace.as_str().into(), self.name.clone().into())
+    }
+
+    /// `metadata.resourceVersion`.
+    pub fn resource_version(&self) -> ResourceVersion {
+        let version = self.meta.resource_version.as_deref();
+        version.and_then(|version| version.parse().ok()).unwrap_or_default()
+    }
+}
+
+/// A namespace, without its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamespaceMeta {
+    /// Its labels.
+    pub labels: Labels,
+    /// It is being deleted.
+    pub terminating: bool,
+}
+
+/// What can be observed.
+pub trait Observable: Sized {
+    /// The kind.
+    type Kind: Resource<DynamicType = ()>;
+
+    /// Whether the metadata is enough; the API server then sends no more.
+    const METADATA_ONLY: bool;
+
+    /// Keeps what matters.
+    fn from_wire(wire: Wire) -> Self;
+}
+
+impl Observable for NamespaceMeta {
+    type Kind = kubernetes::Namespace;
+    const METADATA_ONLY: bool = true;
+
+    fn from_wire(wire: Wire) -> Self {
+        Self { labels: labels(wire.metadata.labels), terminating: wire.metadata.deletion_timestamp.is_some() }
+    }
+}
+
+/// A Secret is taken to be of type kubernetes.io/dockerconfigjson, as its metadata doesn't tell.
+impl Observable for Secret {
+    type Kind = kubernetes::Secret;
+    const METADATA_ONLY: bool = true;
+
+    fn from_wire(wire: Wire) -> Self {
+        let resource_version = wire.metadata.version();
+        let meta = wire.metadata;
+        let owners = meta.owner_references.unwrap_or_default();
+        let (ours, others): (Vec<_>, Vec<_>) = owners.into_iter().partition(Owner::is_registry_credential);
+        Self {
+            uid: meta.uid.into(),
+            resource_version,
+            deleting: meta.deletion_timestamp.is_some(),
+            wrong_type: false,
+            label: meta.labels.and_then(|mut labels| labels.remove(CREDENTIAL_LABEL)).map(CredentialName::from),
+            credential_owners: ours.into_iter().map(|owner| (owner.name.into(), owner.uid.into())).collect(),
+            other_owners: if others.is_empty() { OtherOwners::None } else { OtherOwners::Some },
+            revision: meta.annotations.revision,
+            applied_fields: meta.managed_fields.iter().flatten().find_map(Manager::applied_fields),
+        }
+    }
+}
+
+impl Observable for ServiceAccount {
+    type Kind = kubernetes::ServiceAccount;
+    const METADATA_ONLY: bool = false;
+
+    fn from_wire(wire: Wire) -> Self {
+        let resource_version = wire.metadata.version();
+        let meta = wire.metadata;
+        Self {
+            uid: meta.uid.into(),
+            resource_version,
+            deleting: meta.deletion_timestamp.is_some(),
+            added: meta.annotations.added,
+            annotations: if meta.annotations.any { Annotations::Present } else { Annotations::Absent },
+            list_writer: list_writer(meta.managed_fields.unwrap_or_default()),
+            labels: labels(meta.labels),
+            entries: wire.image_pull_secrets.into_iter().flatten().map(|entry| entry.name).collect(),
+        }
+    }
+}
+
+fn labels(labels: Option<BTreeMap<String, String>>) -> Labels {
+    labels.into_iter().flatten().map(|(key, value)| (key.into(), value.into())).collect()
+}
+
+/// Who else owns imagePullSecrets; one that applies it comes first, as it will apply again.
+fn list_writer(managers: Vec<Manager>) -> Option<ListWriter> {
+    let others = managers.into_iter().filter(|m| m.manager.as_deref() != Some(FIELD_MANAGER));
+    let writers = others.filter(|m| m.fields.as_ref().is_some_and(|fields| fields.image_pull_secrets.is_some()));
+    let writers = writers.map(|m| ListWriter {
+        manager: m.manager.as_deref().unwrap_or("an unnamed field manager").into(),
+        operation: match m.operation.as_deref() {
+            Some("Apply") => WriteOperation::Apply,
+            _ => WriteOperation::Update,
+        },
+    });
+    writers.min_by_key(|writer| writer.operation != WriteOperation::Apply)
+}
+
+impl<'de, T: Observable> Deserialize<'de> for Observed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut wire = Wire::deserialize(deserializer)?;
+        Ok(Self {
+            namespace: std::mem::take(&mut wire.metadata.namespace),
+            name: std::mem::take(&mut wire.metadata.name),
+            meta: ObjectMeta { resource_version: wire.metadata.resource_version.clone(), ..ObjectMeta::default() },
+            object: T::from_wire(wire),
+        })
+    }
+}
+
+impl<T: Observable> Resource for Observed<T> {
+    type DynamicType = ();
+    type Scope = <T::Kind as Resource>::Scope;
+
+    fn metadata_api() -> bool {
+        T::METADATA_ONLY
+    }
+
+    fn kind((): &()) -> Cow<'_, str> {
+        T::Kind::kind(&())
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        T::Kind::group(&())
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        T::Kind::version(&())
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        T::Kind::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.meta
+    }
+}
+
+/// An object as the API server sends it, as far as any of the kinds needs it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Wire {
+    #[serde(default)]
+    metadata: Meta,
+    image_pull_secrets: Option<Vec<Reference>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Meta {
+    name: String,
+    namespace: String,
+    uid: String,
+    resource_version: Option<String>,
+    deletion_timestamp: Option<IgnoredAny>,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: OurAnnotations,
+    owner_references: Option<Vec<Owner>>,
+    managed_fields: Option<Vec<Manager>>,
+}
+
+impl Meta {
+    /// The version; 0, older than all, where there is none.
+    fn version(&self) -> ResourceVersion {
+        self.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Reference {
+    #[serde(default)]
+    name: SecretName,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Owner {
+    api_version: String,
+    kind: String,
+    name: String,
+    uid: String,
+}
+
+impl Owner {
+    /// In whatever version.
+    fn is_registry_credential(&self) -> bool {
+        let group = self.api_version.split_once('/').map(|(group, _)| group);
+        self.kind == RegistryCredential::kind(&()) && group == Some(&*RegistryCredential::group(&()))
+    }
+}
+
+/// The annotations that are ours, and whether there are any.
+#[derive(Debug, Default)]
+struct OurAnnotations {
+    any: bool,
+    revision: Option<Text>,
+    added: SmallMap<SecretName, CredentialName>,
+}
+
+impl<'de> Deserialize<'de> for OurAnnotations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Ours;
+        impl<'de> Visitor<'de> for Ours {
+            type Value = OurAnnotations;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of annotations")
+            }
+
+            fn visit_unit<E>(self) -> Result<OurAnnotations, E> {
+                Ok(OurAnnotations::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OurAnnotations, A::Error> {
+                let mut ours = OurAnnotations::default();
+                while let Some(key) = map.next_key::<String>()? {
+                    ours.any = true;
+                    if key == REVISION_ANNOTATION {
+                        ours.revision = Some(map.next_value()?);
+                    } else if let Some(secret) = key.strip_prefix(ADDED_PREFIX) {
+                        ours.added.insert(secret.into(), map.next_value()?);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(ours)
+            }
+        }
+        deserializer.deserialize_any(Ours)
+    }
+}
+
+/// An entry of managedFields.
+#[derive(Debug, Deserialize)]
+struct Manager {
+    manager: Option<String>,
+    operation: Option<String>,
+    subresource: Option<IgnoredAny>,
+    #[serde(rename = "fieldsV1")]
+    fields: Option<Fields>,
+}
+
+impl Manager {
+    /// How many labels and annotations our own apply owns, where it owns the data.
+    fn applied_fields(&self) -> Option<usize> {
+        let ours = self.manager.as_deref() == Some(FIELD_MANAGER)
+            && self.operation.as_deref() == Some("Apply")
+            && self.subresource.is_none();
+        let fields = self.fields.as_ref().filter(|_| ours)?;
+        fields.data.as_ref()?.docker_config.as_ref()?;
+        let metadata = fields.metadata.as_ref();
+        Some(metadata.map_or(0, |metadata| metadata.labels.0 + metadata.annotations.0))
+    }
+}
+
+/// Who owns what: `{"f:data": {"f:.dockerconfigjson": {}}, …}`.
+#[derive(Debug, Deserialize)]
+struct Fields {
+    #[serde(rename = "f:data")]
+    data: Option<DataFields>,
+    #[serde(rename = "f:metadata")]
+    metadata: Option<MetadataFields>,
+    #[serde(rename = "f:imagePullSecrets")]
+    image_pull_secrets: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+struct DataFields {
+    #[serde(rename = "f:.dockerconfigjson")]
+    docker_config: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+struct MetadataFields {
+    #[serde(rename = "f:labels", default)]
+    labels: Count,
+    #[serde(rename = "f:annotations", default)]
+    annotations: Count,
+}
+
+/// How many keys of a map are owned; `.` stands for the map itself.
+#[derive(Debug, Default)]
+struct Count(usize);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let keys = BTreeMap::<String, IgnoredAny>::deserialize(deserializer)?;
+        Ok(Self(keys.keys().filter(|key| key.starts_with("f:")).count()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn secret(metadata: Value) -> Secret {
+        let bytes = json!({"kind": "PartialObjectMetadata", "metadata": metadata}).to_string();
+        serde_json::from_str::<Observed<Secret>>(&bytes).unwrap().object
+    }
+
+    /// What the API server says of a Secret that we applied.
+    fn applied() -> Value {
+        json!({
+            "name": "darwin-secret",
+            "namespace": "team-a",
+            "uid": "0d9a1c7e-6a57-4a57-8f0e-52b1f2a1d7aa",
+            "resourceVersion": "1042",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {"regcred.dev/credential": "darwin", "team": "platform"},
+            "annotations": {"regcred.dev/revision": "v1:2917bd7f37758904a0da627fc5e0bd66"},
+            "ownerReferences": [{
+                "apiVersion": "regcred.dev/v1alpha1",
+                "kind": "RegistryCredential",
+                "name": "darwin",
+                "uid": "6f0e9a52-4a1e-4d9e-9a27-0d6f3f1b7c11",
+            }],
+            "managedFields": [{
+                "manager": "regcred",
+                "operation": "Apply",
+                "apiVersion": "v1",
+                "time": "2026-01-01T00:00:00Z",
+                "fieldsType": "FieldsV1",
+                "fieldsV1": {
+                    "f:data": {"f:.dockerconfigjson": {}},
+                    "f:metadata": {
+                        "f:annotations": {"f:regcred.dev/revision": {}},
+                        "f:labels": {"f:regcred.dev/credential": {}, "f:team": {}},
+                        "f:ownerReferences": {"k:{\"uid\":\"6f0e9a52-4a1e-4d9e-9a27-0d6f3f1b7c11\"}": {}},
+                    },
+                    "f:type": {},
+                },
+            }],
+        })
+    }
+
+    #[test]
+    fn a_secret_that_we_applied_is_read_whole() {
+        assert_eq!(
+            secret(applied()),
+            Secret {
+                uid: "0d9a1c7e-6a57-4a57-8f0e-52b1f2a1d7aa".into(),
+                resource_version: ResourceVersion(1042),
+                deleting: false,
+                wrong_type: false,
+                label: Some("darwin".into()),
+                credential_owners: [("darwin".into(), "6f0e9a52-4a1e-4d9e-9a27-0d6f3f1b7c11".into())].into(),
+                other_owners: OtherOwners::None,
+                revision: Some("v1:2917bd7f37758904a0da627fc5e0bd66".into()),
+                applied_fields: Some(3),
+            }
+        );
+        let whole: Observed<Secret> = serde_json::from_value(json!({"metadata": applied()})).unwrap();
+        assert_eq!(whole.key::<SecretName>(), ("team-a".into(), "darwin-secret".into()));
+        assert_eq!(whole.meta().resource_version.as_deref(), Some("1042"));
+        assert_eq!(whole.resource_version(), ResourceVersion(1042));
+    }
+
+    #[test]
+    fn a_foreign_secret_has_nothing_of_ours() {
+        let foreign = json!({
+            "name": "x", "namespace": "y", "uid": "u", "resourceVersion": "7", "labels": {"a": "b"},
+            "annotations": {"c": "d"}, "finalizers": ["example.com/f"],
+        });
+        let expected = Secret { uid: "u".into(), resource_version: ResourceVersion(7), ..Secret::default() };
+        assert_eq!(secret(foreign), expected);
+        assert_eq!(secret(json!({})).resource_version, ResourceVersion(0));
+        assert_eq!(secret(json!({"resourceVersion": "opaque"})).resource_version, ResourceVersion(0));
+    }
+
+    #[test]
+    fn what_is_null_is_absent() {
+        let nothing = json!({"labels": null, "annotations": null, "ownerReferences": null, "managedFields": null});
+        assert_eq!(secret(nothing), Secret::default());
+        let nothing = json!({"metadata": {"deletionTimestamp": null}, "imagePullSecrets": null});
+        assert_eq!(observed(nothing), ServiceAccount::default());
+    }
+
+    #[test]
+    fn a_namespace_has_labels_and_an_end() {
+        let namespace = |metadata: Value| {
+            let whole = serde_json::from_value::<Observed<NamespaceMeta>>(json!({"metadata": metadata})).unwrap();
+            (whole.name, whole.object)
+        };
+        let labels: Labels = [("team".into(), "a".into())].into();
+        let expected = NamespaceMeta { labels, terminating: false };
+        assert_eq!(namespace(json!({"name": "n", "labels": {"team": "a"}})), ("n".to_owned(), expected));
+        assert!(namespace(json!({"deletionTimestamp": "2026-01-01T00:00:00Z"})).1.terminating);
+    }
+
+    #[test]
+    fn owners_are_told_apart_by_group_and_kind_in_any_version() {
+        let owner =
+            |api_version: &str, kind: &str| json!({"apiVersion": api_version, "kind": kind, "name": "n", "uid": "u"});
+        for (owners, ours, others) in [
+            (json!([]), 0, OtherOwners::None),
+            (json!([owner("regcred.dev/v1", "RegistryCredential")]), 1, OtherOwners::None),
+            (json!([owner("regcred.dev/v1alpha1", "Other")]), 0, OtherOwners::Some),
+            (json!([owner("other.dev/v1", "RegistryCredential")]), 0, OtherOwners::Some),
+            (json!([owner("v1", "ConfigMap")]), 0, OtherOwners::Some),
+            (
+                json!([owner("apps/v1", "Deployment"), owner("regcred.dev/v1alpha1", "RegistryCredential")]),
+                1,
+                OtherOwners::Some,
+            ),
+        ] {
+            let observed = secret(json!({"ownerReferences": owners}));
+            assert_eq!((observed.credential_owners.len(), observed.other_owners), (ours, others), "{owners}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_being_deleted_says_so() {
+        assert!(secret(json!({"deletionTimestamp": "2026-01-01T00:00:00Z"})).deleting);
+    }
+
+    #[test]
+    fn whoever_changes_the_value_takes_it_out_of_our_apply() {
+        let fields = |change: fn(&mut Value)| {
+            let mut applied = applied();
+            change(&mut applied["managedFields"][0]);
+            secret(applied).applied_fields
+        };
+        assert_eq!(fields(|_| {}), Some(3));
+        assert_eq!(fields(|entry| entry["fieldsV1"]["f:data"] = json!({})), None, "kubectl patch of the value");
+        assert_eq!(fields(|entry| entry["operation"] = json!("Update")), None);
+        assert_eq!(fields(|entry| entry["manager"] = json!("kubectl")), None);
+        assert_eq!(fields(|entry| entry["subresource"] = json!("status")), None);
+        assert_eq!(fields(|entry| entry["fieldsV1"] = Value::Null), None);
+        assert_eq!(fields(|entry| entry["fieldsV1"]["f:metadata"]["f:labels"] = json!({".": {}})), Some(1));
+        assert_eq!(fields(|entry| entry["fieldsV1"]["f:metadata"] = json!({})), Some(0));
+    }
+
+    #[test]
+    fn our_apply_is_found_among_others() {
+        let mut applied = applied();
+        let ours = applied["managedFields"][0].clone();
+        let other = json!({"manager": "kubectl-label", "operation": "Update", "fieldsV1": {"f:metadata": {}}});
+        applied["managedFields"] = json!([other, ours]);
+        assert_eq!(secret(applied).applied_fields, Some(3));
+    }
+
+    fn observed(value: Value) -> ServiceAccount {
+        serde_json::from_value::<Observed<ServiceAccount>>(value).unwrap().object
+    }
+
+    #[test]
+    fn a_service_account_keeps_what_a_plan_asks_for() {
+        let found = observed(json!({
+            "metadata": {
+                "name": "default",
+                "namespace": "team-a",
+                "uid": "u",
+                "resourceVersion": "41",
+                "labels": {"team": "a"},
+                "annotations": {
+                    "added.regcred.dev/darwin-secret": "darwin",
+                    "kubectl.kubernetes.io/last-applied-configuration": "{}",
+                },
+            },
+            "imagePullSecrets": [{"name": "theirs"}, {}, {"name": "darwin-secret"}],
+            "secrets": [{"name": "token"}],
+        }));
+        let expected = ServiceAccount {
+            uid: "u".into(),
+            resource_version: ResourceVersion(41),
+            deleting: false,
+            labels: [("team".into(), "a".into())].into(),
+            entries: ["theirs", "", "darwin-secret"].map(Into::into).into(),
+            added: [("darwin-secret".into(), "darwin".into())].into(),
+            annotations: Annotations::Present,
+            list_writer: None,
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_bare_service_account_has_neither_list_nor_map() {
+        assert_eq!(observed(json!({"metadata": {}})), ServiceAccount::default());
+        assert_eq!(observed(json!({"metadata": {"annotations": {}}})).annotations, Annotations::Absent);
+        assert!(observed(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})).deleting);
+    }
+
+    #[test]
+    fn who_applies_the_list_comes_before_who_updates_it_and_we_do_not_count() {
+        let entry = |manager: &str, operation: &str, fields: Value| json!({"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsV1": fields});
+        let list = || json!({"f:imagePullSecrets": {}});
+        let metadata = || json!({"f:metadata": {"f:labels": {"f:team": {}}}});
+        let update = WriteOperation::Update;
+        for (entries, expected) in [
+            (json!([]), None),
+            (json!([entry("regcred", "Update", list())]), None),
+            (json!([entry("argocd-controller", "Apply", metadata())]), None),
+            (json!([entry("kubectl-patch", "Update", list())]), Some(("kubectl-patch", update))),
+            (
+                json!([entry("kubectl-patch", "Update", list()), entry("helm", "Apply", list())]),
+                Some(("helm", WriteOperation::Apply)),
+            ),
+            (json!([{"operation": "Update", "fieldsV1": list()}]), Some(("an unnamed field manager", update))),
+            (json!([{"manager": "old"}]), None),
+        ] {
+            let found = observed(json!({"metadata": {"managedFields": entries}})).list_writer;
+            let expected = expected.map(|(manager, operation)| ListWriter { manager: manager.into(), operation });
+            assert_eq!(found, expected, "{entries}");
+        }
+    }
+}
