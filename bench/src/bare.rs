@@ -87,14 +87,16 @@ async fn hold<K: Send + 'static>(stream: impl Stream<Item = watcher::Result<watc
         let mut done = Some(done);
         let mut stream = std::pin::pin!(stream);
         while let Some(event) = stream.next().await {
-            if matches!(event, Ok(watcher::Event::InitDone))
+            // As the process ends, each attempt fails at once.
+            let Ok(event) = event else { return };
+            if matches!(event, watcher::Event::InitDone)
                 && let Some(done) = done.take()
             {
                 let _ = done.send(());
             }
         }
     });
-    listed.await.expect("a list");
+    listed.await.expect("a watch broke off");
 }
 
 /// A body of the size that the operator applies.

@@ -14,7 +14,10 @@ use kube::{
     Api, Client, Config, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, PartialObjectMeta, Patch, PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
-    runtime::watcher::{self, watcher},
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, watcher},
+    },
 };
 use serde_json::{Value, json};
 /// The name of the first managed Secret; further ones append a number.
@@ -115,12 +118,11 @@ pub struct Cluster {
     pub seen: Arc<Seen>,
 }
 
-/// A client with connections of its own.
+/// A client with connections of its own, as fast as the operator's.
 pub async fn client(kubeconfig: PathBuf) -> Client {
     let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("the control plane's kubeconfig");
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a config");
-    config.default_retry = false;
-    Client::try_from(config).expect("a client")
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a config");
+    regcred::cluster::client(config).expect("a client")
 }
 
 /// The file of a key that opens nothing.
@@ -225,7 +227,7 @@ impl Cluster {
         let (seen, client) = (self.seen.clone(), self.client.clone());
         tokio::spawn(async move {
             let api = Api::<ServiceAccount>::all(client);
-            let mut stream = watcher(api, watcher::Config::default().streaming_lists()).boxed();
+            let mut stream = watcher(api, watcher::Config::default().streaming_lists()).default_backoff().boxed();
             while let Some(event) = stream.next().await {
                 let key = |object: &ServiceAccount| (object.namespace().unwrap_or_default(), object.name_any());
                 match event {
@@ -241,7 +243,7 @@ impl Cluster {
         let (seen, client) = (self.seen.clone(), self.client.clone());
         tokio::spawn(async move {
             let config = watcher::Config::default().streaming_lists().labels("regcred.dev/credential");
-            let mut stream = watcher(Api::<PartialObjectMeta<Secret>>::all(client), config).boxed();
+            let mut stream = watcher(Api::<PartialObjectMeta<Secret>>::all(client), config).default_backoff().boxed();
             while let Some(event) = stream.next().await {
                 let key =
                     |object: &PartialObjectMeta<Secret>| (object.namespace().unwrap_or_default(), object.name_any());

@@ -28,6 +28,15 @@ enum Command {
     Run(scenario::Args),
     /// Time every event that regcred follows until its effect.
     Promises(promises::Args),
+    /// Start the control plane of `run` and leave it running, for a profiler, until standard input ends.
+    Cluster {
+        /// How many namespaces.
+        #[arg(long, default_value_t = 1000)]
+        namespaces: usize,
+        /// How many service accounts in each.
+        #[arg(long, default_value_t = 1)]
+        service_accounts: usize,
+    },
     /// Draw the figures of several runs against the number of namespaces, as SVG.
     Plot {
         /// JSON files that `run` wrote.
@@ -46,6 +55,7 @@ async fn main() {
     match Cli::parse().command {
         Command::Run(args) => scenario::run(args).await,
         Command::Promises(args) => promises::run(args).await,
+        Command::Cluster { namespaces, service_accounts } => scenario::cluster(namespaces, service_accounts).await,
         Command::Plot { files, out } => report::plot(&files, &out),
         Command::Bare(args) => bare::main(args).await,
     }

@@ -79,6 +79,15 @@ pub async fn run(args: Args) {
     bench.report.write(&bench.args.out);
 }
 
+/// The cluster alone, with a RegistryCredential for all of its namespaces.
+pub async fn cluster(namespaces: usize, service_accounts: usize) {
+    let cluster = Cluster::new(namespaces, service_accounts).await;
+    source(&cluster, 'a').await;
+    credential(&cluster, 0, json!({"names": ["team-*"]})).await;
+    println!("{}", cluster.control_plane.kubeconfig(controlplane::OPERATOR).display());
+    let _ = std::io::stdin().read_line(&mut String::new());
+}
+
 impl Bench {
     fn all(&self) -> usize {
         self.args.namespaces * self.args.service_accounts

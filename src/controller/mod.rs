@@ -66,9 +66,14 @@ pub async fn run(
 
 /// Fills every cache and resolves every RegistryCredential once, so that an empty cache is never read as "delete all".
 async fn sync(context: &Arc<Context>) {
-    // RegistryCredentials come first: a Secret that lost its owner before its RegistryCredential vanished has then
-    // lost it in the list of Secrets, too; and their Secret names say which foreign Secrets to keep in view.
-    caches::watch_credentials(context).wait().await;
+    let credentials = caches::watch_credentials(context);
+    let mut watches: Vec<_> =
+        context.settings.credential_namespaces.iter().map(|n| caches::watch_sources(context, n)).collect();
+    watches.push(caches::watch_namespaces(context));
+    watches.push(caches::watch_service_accounts(context));
+    // RegistryCredentials come before Secrets: a Secret that lost its owner before its RegistryCredential vanished has
+    // then lost it in the list of Secrets, too; and their Secret names say which foreign Secrets to keep in view.
+    credentials.wait().await;
     let names: Vec<SecretName> = {
         let objects = context.objects();
         let template = |o: &kube::api::DynamicObject| o.data.pointer("/spec/secretTemplate/name").cloned();
@@ -81,11 +86,7 @@ async fn sync(context: &Arc<Context>) {
     for name in &names {
         context.index().take_interest(name);
     }
-    let mut watches: Vec<_> =
-        context.settings.credential_namespaces.iter().map(|n| caches::watch_sources(context, n)).collect();
-    watches.push(caches::watch_namespaces(context));
     watches.push(caches::watch_secrets(context));
-    watches.push(caches::watch_service_accounts(context));
     join_all(watches.into_iter().map(caches::Synced::wait)).await;
     let names: Vec<_> = context.objects().keys().cloned().collect();
     join_all(names.iter().map(|name| credential::reconcile(context, name))).await;

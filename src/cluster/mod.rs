@@ -1,6 +1,9 @@
 //! Which cluster to talk to.
 
+mod transport;
+
 use kube::{Client, Config, config::KubeConfigOptions};
+pub use transport::client;
 
 /// Whether the client itself tries again where the API server is too busy (429, 503, 504).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub enum Retry {
 /// A sentence that says what was tried.
 pub async fn connect(retry: Retry) -> Result<(Client, Where), String> {
     let options = KubeConfigOptions::default();
-    let (mut config, place) = if std::env::var_os("KUBECONFIG").is_some_and(|paths| !paths.is_empty()) {
+    let (config, place) = if std::env::var_os("KUBECONFIG").is_some_and(|paths| !paths.is_empty()) {
         let config = Config::from_kubeconfig(&options).await;
         (config.map_err(|error| format!("$KUBECONFIG can't be used: {error}"))?, Where::Outside)
     } else if let Ok(config) = Config::incluster() {
@@ -30,9 +33,11 @@ pub async fn connect(retry: Retry) -> Result<(Client, Where), String> {
         })?;
         (config, Where::Outside)
     };
-    config.default_retry = retry == Retry::WhenBusy;
-    let client = Client::try_from(config).map_err(|error| format!("the cluster's address can't be used: {error}"))?;
-    Ok((client, place))
+    let client = match retry {
+        Retry::Never => client(config),
+        Retry::WhenBusy => Client::try_from(config),
+    };
+    Ok((client.map_err(|error| format!("the cluster's address can't be used: {error}"))?, place))
 }
 
 /// Where we run.
