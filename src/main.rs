@@ -64,8 +64,9 @@ struct RunArgs {
     #[arg(long, env = "REGCRED_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
 
-    /// How many namespaces are worked on at once.
-    #[arg(long, env = "REGCRED_CONCURRENCY", default_value = "32", value_name = "N",
+    /// How many namespaces are worked on at once, at most. A roll-out takes three quarters of them, and fewer while the
+    /// API server is too busy; the rest is for what happens meanwhile.
+    #[arg(long, env = "REGCRED_CONCURRENCY", default_value = "64", value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: u16,
 
@@ -78,15 +79,23 @@ struct RunArgs {
     log_filter: String,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Run(args) => run(*args).await,
-        Command::Crd => {
+/// More would idle, each with memory of its own: the API server is what takes the time, and nodes have many cores.
+const MOST_THREADS: usize = 4;
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let result = match (runtime, command) {
+        (Err(error), _) => Err(format!("threads can't be started: {error}")),
+        (Ok(runtime), Command::Run(args)) => runtime.block_on(run(*args)),
+        (Ok(_), Command::Crd) => {
             print!("{}", regcred::api::crd::yaml());
             Ok(())
         }
-        Command::Cleanup { dry_run } => clean_up(if dry_run { Mode::DryRun } else { Mode::Remove }).await,
+        (Ok(runtime), Command::Cleanup { dry_run }) => {
+            runtime.block_on(clean_up(if dry_run { Mode::DryRun } else { Mode::Remove }))
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -144,6 +144,7 @@ pub struct Metrics {
     reconciles: Family<ReconcileLabels, Counter>,
     reconcile_time: Family<ControllerLabels, Histogram>,
     queue_depth: Family<ControllerLabels, Gauge>,
+    rollout_limit: Gauge,
     writes: Family<WriteLabels, Counter>,
     watch_errors: Family<WatchLabels, Counter>,
     watch_age: Family<WatchLabels, Gauge>,
@@ -165,6 +166,7 @@ impl Default for Metrics {
                 Histogram::new([0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])
             }),
             queue_depth: Family::default(),
+            rollout_limit: Gauge::default(),
             writes: Family::default(),
             watch_errors: Family::default(),
             watch_age: Family::default(),
@@ -183,6 +185,11 @@ impl Default for Metrics {
             metrics.reconcile_time.clone(),
         );
         registry.register("workqueue_depth", "Keys that wait in the work queue", metrics.queue_depth.clone());
+        registry.register(
+            "rollout_concurrency_limit",
+            "How many namespaces of a roll-out may be in work at once; lower while the API server is too busy",
+            metrics.rollout_limit.clone(),
+        );
         registry.register("writes", "Writes to the API server by kind and result", metrics.writes.clone());
         registry.register("watch_errors", "Failures of a watch; each is tried again", metrics.watch_errors.clone());
         registry.register_with_unit(
@@ -268,7 +275,8 @@ impl Metrics {
     }
 
     /// Everything, in Prometheus' text form.
-    pub fn render(&self, depths: &[(Controller, usize)]) -> String {
+    pub fn render(&self, depths: &[(Controller, usize)], rollout_limit: usize) -> String {
+        self.rollout_limit.set(i64::try_from(rollout_limit).unwrap_or(i64::MAX));
         for (controller, depth) in depths {
             let depth = i64::try_from(*depth).unwrap_or(i64::MAX);
             self.queue_depth.get_or_create(&ControllerLabels { controller: *controller }).set(depth);

@@ -40,7 +40,7 @@ async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
     let depths =
         [(Controller::Credential, context.credentials.depth()), (Controller::Namespace, context.namespaces.depth())];
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([("content-type", content_type)], context.metrics.render(&depths))
+    ([("content-type", content_type)], context.metrics.render(&depths, context.pace.limit()))
 }
 
 async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) {

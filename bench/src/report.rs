@@ -144,7 +144,11 @@ pub fn plot(files: &[PathBuf], out: &Path) {
         Line { name: "regcred: restart, to ready", figure: "regcred restart, to ready [s]", colour: "#1a7f37" },
     ];
     let memory = [
-        Line { name: "regcred: at most", figure: "regcred converge and rotation: RSS at most [MiB]", colour: "#1f6feb" },
+        Line {
+            name: "regcred: at most",
+            figure: "regcred converge and rotation: RSS at most [MiB]",
+            colour: "#1f6feb",
+        },
         Line { name: "regcred: idle", figure: "regcred idle: RSS [MiB]", colour: "#1a7f37" },
     ];
     let mut svg = String::from(

@@ -1,16 +1,18 @@
 //! Executes one step against the API server and puts its answer into the index.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Instant};
 
 use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
 };
 use serde_json::Value;
+use tracing::debug;
 
 use super::{
     context::Context,
     error::{self, WRITE_TIMEOUT, WriteError},
+    pace::Answer,
 };
 use crate::{
     api::{FIELD_MANAGER, SECRET_TYPE},
@@ -34,6 +36,7 @@ pub enum Task {
 
 /// Executes it. `Moved` says that the index has been brought up to date and a new plan is needed.
 pub async fn execute(context: &Context, namespace: &NamespaceName, task: &Task) -> Result<(), WriteError> {
+    let started = Instant::now();
     let (kind, result) = match task {
         Task::ApplySecret { entry, secret, guard } => {
             (WriteKind::ApplySecret, apply_secret(context, namespace, entry, secret, guard).await)
@@ -47,6 +50,11 @@ pub async fn execute(context: &Context, namespace: &NamespaceName, task: &Task) 
         }
     };
     context.metrics.write(kind, error::result(&result));
+    let answer = if matches!(result, Err(WriteError::TooBusy(_))) { Answer::TooBusy } else { Answer::Given };
+    if let Some(limit) = context.pace.ended(started.elapsed(), answer) {
+        debug!(limit, "the roll-out's pace has changed");
+        context.namespaces.limit_bulk(limit);
+    }
     result
 }
 
@@ -87,6 +95,7 @@ fn withhold(pull_secret: &PullSecret, error: WriteError) -> WriteError {
         WriteError::Denied(text) if pull_secret.is_quoted_in(&text) => WriteError::Denied(withheld()),
         WriteError::Invalid(text) if pull_secret.is_quoted_in(&text) => WriteError::Invalid(withheld()),
         WriteError::Unavailable(text) if pull_secret.is_quoted_in(&text) => WriteError::Unavailable(withheld()),
+        WriteError::TooBusy(text) if pull_secret.is_quoted_in(&text) => WriteError::TooBusy(withheld()),
         other => other,
     }
 }
@@ -199,7 +208,7 @@ async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Wr
     match tokio::time::timeout(WRITE_TIMEOUT, call).await {
         Ok(answer) => answer.map_err(WriteError::from),
         Err(_) => {
-            Err(WriteError::Unavailable(format!("the API server didn't answer within {} s", WRITE_TIMEOUT.as_secs())))
+            Err(WriteError::TooBusy(format!("the API server didn't answer within {} s", WRITE_TIMEOUT.as_secs())))
         }
     }
 }

@@ -13,6 +13,7 @@ use kube::{Client, api::DynamicObject};
 
 use super::{
     backoff::Backoff,
+    pace::Pace,
     queue::{Lane, Queue},
 };
 use crate::{
@@ -42,6 +43,8 @@ pub struct Context {
     pub client: Client,
     /// What the operator was told at its start.
     pub settings: Settings,
+    /// How much of a roll-out the API server takes at once.
+    pub pace: Pace,
     /// Counters for Prometheus.
     pub metrics: Metrics,
     /// Namespaces to plan.
@@ -98,6 +101,7 @@ impl Context {
             client,
             settings,
             metrics,
+            pace: Pace::new(bulk),
             namespaces: Queue::new(bulk),
             credentials: Queue::new(1),
             statuses: Queue::new(1),

@@ -30,6 +30,9 @@ pub enum WriteError {
     /// It may work later.
     #[error("{0}")]
     Unavailable(String),
+    /// The API server has too much to do: it may work later, and better where we ask for less at once.
+    #[error("{0}")]
+    TooBusy(String),
 }
 
 impl WriteError {
@@ -38,7 +41,7 @@ impl WriteError {
         match self {
             Self::Denied(_) => Reason::WriteDenied,
             Self::Invalid(_) => Reason::WriteInvalid,
-            Self::Moved | Self::Gone | Self::Undone | Self::Unavailable(_) => Reason::WriteFailed,
+            Self::Moved | Self::Gone | Self::Undone | Self::Unavailable(_) | Self::TooBusy(_) => Reason::WriteFailed,
         }
     }
 }
@@ -48,9 +51,13 @@ pub fn result<T>(written: &Result<T, WriteError>) -> WriteResult {
     match written {
         Ok(_) => WriteResult::Done,
         Err(WriteError::Moved | WriteError::Gone) => WriteResult::Conflict,
-        Err(WriteError::Denied(_) | WriteError::Invalid(_) | WriteError::Undone | WriteError::Unavailable(_)) => {
-            WriteResult::Failed
-        }
+        Err(
+            WriteError::Denied(_)
+            | WriteError::Invalid(_)
+            | WriteError::Undone
+            | WriteError::Unavailable(_)
+            | WriteError::TooBusy(_),
+        ) => WriteResult::Failed,
     }
 }
 
@@ -77,6 +84,7 @@ impl From<Status> for WriteError {
             409 => Self::Moved,
             401 | 403 => Self::Denied(printable(&status.message)),
             400 | 422 => Self::Invalid(printable(&status.message)),
+            429 | 503 | 504 => Self::TooBusy(format!("{} (HTTP {})", printable(&status.message), status.code)),
             code => Self::Unavailable(format!("{} (HTTP {code})", printable(&status.message))),
         }
     }

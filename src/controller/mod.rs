@@ -8,6 +8,7 @@ mod context;
 mod credential;
 mod error;
 mod namespace;
+mod pace;
 mod queue;
 mod status;
 

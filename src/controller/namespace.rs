@@ -170,7 +170,9 @@ impl Run<'_> {
             match error {
                 // What went away is no failure; but a namespace made a moment ago may not be known everywhere yet.
                 WriteError::Gone if self.context.index().get(self.name).is_none() => {}
-                WriteError::Gone | WriteError::Unavailable(_) | WriteError::Moved => longest = Some(TRANSIENT),
+                WriteError::Gone | WriteError::Unavailable(_) | WriteError::TooBusy(_) | WriteError::Moved => {
+                    longest = Some(TRANSIENT);
+                }
                 WriteError::Denied(_) | WriteError::Invalid(_) | WriteError::Undone => {
                     longest = longest.or(Some(LASTING))
                 }

@@ -8,7 +8,10 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, VecDeque},
     hash::Hash,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Instant,
 };
 
@@ -29,7 +32,7 @@ pub struct Queue<K> {
     inner: Mutex<Inner<K>>,
     changed: Notify,
     /// How many keys from the bulk lane may be in work at a time.
-    bulk_limit: usize,
+    bulk_limit: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -59,7 +62,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
             keys: HashMap::new(),
             bulk_running: 0,
         };
-        Self { inner: Mutex::new(inner), changed: Notify::new(), bulk_limit: bulk_limit.max(1) }
+        Self { inner: Mutex::new(inner), changed: Notify::new(), bulk_limit: AtomicUsize::new(bulk_limit.max(1)) }
     }
 
     /// Queues `key`, at the back of its lane. Where it is queued already, it moves up to the live lane or stays; where
@@ -96,7 +99,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         loop {
             let due = {
                 let mut inner = self.lock();
-                if let Some(key) = inner.take(Instant::now(), self.bulk_limit) {
+                if let Some(key) = inner.take(Instant::now(), self.bulk_limit.load(Ordering::Relaxed)) {
                     return key;
                 }
                 inner.delayed.peek().map(|Reverse((due, _))| *due)
@@ -114,6 +117,12 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     /// The work on `key` has ended.
     pub fn done(&self, key: &K) {
         self.lock().done(key);
+        self.changed.notify_one();
+    }
+
+    /// From now on, so many keys from the bulk lane may be in work at a time; those that are go on.
+    pub fn limit_bulk(&self, limit: usize) {
+        self.bulk_limit.store(limit.max(1), Ordering::Relaxed);
         self.changed.notify_one();
     }
 
@@ -200,7 +209,7 @@ mod tests {
     use super::*;
 
     fn drain(queue: &Queue<&'static str>) -> Vec<&'static str> {
-        std::iter::from_fn(|| queue.lock().take(Instant::now(), queue.bulk_limit)).collect()
+        std::iter::from_fn(|| queue.lock().take(Instant::now(), queue.bulk_limit.load(Ordering::Relaxed))).collect()
     }
 
     #[test]
@@ -245,6 +254,12 @@ mod tests {
         assert_eq!(drain(&queue), ["new"]);
         queue.done(&"a");
         assert_eq!(drain(&queue), ["c"]);
+        queue.add_all(["d", "e", "f"], Lane::Bulk);
+        queue.limit_bulk(1);
+        queue.done(&"b");
+        assert!(drain(&queue).is_empty(), "c goes on");
+        queue.limit_bulk(3);
+        assert_eq!(drain(&queue), ["d", "e"]);
     }
 
     #[test]

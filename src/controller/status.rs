@@ -148,7 +148,8 @@ impl Writer {
 
     /// The next status follows this one, even where its event is still on its way.
     fn remember(&self, name: &CredentialName, written: DynamicObject) {
-        let version = |object: &DynamicObject| object.metadata.resource_version.as_deref()?.parse::<ResourceVersion>().ok();
+        let version =
+            |object: &DynamicObject| object.metadata.resource_version.as_deref()?.parse::<ResourceVersion>().ok();
         let mut objects = self.context.objects();
         if let Some(known) = objects.get_mut(name)
             && known.uid() == written.uid()

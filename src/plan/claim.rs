@@ -82,7 +82,8 @@ impl Claim {
     pub fn is_current(&self, observed: &Secret) -> bool {
         match &self.state {
             ClaimState::Resolved { revision, fields } => {
-                observed.revision.as_ref().map(Text::as_str) == Some(revision.as_str()) && observed.applied_fields == Some(*fields)
+                observed.revision.as_ref().map(Text::as_str) == Some(revision.as_str())
+                    && observed.applied_fields == Some(*fields)
             }
             ClaimState::Held => false,
         }

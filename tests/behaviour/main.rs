@@ -9,6 +9,7 @@ mod world;
 
 mod adoption;
 mod bad_input;
+mod busy;
 mod conflict;
 mod contested;
 mod crd;

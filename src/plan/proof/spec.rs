@@ -130,7 +130,8 @@ fn fate<'a>(name: &NamespaceName, secret: &SecretName, claims: &[&'a Claim], wor
         return Fate::LeftAlone(given_away_by);
     }
     let own = whose == Whose::Ours(&claim.credential);
-    let untouched = there.revision.as_ref().map(Text::as_str) == Some(revision.as_str()) && there.applied_fields == Some(FIELDS);
+    let untouched =
+        there.revision.as_ref().map(Text::as_str) == Some(revision.as_str()) && there.applied_fields == Some(FIELDS);
     match (own, there.deleting) {
         (true, true) => Fate::Kept(claim),
         (true, false) if untouched => Fate::Kept(claim),
