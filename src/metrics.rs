@@ -187,7 +187,7 @@ impl Default for Metrics {
         registry.register("workqueue_depth", "Keys that wait in the work queue", metrics.queue_depth.clone());
         registry.register(
             "rollout_concurrency_limit",
-            "How many namespaces of a roll-out may be in work at once; lower while the API server is too busy",
+            "How many namespaces of a roll-out may be in work at once; lower while the API server has too much to do",
             metrics.rollout_limit.clone(),
         );
         registry.register("writes", "Writes to the API server by kind and result", metrics.writes.clone());

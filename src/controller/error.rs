@@ -30,7 +30,7 @@ pub enum WriteError {
     /// It may work later.
     #[error("{0}")]
     Unavailable(String),
-    /// The API server has too much to do: it may work later, and better where we ask for less at once.
+    /// The API server has too much to do, or its etcd: it may work later, and better where we ask for less at once.
     #[error("{0}")]
     TooBusy(String),
 }
@@ -84,7 +84,7 @@ impl From<Status> for WriteError {
             409 => Self::Moved,
             401 | 403 => Self::Denied(printable(&status.message)),
             400 | 422 => Self::Invalid(printable(&status.message)),
-            429 | 503 | 504 => Self::TooBusy(format!("{} (HTTP {})", printable(&status.message), status.code)),
+            429 | 500..=599 => Self::TooBusy(format!("{} (HTTP {})", printable(&status.message), status.code)),
             code => Self::Unavailable(format!("{} (HTTP {code})", printable(&status.message))),
         }
     }

@@ -19,6 +19,8 @@ pub(crate) fn start(folder: &Path) -> Result<(Process, String), String> {
     command.args(["--listen-client-urls", &url, "--advertise-client-urls", &url, "--listen-peer-urls", peer]);
     command.args(["--initial-advertise-peer-urls", peer, "--initial-cluster", &format!("default={peer}")]);
     command.args(["--unsafe-no-fsync", "--log-level=warn", "--auto-compaction-retention=0"]);
+    // It keeps every version for five minutes, and the benchmark writes gigabytes in that time.
+    command.arg(format!("--quota-backend-bytes={}", 16_u64 << 30));
     // Alone, it elects itself as soon as it dares.
     command.args(["--heartbeat-interval=50", "--election-timeout=250"]);
     let etcd = Process::start_in("etcd", &command, &folder.join("etcd.log"), Some(folder))?;
