@@ -66,7 +66,7 @@ struct RunArgs {
 
     /// How many namespaces are worked on at once, at most. A roll-out takes three quarters of them, and fewer while the
     /// API server is too busy; the rest is for what happens meanwhile.
-    #[arg(long, env = "REGCRED_CONCURRENCY", default_value = "64", value_name = "N",
+    #[arg(long, env = "REGCRED_CONCURRENCY", default_value = "96", value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: u16,
 

@@ -9,7 +9,7 @@ const NAMESPACES: usize = 150;
 
 #[test]
 fn an_api_server_that_is_too_busy_is_asked_for_less_at_once() {
-    // It refuses what goes beyond four writes at a time with 429, and a roll-out begins with 48.
+    // It refuses what goes beyond four writes at a time with 429, and a roll-out begins with 72.
     let flags = ["--enable-priority-and-fairness=false", "--max-mutating-requests-inflight=4"];
     let cluster = cluster(Options {
         controllers: Controllers::Off,
@@ -38,7 +38,7 @@ fn an_api_server_that_is_too_busy_is_asked_for_less_at_once() {
         line.unwrap_or_else(|| panic!("no {series} in\n{metrics}")).parse().unwrap()
     };
     let limit = value("regcred_rollout_concurrency_limit");
-    assert!((1.0..48.0).contains(&limit), "{limit}");
+    assert!((1.0..72.0).contains(&limit), "{limit}");
     let refused = value(r#"regcred_writes_total{kind="apply_secret",result="error"}"#);
     assert!(refused > 0.0, "the API server was never too busy");
 }
