@@ -88,9 +88,21 @@ impl Report {
             ("converge, CPU: regcred / bare", "regcred converge: CPU [s]", "bare converge, best: CPU [s]"),
             ("rotation: regcred / bare", "regcred rotation [s]", "bare rotation, best [s]"),
             ("restart: regcred ready / bare lists", "regcred restart, to ready [s]", "bare lists [s]"),
-            ("converge, 2 credentials", "regcred converge, 2 credentials [s]", "bare converge, 2 credentials, best [s]"),
-            ("converge, 4 credentials", "regcred converge, 4 credentials [s]", "bare converge, 4 credentials, best [s]"),
-            ("converge, 8 credentials", "regcred converge, 8 credentials [s]", "bare converge, 8 credentials, best [s]"),
+            (
+                "converge, 2 credentials",
+                "regcred converge, 2 credentials [s]",
+                "bare converge, 2 credentials, best [s]",
+            ),
+            (
+                "converge, 4 credentials",
+                "regcred converge, 4 credentials [s]",
+                "bare converge, 4 credentials, best [s]",
+            ),
+            (
+                "converge, 8 credentials",
+                "regcred converge, 8 credentials [s]",
+                "bare converge, 8 credentials, best [s]",
+            ),
             ("new service account, p50", "regcred new service account [ms]: p50", "bare new service account [ms]: p50"),
             ("new service account, p99", "regcred new service account [ms]: p99", "bare new service account [ms]: p99"),
             (
