@@ -33,14 +33,13 @@ pub struct Observed<T> {
 
 impl<T> Observed<T> {
     /// Namespace and name.
-    pub fn key<N: From<String>>(&self) -> (NamespaceName, N) {
-        (self.namespace.as_str().into(), self.name.clone().into())
+    pub fn key<N: for<'a> From<&'a str>>(&self) -> (NamespaceName, N) {
+        (self.namespace.as_str().into(), self.name.as_str().into())
     }
 
     /// `metadata.resourceVersion`.
     pub fn resource_version(&self) -> ResourceVersion {
-        let version = self.meta.resource_version.as_deref();
-        version.and_then(|version| version.parse().ok()).unwrap_or_default()
+        version(self.meta.resource_version.as_deref())
     }
 }
 
@@ -80,13 +79,12 @@ impl Observable for Secret {
     const METADATA_ONLY: bool = true;
 
     fn from_wire(wire: Wire) -> Self {
-        let resource_version = wire.metadata.version();
         let meta = wire.metadata;
         let owners = meta.owner_references.unwrap_or_default();
         let (ours, others): (Vec<_>, Vec<_>) = owners.into_iter().partition(Owner::is_registry_credential);
         Self {
             uid: meta.uid.into(),
-            resource_version,
+            resource_version: version(meta.resource_version.as_deref()),
             deleting: meta.deletion_timestamp.is_some(),
             wrong_type: false,
             label: meta.labels.and_then(|mut labels| labels.remove(CREDENTIAL_LABEL)).map(CredentialName::from),
@@ -103,11 +101,10 @@ impl Observable for ServiceAccount {
     const METADATA_ONLY: bool = false;
 
     fn from_wire(wire: Wire) -> Self {
-        let resource_version = wire.metadata.version();
         let meta = wire.metadata;
         Self {
             uid: meta.uid.into(),
-            resource_version,
+            resource_version: version(meta.resource_version.as_deref()),
             deleting: meta.deletion_timestamp.is_some(),
             added: meta.annotations.added,
             annotations: if meta.annotations.any { Annotations::Present } else { Annotations::Absent },
@@ -116,6 +113,11 @@ impl Observable for ServiceAccount {
             entries: wire.image_pull_secrets.into_iter().flatten().map(|entry| entry.name).collect(),
         }
     }
+}
+
+/// The version; 0, older than all, where there is none.
+fn version(text: Option<&str>) -> ResourceVersion {
+    text.and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
 fn labels(labels: Option<BTreeMap<String, String>>) -> Labels {
@@ -202,13 +204,6 @@ struct Meta {
     annotations: OurAnnotations,
     owner_references: Option<Vec<Owner>>,
     managed_fields: Option<Vec<Manager>>,
-}
-
-impl Meta {
-    /// The version; 0, older than all, where there is none.
-    fn version(&self) -> ResourceVersion {
-        self.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
-    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use kube::{
     Api, Client, ResourceExt,
-    api::{ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta, Patch, PatchParams},
+    api::{PartialObjectMeta, Patch, PatchParams},
     runtime::watcher::{self, watcher},
 };
 use serde_json::{Map, Value, json};
@@ -70,8 +70,7 @@ pub async fn main(args: Args) {
 async fn watches(client: &Client) {
     let streaming = || watcher::Config::default().streaming_lists();
     let plain = || watcher::Config::default().page_size(10_000);
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("regcred.dev", "v1alpha1", "RegistryCredential"));
-    let credentials = watcher(Api::<DynamicObject>::all_with(client.clone(), &resource), plain());
+    let credentials = watcher(cluster::credentials(client), plain());
     let namespaces = watcher(Api::<PartialObjectMeta<Namespace>>::all(client.clone()), plain());
     let sources = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), "regcred-system");
     let typed = streaming().fields("type=kubernetes.io/dockerconfigjson");

@@ -22,6 +22,7 @@ use kube::{
     },
 };
 use serde_json::{Value, json};
+
 /// The name of the first managed Secret; further ones append a number.
 pub const SECRET: &str = "darwin-secret";
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -132,6 +133,12 @@ pub fn key(which: char) -> String {
     std::fs::read_to_string(format!("{ROOT}/tests/fixtures/throwaway-key-{which}.json")).expect("a fixture")
 }
 
+/// All RegistryCredentials, undecoded, as the operator takes them.
+pub fn credentials(client: &Client) -> Api<DynamicObject> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("regcred.dev", "v1alpha1", "RegistryCredential"));
+    Api::all_with(client.clone(), &resource)
+}
+
 pub fn namespace(index: usize) -> String {
     format!("team-{index:05}")
 }
@@ -202,9 +209,7 @@ impl Cluster {
 
     /// Deletes the first RegistryCredential.
     pub async fn delete_credential(&self) {
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("regcred.dev", "v1alpha1", "RegistryCredential"));
-        let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
-        api.delete("darwin", &DeleteParams::default()).await.expect("a RegistryCredential");
+        credentials(&self.client).delete("darwin", &DeleteParams::default()).await.expect("a RegistryCredential");
     }
 
     /// Adds Secrets that aren't regcred's, half of them of its type.

@@ -9,13 +9,12 @@ use std::{
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use kube::{
     Api,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
-    core::{ApiResource, GroupVersionKind},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
 use crate::{
-    cluster::{Cluster, SECRET, namespace},
+    cluster::{Cluster, SECRET, credentials, namespace},
     regcred::{Regcred, credential, source},
 };
 
@@ -73,8 +72,7 @@ impl Promises {
         let client = self.cluster.client.clone();
         let secrets = move |ns: &str| Api::<Secret>::namespaced(client.clone(), ns);
         let namespaces = Api::<Namespace>::all(self.cluster.client.clone());
-        let kind = GroupVersionKind::gvk("regcred.dev", "v1alpha1", "RegistryCredential");
-        let credentials = Api::<DynamicObject>::all_with(self.cluster.client.clone(), &ApiResource::from_gvk(&kind));
+        let credentials = credentials(&self.cluster.client);
         let merge = |value: Value| Patch::Merge(value);
         let pp = PatchParams::default();
         let entry = |ns: &'static str, name: &'static str, wanted: bool| {

@@ -174,11 +174,7 @@ impl Bench {
 
     /// What follows the first roll-out: new service accounts, rest, deletion, a label.
     async fn life(&mut self) {
-        source(&self.cluster, 'b').await;
-        credential(&self.cluster, 0, json!({"names": ["team-*"]})).await;
-        let (n, all) = (self.args.namespaces, self.all());
-        let regcred = self.start();
-        self.cluster.until(Instant::now(), "converge", |s| s.entries() == all && s.secrets() == n).await;
+        let (n, regcred) = (self.args.namespaces, self.converged().await);
         self.latencies(&regcred).await;
         self.idle(&regcred, "regcred idle").await;
         self.report.add("regcred, all in all: RSS at most [MiB]", regcred.cost().peak);
@@ -206,6 +202,16 @@ impl Bench {
         self.cluster.reset().await;
     }
 
+    /// One credential for all namespaces, with the key 'b', rolled out.
+    async fn converged(&self) -> Regcred {
+        source(&self.cluster, 'b').await;
+        credential(&self.cluster, 0, json!({"names": ["team-*"]})).await;
+        let (n, all) = (self.args.namespaces, self.all());
+        let regcred = self.start();
+        self.cluster.until(Instant::now(), "converge", |s| s.entries() == all && s.secrets() == n).await;
+        regcred
+    }
+
     /// What it costs while nothing happens.
     async fn idle(&mut self, regcred: &Regcred, what: &str) {
         let (before, cpu) = (Requests::from_now(&self.cluster), regcred.cost().cpu);
@@ -218,11 +224,7 @@ impl Bench {
 
     /// In a cluster full of Secrets that aren't ours: while they come, and from a start among them.
     async fn crowd(&mut self) {
-        source(&self.cluster, 'a').await;
-        credential(&self.cluster, 0, json!({"names": ["team-*"]})).await;
-        let (n, all) = (self.args.namespaces, self.all());
-        let regcred = self.start();
-        self.cluster.until(Instant::now(), "converge", |s| s.entries() == all && s.secrets() == n).await;
+        let regcred = self.converged().await;
         tokio::time::sleep(Duration::from_secs(3)).await; // for the last status
         regcred.stop();
         let regcred = self.start();

@@ -19,7 +19,7 @@ use tracing::{debug, error, warn};
 use super::{backoff::WatchBackoff, context::Context, queue::Lane};
 use crate::{
     api::{RegistryCredential, SECRET_TYPE},
-    index::{Effect, Kind},
+    index::{Effect, Index, Kind},
     metrics::Watch,
     names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
     observe::{NamespaceMeta, Observed},
@@ -162,20 +162,14 @@ pub fn watch_secrets(context: &Arc<Context>) -> Synced {
     let config = watcher::Config::default().streaming_lists().fields(&format!("type={SECRET_TYPE}"));
     spawn(context, Watch::Secrets, watcher(api, config), move |context, event| match event {
         Event::InitApply(seen) | Event::Apply(seen) => {
-            let (namespace, name) = seen.key::<SecretName>();
-            let mut index = context.index();
-            index.told(Kind::Secret, seen.resource_version());
-            let effect = index.secret_seen(&namespace, &name, seen.object);
-            drop(index);
-            context.happened(&namespace, None, effect);
+            let ((namespace, name), at) = (seen.key::<SecretName>(), seen.resource_version());
+            let change = |index: &mut Index| index.secret_seen(&namespace, &name, seen.object);
+            told(context, Kind::Secret, at, &namespace, None, change);
         }
         Event::Delete(seen) => {
             let ((namespace, name), at) = (seen.key::<SecretName>(), seen.resource_version());
-            let mut index = context.index();
-            index.told(Kind::Secret, at);
-            let effect = index.secret_gone(&namespace, &name, at);
-            drop(index);
-            context.happened(&namespace, None, effect);
+            let change = |index: &mut Index| index.secret_gone(&namespace, &name, at);
+            told(context, Kind::Secret, at, &namespace, None, change);
         }
         Event::Init => context.index().relist_begins(Kind::Secret),
         Event::InitDone => relisted(context, Kind::Secret),
@@ -188,24 +182,34 @@ pub fn watch_service_accounts(context: &Arc<Context>) -> Synced {
     let stream = watcher(api, watcher::Config::default().streaming_lists());
     spawn(context, Watch::ServiceAccounts, stream, move |context, event| match event {
         Event::InitApply(seen) | Event::Apply(seen) => {
-            let (namespace, name) = seen.key::<ServiceAccountName>();
-            let mut index = context.index();
-            index.told(Kind::ServiceAccount, seen.resource_version());
-            let effect = index.service_account_seen(&namespace, &name, seen.object);
-            drop(index);
-            context.happened(&namespace, Some(&name), effect);
+            let ((namespace, name), at) = (seen.key::<ServiceAccountName>(), seen.resource_version());
+            let change = |index: &mut Index| index.service_account_seen(&namespace, &name, seen.object);
+            told(context, Kind::ServiceAccount, at, &namespace, Some(&name), change);
         }
         Event::Delete(seen) => {
             let ((namespace, name), at) = (seen.key::<ServiceAccountName>(), seen.resource_version());
-            let mut index = context.index();
-            index.told(Kind::ServiceAccount, at);
-            let effect = index.service_account_gone(&namespace, &name, at);
-            drop(index);
-            context.happened(&namespace, None, effect);
+            let change = |index: &mut Index| index.service_account_gone(&namespace, &name, at);
+            told(context, Kind::ServiceAccount, at, &namespace, None, change);
         }
         Event::Init => context.index().relist_begins(Kind::ServiceAccount),
         Event::InitDone => relisted(context, Kind::ServiceAccount),
     })
+}
+
+/// A watch has told of an object of this version: the index follows, and then the namespace.
+fn told(
+    context: &Context,
+    kind: Kind,
+    at: ResourceVersion,
+    namespace: &NamespaceName,
+    account: Option<&ServiceAccountName>,
+    change: impl FnOnce(&mut Index) -> Effect,
+) {
+    let mut index = context.index();
+    index.told(kind, at);
+    let effect = change(&mut index);
+    drop(index);
+    context.happened(namespace, account, effect);
 }
 
 fn relisted(context: &Context, kind: Kind) {
