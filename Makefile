@@ -3,12 +3,14 @@
 CARGO ?= cargo
 CRD = crds/registrycredentials.regcred.dev.yaml
 
-.PHONY: help demo test bench bench-plot promises lint crd build controlplane clean clean-controlplane
+.PHONY: help demo test e2e bench bench-plot promises lint crd build controlplane clean clean-controlplane
 
 help:
 	@echo 'make demo           show regcred at work on a real Kubernetes API server, on loopback only'
 	@echo 'make demo KEEP=1    the same, left running for you until Ctrl-C'
-	@echo 'make test           all tests'
+	@echo 'make test           all tests but those on a real node'
+	@echo 'make e2e            prove on a real node that pods pull (as root; two minutes)'
+	@echo 'make e2e CASE=rotation   the cases whose names have that in them'
 	@echo 'make bench          measure regcred against a bare client, in 1,000 namespaces (some minutes)'
 	@echo 'make bench N=10000 ACCOUNTS=2   the same in 10,000, with two service accounts in each'
 	@echo 'make bench QUICK=1  the same, roughly, in two minutes'
@@ -27,6 +29,9 @@ demo: build controlplane
 
 test: controlplane
 	$(CARGO) test --workspace --locked
+
+e2e:
+	@CARGO="$(CARGO)" tests/e2e/run.sh $(CASE)
 
 N ?= $(if $(filter-out 0,$(QUICK)),300,1000)
 ACCOUNTS ?= 1

@@ -34,7 +34,7 @@ impl Apiserver {
     pub(crate) fn prepare(folder: &Path, etcd: &str, options: &Options, users: &[User]) -> Result<Apiserver, String> {
         let this = Apiserver {
             folder: folder.to_owned(),
-            port: free_port(),
+            port: options.port.unwrap_or_else(free_port),
             etcd: etcd.to_owned(),
             audit: options.audit,
             flags: options.apiserver_flags.clone(),

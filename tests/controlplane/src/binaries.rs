@@ -12,8 +12,11 @@ const BUILD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/build.sh");
 /// What every control plane needs. The rest is built when first asked for.
 const CORE: &str = "etcd kube-apiserver kubectl";
 
-/// The path of a command. Its progress is shown on stderr, as the first build takes minutes.
-pub(crate) fn binary(command: &str) -> Result<PathBuf, String> {
+/// The path of a command that build.sh knows. Its progress is shown on stderr, as the first build takes minutes.
+///
+/// # Errors
+/// A sentence: it can't be built.
+pub fn binary(command: &str) -> Result<PathBuf, String> {
     static FOLDERS: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
     let wanted = if CORE.split(' ').any(|core| core == command) { CORE } else { command };
     let mut folders = FOLDERS.lock().map_err(|_| "an earlier build.sh panicked")?;

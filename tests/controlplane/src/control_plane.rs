@@ -39,6 +39,8 @@ pub struct Options {
     pub manifests: Vec<String>,
     /// Users besides the standard ones ([`ADMIN`], [`crate::OPERATOR`], [`crate::READER`], [`crate::SPARES`]).
     pub users: Vec<User>,
+    /// Where kube-apiserver listens, for a network namespace of one's own. Default: a free port.
+    pub port: Option<u16>,
     /// More flags for kube-apiserver; of those given twice the last counts.
     pub apiserver_flags: Vec<String>,
 }

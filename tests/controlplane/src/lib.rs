@@ -21,7 +21,7 @@ mod users;
 mod wait;
 
 pub use audit::AuditEntry;
-pub use binaries::throwaway_key;
+pub use binaries::{binary, throwaway_key};
 pub use control_plane::{Audit, ControlPlane, Options};
 pub use controllers::{Controllers, DEFAULT_CONTROLLERS};
 pub use operator::Operator;

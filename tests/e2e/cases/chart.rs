@@ -1,0 +1,105 @@
+//! What a Helm chart does: namespace, service account and pod in one go. docs/pulls.md says what to expect.
+
+use std::time::Duration;
+
+use controlplane::eventually;
+use serde_json::{Value, json};
+
+use crate::case::{Case, SOON, pod, pull_secrets};
+
+/// Of the service account that the chart brings along.
+const ACCOUNT: &str = "chart";
+
+/// How many are applied at once: some pods are created before their service account has its entry, some after.
+const CHARTS: usize = 6;
+
+pub fn a_pod_that_was_too_early_runs_once_it_is_made_again(case: &Case) {
+    let image = case.image("gcr.io", &case.name);
+    let account = json!({"serviceAccounts": {"names": ["*"]}});
+    let version = source(case);
+    case.credential(account);
+    case.wait_rolled_out(&version);
+
+    let namespaces: Vec<String> = (0..CHARTS).map(|index| format!("{}-{index}", case.name)).collect();
+    for namespace in &namespaces {
+        let chart = chart(case, namespace, true, &image, json!({}));
+        case.cluster().kubectl_with_input(&["apply", "-f", "-"], &chart).unwrap();
+    }
+    // One that is sure to be too early: its namespace becomes a target only afterwards.
+    let last = format!("{}-late", case.name);
+    case.cluster().kubectl_with_input(&["apply", "-f", "-"], &chart(case, &last, false, &image, json!({}))).unwrap();
+    case.wait_pull_error(&last, "app");
+    let label = format!("case={}", case.name);
+    case.cluster().kubectl_ok(&["label", "namespace", &last, &label]);
+
+    let mut late = 0;
+    for namespace in namespaces.iter().chain([&last]) {
+        wait_attached(case, namespace);
+        let created = case.get_pod(namespace, "app").unwrap();
+        if !pull_secrets(&created["spec"]).is_empty() {
+            case.wait_running(namespace, "app");
+            continue;
+        }
+        // A pod keeps the pull secrets that it was created with.
+        late += 1;
+        case.wait_pull_error(namespace, "app");
+        case.cluster().kubectl_ok(&["-n", namespace, "delete", "pod", "app", "--now"]);
+        let chart = chart(case, namespace, true, &image, json!({}));
+        case.cluster().kubectl_with_input(&["apply", "-f", "-"], &chart).unwrap();
+        case.wait_running(namespace, "app");
+    }
+    println!("{late} of {} pods were created before their service account had its entry", CHARTS + 1);
+}
+
+pub fn a_chart_whose_pod_names_the_secret_heals_by_itself(case: &Case) {
+    let image = case.image("gcr.io", &case.name);
+    let version = source(case);
+    case.credential(json!({"serviceAccounts": {"attach": "None"}}));
+    case.wait_rolled_out(&version);
+    let named = json!({"imagePullSecrets": [{"name": case.secret()}]});
+    // The second one's Secret comes only when the first pull has failed: the kubelet reads it anew for each try.
+    let (soon, late) = (format!("{}-soon", case.name), format!("{}-late", case.name));
+    for (namespace, target) in [(&soon, true), (&late, false)] {
+        let chart = chart(case, namespace, target, &image, named.clone());
+        case.cluster().kubectl_with_input(&["apply", "-f", "-"], &chart).unwrap();
+    }
+    case.wait_running(&soon, "app");
+    case.wait_pull_error(&late, "app");
+    let label = format!("case={}", case.name);
+    case.cluster().kubectl_ok(&["label", "namespace", &late, &label]);
+    let uid = case.get_pod(&late, "app").unwrap()["metadata"]["uid"].clone();
+    let running = case.wait_running(&late, "app");
+    assert_eq!(running["metadata"]["uid"], uid, "it is the same pod");
+}
+
+fn source(case: &Case) -> String {
+    let key = case.key("first");
+    case.accept(&key);
+    case.source(&key)
+}
+
+/// The documents of a chart.
+fn chart(case: &Case, namespace: &str, target: bool, image: &str, more: Value) -> String {
+    let labels = if target { json!({"case": case.name}) } else { json!({}) };
+    let mut spec = json!({"serviceAccountName": ACCOUNT});
+    for (member, value) in more.as_object().expect("members") {
+        spec[member] = value.clone();
+    }
+    let containers = json!([{"name": "app", "image": image, "imagePullPolicy": "Always"}]);
+    let documents = [
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}),
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": namespace}}),
+        pod(namespace, "app", containers, spec),
+    ];
+    documents.map(|document| document.to_string()).join("\n---\n")
+}
+
+fn wait_attached(case: &Case, namespace: &str) {
+    eventually(SOON.min(Duration::from_secs(30)), || {
+        let account = case.cluster().try_get_json(&["-n", namespace, "serviceaccount", ACCOUNT])?;
+        match pull_secrets(&account) == [case.secret()] {
+            true => Ok(()),
+            false => Err(format!("{namespace}/{ACCOUNT} has no entry: {account}")),
+        }
+    });
+}

@@ -1,0 +1,87 @@
+//! The proof on a real node: pods pull because of us. The built operator runs there as the Deployment that we ship.
+//!
+//! Everything is real but the registry's address: containerd asks ours for whatever host an image names.
+//! Each case has a project, namespaces and a RegistryCredential of its own, and all run at once on one node.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod case;
+mod image;
+mod node;
+mod registry;
+mod sandbox;
+mod suite;
+
+mod cases {
+    pub mod chart;
+    pub mod deployment;
+    pub mod invalid_key;
+    pub mod others;
+    pub mod pulls;
+    pub mod requests;
+    pub mod rotation;
+}
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use case::Case;
+use libtest_mimic::{Arguments, Conclusion, Trial};
+use suite::Suite;
+
+type Test = fn(&Case);
+
+/// By name; a case's project and namespaces begin with its name's last part.
+const CASES: [(&str, Test); 9] = [
+    ("pulls::target", cases::pulls::only_pods_in_a_target_namespace_pull),
+    ("pulls::named", cases::pulls::a_pod_that_names_the_secret_itself_pulls_and_no_service_account_is_touched),
+    ("rotation::always", cases::rotation::after_a_rotation_new_pods_pull_with_the_new_key_and_running_ones_run_on),
+    ("rotation::present", cases::rotation::an_image_that_is_present_needs_no_pull_before_and_after_a_rotation),
+    ("chart::early", cases::chart::a_pod_that_was_too_early_runs_once_it_is_made_again),
+    ("chart::named", cases::chart::a_chart_whose_pod_names_the_secret_heals_by_itself),
+    ("others::list", cases::others::somebody_elses_pull_secret_in_the_same_list_keeps_working),
+    ("others::secret", cases::others::a_foreign_secret_of_our_name_stays_and_nothing_refers_to_it),
+    ("invalid_key::source", cases::invalid_key::pods_pull_by_the_last_good_key_while_the_source_is_broken),
+];
+
+/// What must hold in the end, one after the other: of the operator's pod, and of the audit log.
+const AFTERWARDS: [(&str, fn(&Suite)); 5] = [
+    ("deployment::confined", cases::deployment::the_operator_runs_without_rights_on_its_node_and_was_never_restarted),
+    ("deployment::probes", cases::deployment::an_operator_that_hangs_is_restarted_and_goes_on),
+    ("requests::none_was_forbidden", cases::requests::none_was_forbidden),
+    ("requests::secrets_are_read_as_documented", cases::requests::secrets_are_read_as_documented),
+    ("requests::no_right_is_unused", cases::requests::no_right_is_unused),
+];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    if arguments.list {
+        let nothing = || Ok(());
+        let names = CASES.map(|(name, _)| name).into_iter().chain(AFTERWARDS.map(|(name, _)| name));
+        return libtest_mimic::run(&arguments, names.map(|name| Trial::test(name, nothing)).collect()).exit_code();
+    }
+    let Some(cgroup) = sandbox::cgroup() else { return sandbox::enter() };
+    sandbox::set_up();
+    let suite = Arc::new(Suite::start(Path::new(sandbox::FOLDER), &cgroup));
+    // The cases wait for most of their time, so the number of cores doesn't matter.
+    let at_once = Arguments { test_threads: arguments.test_threads.or(Some(CASES.len())), ..arguments.clone() };
+    let trials = CASES.map(|(name, test)| {
+        let case = Case::new(&suite, name);
+        Trial::test(name, move || case.run(test))
+    });
+    let cases = libtest_mimic::run(&at_once, trials.into());
+    // They look back on all cases.
+    let everything = arguments.filter.is_none() && arguments.skip.is_empty();
+    let failed = cases.has_failed() || everything && afterwards(&arguments, &suite).has_failed();
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn afterwards(arguments: &Arguments, suite: &Arc<Suite>) -> Conclusion {
+    let in_order = Arguments { test_threads: Some(1), ..arguments.clone() };
+    let trials = AFTERWARDS.map(|(name, test)| {
+        let suite = suite.clone();
+        Trial::test(name, move || Ok(test(&suite)))
+    });
+    libtest_mimic::run(&in_order, trials.into())
+}

@@ -1,0 +1,84 @@
+//! What all cases share: the node, the registry, and the operator as it is shipped.
+
+use std::path::Path;
+use std::process::Command;
+
+use controlplane::ControlPlane;
+
+use crate::image::{Image, libraries};
+use crate::node::Node;
+use crate::registry::Registry;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The image that `config/manager` names.
+const OPERATOR_IMAGE: &str = "ghcr.io/regcred/regcred:v0.1.0";
+
+/// The namespace that the operator runs in and that source Secrets are in.
+pub const NAMESPACE: &str = "regcred-system";
+
+pub struct Suite {
+    pub node: Node,
+    pub registry: Registry,
+}
+
+impl Suite {
+    /// Starts everything in `folder` and installs the operator by the README's commands.
+    pub fn start(folder: &Path, cgroup: &str) -> Suite {
+        let crd = std::fs::read_to_string(format!("{ROOT}/crds/registrycredentials.regcred.dev.yaml")).unwrap();
+        let registry = Registry::start(folder);
+        let node = Node::start(folder, cgroup, vec![crd]);
+        node.import(OPERATOR_IMAGE, &operator_image(folder));
+        for part in ["crd", "policy", "namespace", "default"] {
+            node.cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/{part}")]);
+        }
+        let suite = Suite { node, registry };
+        let wait = ["-n", NAMESPACE, "rollout", "status", "deployment/regcred", "--timeout=60s"];
+        let output = suite.cluster().kubectl(&wait);
+        assert!(output.status.success(), "the operator isn't available:{}", suite.report(NAMESPACE));
+        suite
+    }
+
+    pub fn cluster(&self) -> &ControlPlane {
+        &self.node.cluster
+    }
+
+    /// The pods and events of the namespaces whose names begin so, and the operator's last log lines.
+    pub fn report(&self, namespaces: &str) -> String {
+        let cluster = self.cluster();
+        let table = |args: &[&str]| {
+            let output = cluster.kubectl(args);
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let lines = text.lines().enumerate().filter(|(at, line)| *at == 0 || line.starts_with(namespaces));
+            lines.map(|(_, line)| format!("\n  {line}")).collect::<String>()
+        };
+        let pods = table(&["get", "pods", "-A", "-o", "wide"]);
+        let events = table(&["get", "events", "-A", "--sort-by=.lastTimestamp"]);
+        let credentials = table(&["get", "regcred", "-o", "wide"]);
+        format!(
+            "\npods:{pods}\nevents:{events}\ncredentials:{credentials}\noperator:{}\nregistry:{}{}",
+            self.operator_log(40),
+            self.registry.last_lines(5),
+            self.node.last_lines(5)
+        )
+    }
+
+    /// The end of the operator's log.
+    pub fn operator_log(&self, count: usize) -> String {
+        let logs = self.node.pod_logs(NAMESPACE);
+        let lines: Vec<&str> = logs.iter().flat_map(|(_, log)| log.lines()).collect();
+        lines[lines.len().saturating_sub(count)..].iter().map(|line| format!("\n  {line}")).collect()
+    }
+}
+
+/// The built operator, stripped, and the libraries that it is linked with: what the Dockerfile's last stage holds.
+fn operator_image(folder: &Path) -> Image {
+    let program = folder.join("regcred");
+    let built = Path::new(env!("CARGO_BIN_EXE_regcred"));
+    let stripped = Command::new("strip").arg("-o").arg(&program).arg(built).status();
+    assert!(stripped.expect("strip runs").success(), "{} can't be stripped", built.display());
+    let libraries = libraries(&program);
+    let mut files = vec![("/regcred", program.as_path())];
+    files.extend(libraries.iter().map(|path| (path.to_str().expect("a plain path"), path.as_path())));
+    Image::new(&files, "operator")
+}
