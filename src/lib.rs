@@ -13,7 +13,7 @@
 //! - [`rollout`]: pure; the outcomes of namespaces → statuses.
 //! - [`controller`]: IO; watches fill the index and the catalog, a queue of namespaces is planned and written.
 //! - [`cleanup`]: IO; takes everything of regcred's out of a cluster.
-//! - [`metrics`], [`server`], [`telemetry`], [`cluster`]: what a well-behaved process needs.
+//! - [`metrics`], [`server`], [`telemetry`], [`cluster`], [`process`]: what a well-behaved process needs.
 
 pub mod api;
 pub mod catalog;
@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod names;
 pub mod observe;
 pub mod plan;
+pub mod process;
 pub mod rollout;
 pub mod server;
 pub mod small_map;

@@ -9,7 +9,7 @@ use regcred::{
     controller::{self, Context, Settings},
     credential::AllowedRegistries,
     metrics::Metrics,
-    server,
+    process, server,
     telemetry::{self, LogFormat},
 };
 use tokio::{
@@ -84,6 +84,10 @@ const MOST_THREADS: usize = 4;
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
+    if let Err(error) = process::forbid_core_dumps() {
+        eprintln!("regcred: core dumps can't be switched off: {error}");
+        return ExitCode::FAILURE;
+    }
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let result = match (runtime, command) {

@@ -81,9 +81,16 @@ pub fn wait_reasons(world: &World, wanted: &[(&str, &str)]) {
     });
 }
 
-/// Everything that the operator has said: its log, the Events, the RegistryCredentials and the metrics.
+/// Everything that the operator has said: its log, the Events, the RegistryCredentials and the metrics; and what others
+/// on its machine see of it.
 pub fn said(world: &World) -> Vec<(&'static str, String)> {
+    let proc = |file: &str| {
+        let bytes = std::fs::read(format!("/proc/{}/{file}", world.operator.pid())).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
     vec![
+        ("its environment", proc("environ")),
+        ("its command line", proc("cmdline")),
         ("the log", world.operator.log()),
         ("an Event", world.cluster.get_json(&["events.events.k8s.io", "-A"]).to_string()),
         ("a RegistryCredential", world.cluster.get_json(&["registrycredentials"]).to_string()),

@@ -1,5 +1,6 @@
 //! The operator as it is shipped: what it may do on its node, and its probes. All other cases run by it.
 
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use controlplane::eventually;
@@ -22,6 +23,11 @@ pub fn the_operator_runs_without_rights_on_its_node_and_was_never_restarted(suit
     assert_eq!(value("CapBnd"), ["0000000000000000"], "no capability, and no way to one");
     assert_eq!(value("NoNewPrivs"), ["1"]);
     assert_eq!(value("Seccomp"), ["2"], "a filter of system calls");
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap_or_default();
+    assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "core dumps are off: {core}");
+    // The kernel gives the files of a process whose memory nobody may read to root.
+    assert_eq!(std::fs::metadata(format!("/proc/{pid}/environ")).unwrap().uid(), 0);
     let mounts = std::fs::read_to_string(format!("/proc/{pid}/mounts")).unwrap();
     let root = mounts.lines().find(|line| line.split(' ').nth(1) == Some("/")).unwrap_or_default();
     assert!(root.split(' ').nth(3).is_some_and(|options| options.starts_with("ro,")), "the root is writable: {root}");

@@ -31,7 +31,7 @@ pub fn somebody_elses_pull_secret_in_the_same_list_keeps_working(case: &Case) {
     case.wait_running(&namespace, "both");
 
     // We go, and take nothing with us that is theirs.
-    case.cluster().kubectl_ok(&["delete", "regcred", &case.name]);
+    case.cluster().kubectl_ok(&["label", "namespace", &namespace, "case-"]);
     eventually(SOON, || {
         let secret = case.cluster().try_get_json(&["-n", &namespace, "secret", &case.secret()]);
         let entries = pull_secrets(&case.service_account(&namespace));
