@@ -25,5 +25,6 @@ mod removal;
 mod repair;
 mod restart;
 mod rotation;
+mod spoofing;
 mod targets;
 mod uninstall;
