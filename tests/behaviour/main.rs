@@ -5,6 +5,7 @@
 mod evidence;
 mod fault_proxy;
 mod probe;
+mod scope;
 mod world;
 
 mod adoption;
@@ -25,5 +26,6 @@ mod removal;
 mod repair;
 mod restart;
 mod rotation;
+mod scoped;
 mod targets;
 mod uninstall;
