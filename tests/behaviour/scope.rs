@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use controlplane::ControlPlane;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{evidence::apply_all, world::ROOT};
 
@@ -31,15 +31,22 @@ impl Scope {
     /// That of every world, where it is asked for.
     pub fn of_suite() -> Option<Scope> {
         std::env::var_os("REGCRED_TEST_SCOPED").filter(|value| value == "1")?;
-        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let numbered = |prefix: &str| (0..100).map(|i| format!("{prefix}{i}")).collect::<Vec<_>>();
-        let accounts = [words(ACCOUNTS), numbered("round-")].concat();
-        Some(Scope { secrets: words(SECRETS), accounts })
+        let secrets = [words(SECRETS), numbered("bad-")].concat();
+        Some(Scope { secrets, accounts: [words(ACCOUNTS), numbered("round-")].concat() })
     }
 
-    /// What the operator is told.
-    pub fn args(&self) -> Vec<String> {
-        std::iter::once(MANAGED_NAMES.to_owned()).chain(self.secrets.iter().cloned()).collect()
+    /// What the operator is told there, unless a test manages names of its own: a hundred watches are for none.
+    pub fn args_of_suite() -> Vec<String> {
+        Scope::args_managing(words(SECRETS))
+    }
+
+    /// The same for a test's own names; nothing where any name is managed.
+    pub fn args_managing(names: Vec<String>) -> Vec<String> {
+        match Scope::of_suite() {
+            Some(_) => [vec![MANAGED_NAMES.to_owned()], names].concat(),
+            None => Vec::new(),
+        }
     }
 
     /// Installs the overlay without its Deployment, as nothing would run that: that is what it gives back. The names
@@ -54,7 +61,7 @@ impl Scope {
         let mut text = fs::read_to_string(&file).unwrap();
         for (shipped, names) in [("[darwin-secret]", &self.secrets), ("[default]", &self.accounts)] {
             assert_eq!(text.matches(shipped).count(), 1, "{shipped} is to be given once");
-            text = text.replace(shipped, &format!("[{}]", names.join(", ")));
+            text = text.replace(shipped, &json!(names).to_string()); // quoted: YAML takes off for false
         }
         fs::write(&file, text).unwrap();
         let built = cluster.kubectl_ok(&["create", "--dry-run=client", "-o", "json", "-k", &overlay.to_string_lossy()]);
@@ -63,6 +70,10 @@ impl Scope {
         apply_all(cluster, others);
         deployments.pop().unwrap()
     }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
 }
 
 fn copy(from: &Path, to: &Path) {

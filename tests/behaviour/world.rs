@@ -206,8 +206,8 @@ pub fn operator(cluster: &ControlPlane, args: &[&str]) -> Operator {
 
 /// As `operator`, with this kubeconfig.
 pub fn operator_with(kubeconfig: &Path, args: &[&str]) -> Operator {
-    let scoped = Scope::of_suite().filter(|_| !args.contains(&MANAGED_NAMES)).map(|scope| scope.args());
-    let all: Vec<&str> = args.iter().copied().chain(scoped.iter().flatten().map(String::as_str)).collect();
+    let managed = if args.contains(&MANAGED_NAMES) { Vec::new() } else { Scope::args_of_suite() };
+    let all: Vec<&str> = args.iter().copied().chain(managed.iter().map(String::as_str)).collect();
     Operator::start(Path::new(env!("CARGO_BIN_EXE_regcred")), kubeconfig, &all, &[])
 }
 
