@@ -3,12 +3,13 @@
 CARGO ?= cargo
 CRD = crds/registrycredentials.regcred.dev.yaml
 
-.PHONY: help demo test e2e bench bench-plot promises lint crd build controlplane clean clean-controlplane
+.PHONY: help demo test test-scoped e2e bench bench-plot promises lint crd build controlplane clean clean-controlplane
 
 help:
 	@echo 'make demo           show regcred at work on a real Kubernetes API server, on loopback only'
 	@echo 'make demo KEEP=1    the same, left running for you until Ctrl-C'
 	@echo 'make test           all tests but those on a real node'
+	@echo 'make test-scoped    the behaviours again, with rights on named Secrets only (config/overlays/scoped)'
 	@echo 'make e2e            prove on a real node that pods pull (as root; two minutes)'
 	@echo 'make e2e CASE=rotation   the cases whose names have that in them'
 	@echo 'make bench          measure regcred against a bare client, in 1,000 namespaces (some minutes)'
@@ -29,6 +30,9 @@ demo: build controlplane
 
 test: controlplane
 	$(CARGO) test --workspace --locked
+
+test-scoped: controlplane
+	REGCRED_TEST_SCOPED=1 $(CARGO) test --package regcred --locked --test behaviour
 
 e2e:
 	@CARGO="$(CARGO)" tests/e2e/run.sh $(CASE)

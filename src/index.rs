@@ -8,6 +8,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::{
+    managed_names::ManagedNames,
     names::{NamespaceName, SecretName, ServiceAccountName},
     plan::{Labels, Namespace, ResourceVersion, Secret, ServiceAccount},
     text::Text,
@@ -25,13 +26,15 @@ pub enum Effect {
     TakenAway(Vec<SecretName>),
 }
 
-/// The kinds that are watched in target namespaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// What one watch of target namespaces tells of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Namespaces themselves.
     Namespace,
     /// Secrets of type kubernetes.io/dockerconfigjson.
     Secret,
+    /// Those of this name alone.
+    SecretNamed(SecretName),
     /// Service accounts.
     ServiceAccount,
 }
@@ -42,7 +45,9 @@ pub struct Index {
     namespaces: HashMap<NamespaceName, Known>,
     /// Secret names that a RegistryCredential uses: of other Secrets only the labelled ones are kept.
     interesting: BTreeSet<SecretName>,
-    /// What has been seen since a relist began, by kind; absent where none is under way.
+    /// What may be managed.
+    managed: ManagedNames,
+    /// What has been seen since a relist began, by watch; absent where none is under way.
     relists: HashMap<Kind, HashSet<(NamespaceName, Text)>>,
     /// The newest version that each watch has told of.
     told: HashMap<Kind, ResourceVersion>,
@@ -64,6 +69,15 @@ impl Known {
 }
 
 impl Index {
+    /// Of Secrets with these names.
+    pub fn new(managed: ManagedNames) -> Self {
+        let interesting = match &managed {
+            ManagedNames::Any => BTreeSet::new(),
+            ManagedNames::Only(names) => names.clone(),
+        };
+        Self { interesting, managed, ..Self::default() }
+    }
+
     /// The namespace, where it exists.
     pub fn get(&self, name: &NamespaceName) -> Option<&Namespace> {
         self.namespaces.get(name).filter(|known| known.exists).map(|known| &known.namespace)
@@ -81,7 +95,7 @@ impl Index {
 
     /// A namespace is there.
     pub fn namespace_seen(&mut self, name: &NamespaceName, labels: Labels, terminating: bool) -> Effect {
-        self.mark(Kind::Namespace, name, "");
+        self.mark(&Kind::Namespace, name, "");
         let known = self.namespaces.entry(name.clone()).or_default();
         let namespace = &mut known.namespace;
         let changed = !known.exists || namespace.labels != labels || namespace.terminating != terminating;
@@ -107,7 +121,8 @@ impl Index {
     /// known, it is gone already, and no event would ever say so again.
     pub fn secret_answered(&mut self, namespace: &NamespaceName, name: &SecretName, secret: Secret) {
         let known = self.namespaces.get(namespace).is_some_and(|k| k.namespace.secrets.contains_key(name));
-        if known || !self.is_old_news(Kind::Secret, secret.resource_version) {
+        let is_old_news = |kind| self.is_old_news(kind, secret.resource_version);
+        if known || !(is_old_news(&Kind::Secret) || is_old_news(&Kind::SecretNamed(name.clone()))) {
             self.secret_seen(namespace, name, secret);
         }
     }
@@ -120,7 +135,7 @@ impl Index {
         account: ServiceAccount,
     ) {
         let known = self.namespaces.get(namespace).is_some_and(|k| k.namespace.service_accounts.contains_key(name));
-        if known || !self.is_old_news(Kind::ServiceAccount, account.resource_version) {
+        if known || !self.is_old_news(&Kind::ServiceAccount, account.resource_version) {
             self.service_account_seen(namespace, name, account);
         }
     }
@@ -131,8 +146,8 @@ impl Index {
         *newest = version.max(*newest);
     }
 
-    fn is_old_news(&self, kind: Kind, version: ResourceVersion) -> bool {
-        self.told.get(&kind).is_some_and(|newest| version <= *newest)
+    fn is_old_news(&self, kind: &Kind, version: ResourceVersion) -> bool {
+        self.told.get(kind).is_some_and(|newest| version <= *newest)
     }
 
     /// A Secret is there.
@@ -141,7 +156,8 @@ impl Index {
             // It may have had our label until now.
             return self.secret_gone(namespace, name, secret.resource_version);
         }
-        self.mark(Kind::Secret, namespace, name.as_str());
+        self.mark(&Kind::Secret, namespace, name.as_str());
+        self.mark(&Kind::SecretNamed(name.clone()), namespace, name.as_str());
         let secrets = &mut self.namespaces.entry(namespace.clone()).or_default().namespace.secrets;
         match secrets.get_mut(name) {
             Some(old) if old.resource_version >= secret.resource_version && !old.wrong_type => Effect::None,
@@ -183,9 +199,11 @@ impl Index {
         &mut self,
         namespace: &NamespaceName,
         name: &ServiceAccountName,
-        account: ServiceAccount,
+        mut account: ServiceAccount,
     ) -> Effect {
-        self.mark(Kind::ServiceAccount, namespace, name.as_str());
+        // To us, an entry of another name is as somebody else's: it may name a Secret that was left to people.
+        account.added.retain(|secret, _| self.managed.allow(secret));
+        self.mark(&Kind::ServiceAccount, namespace, name.as_str());
         let accounts = &mut self.namespaces.entry(namespace.clone()).or_default().namespace.service_accounts;
         let Some(old) = accounts.get_mut(name) else {
             accounts.insert(name.clone(), account);
@@ -267,12 +285,18 @@ impl Index {
         let mut changed = Vec::new();
         for (namespace, known) in &mut self.namespaces {
             let was_seen = |name: &str| seen.contains(&(namespace.clone(), Text::from(name)));
-            let lost = match kind {
+            let lost = match &kind {
                 Kind::Namespace => known.exists && !was_seen("") && std::mem::replace(&mut known.exists, false),
                 Kind::Secret => {
                     let before = known.namespace.secrets.len();
                     known.namespace.secrets.retain(|name, secret| secret.wrong_type || was_seen(name.as_str()));
                     known.namespace.secrets.len() < before
+                }
+                // The watches of other names tell of the others.
+                Kind::SecretNamed(name) => {
+                    let there = known.namespace.secrets.get(name);
+                    let gone = there.is_some_and(|secret| !secret.wrong_type) && !was_seen(name.as_str());
+                    gone && known.namespace.secrets.remove(name).is_some()
                 }
                 Kind::ServiceAccount => {
                     let before = known.namespace.service_accounts.len();
@@ -288,8 +312,8 @@ impl Index {
         changed
     }
 
-    fn mark(&mut self, kind: Kind, namespace: &NamespaceName, name: &str) {
-        if let Some(seen) = self.relists.get_mut(&kind) {
+    fn mark(&mut self, kind: &Kind, namespace: &NamespaceName, name: &str) {
+        if let Some(seen) = self.relists.get_mut(kind) {
             seen.insert((namespace.clone(), name.into()));
         }
     }

@@ -251,3 +251,74 @@ fn content_outlives_its_namespace_in_a_relist_only_until_its_own() {
     assert_eq!(index.secret_gone(&team_a(), &pull(), ResourceVersion(6)), Effect::Changed);
     assert!(index.namespaces.is_empty());
 }
+
+/// One watch for each of two names, and nothing else managed.
+fn index_of_two() -> Index {
+    let mut index = Index::new([pull(), "push".into()].into_iter().collect());
+    index.namespace_seen(&team_a(), Labels::default(), false);
+    index
+}
+
+fn named(name: &SecretName) -> Kind {
+    Kind::SecretNamed(name.clone())
+}
+
+#[test]
+fn a_relist_of_one_name_loses_nothing_of_another() {
+    let (mut index, push) = (index_of_two(), SecretName::from("push"));
+    let team_b: NamespaceName = "team-b".into();
+    index.namespace_seen(&team_b, Labels::default(), false);
+    for namespace in [team_a(), team_b.clone()] {
+        index.secret_seen(&namespace, &pull(), secret(5, "v1:a"));
+        index.secret_seen(&namespace, &push, secret(5, "v1:b"));
+    }
+    index.relist_begins(named(&push));
+    // Another name's news, and its own relist, go on meanwhile.
+    index.see(secret(6, "v1:c"));
+    index.relist_begins(named(&pull()));
+    index.secret_seen(&team_b, &push, secret(5, "v1:b"));
+    assert_eq!(index.relist_ends(named(&push)), [team_a()]);
+    let known = |index: &Index| {
+        let of = |(namespace, known): (&NamespaceName, &Namespace)| {
+            known.secrets.keys().map(|name| format!("{namespace}/{name}")).collect::<Vec<_>>()
+        };
+        index.iter().flat_map(of).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(known(&index), ["team-a/pull", "team-b/pull", "team-b/push"]);
+
+    index.see(secret(6, "v1:c"));
+    assert_eq!(index.relist_ends(named(&pull())), std::slice::from_ref(&team_b));
+    assert_eq!(known(&index), ["team-a/pull", "team-b/push"]);
+}
+
+#[test]
+fn what_the_watch_of_one_name_has_told_makes_no_answer_about_another_old_news() {
+    let (mut index, push) = (index_of_two(), SecretName::from("push"));
+    index.told(named(&push), ResourceVersion(9));
+    index.secret_answered(&team_a(), &pull(), secret(8, "v1:a"));
+    assert!(index.secret().is_some(), "its own watch hasn't come so far");
+    index.secret_answered(&team_a(), &push, secret(8, "v1:a"));
+    assert!(!index.get(&team_a()).unwrap().secrets.contains_key("push"), "it is gone already");
+}
+
+#[test]
+fn foreign_secrets_of_managed_names_are_kept_before_any_credential_uses_them() {
+    let mut index = index_of_two();
+    assert_eq!(index.see(unlabelled(5)), Effect::Changed);
+    assert!(!index.take_interest(&pull()), "nothing of that name was passed over");
+}
+
+#[test]
+fn entries_of_names_that_arent_managed_are_as_somebody_elses() {
+    let mut index = index_of_two();
+    let both = |version, entries| ServiceAccount {
+        added: [(pull(), "darwin".into()), ("other".into(), "darwin".into())].into(),
+        ..account(version, entries)
+    };
+    index.see_account(both(5, &["pull", "other"]));
+    let account = index.account().unwrap();
+    assert_eq!(account.added.keys().collect::<Vec<_>>(), [&pull()]);
+    assert_eq!(account.entries.len(), 2);
+    assert_eq!(index.see_account(both(6, &["pull"])), Effect::Changed, "that one was taken is nobody's concern");
+    assert_eq!(index.see_account(both(7, &[])), taken("pull"));
+}

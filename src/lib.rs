@@ -6,6 +6,7 @@
 //! - [`names`]: names of Kubernetes objects as types.
 //! - [`api`]: the custom resource, its rules, reasons and status.
 //! - [`credential`]: pure; a source Secret's bytes → a pull secret, and the body that is applied.
+//! - [`managed_names`]: which Secret names may be managed.
 //! - [`plan`]: pure; what is wanted and what is there in one namespace → the steps to take.
 //! - [`catalog`]: all RegistryCredentials, each with its claim and its pull secret.
 //! - [`observe`]: the API server's objects → what a plan looks at; nothing else of them is decoded.
@@ -22,6 +23,7 @@ pub mod cluster;
 pub mod controller;
 pub mod credential;
 pub mod index;
+pub mod managed_names;
 pub mod metrics;
 pub mod names;
 pub mod observe;

@@ -8,7 +8,9 @@ use regcred::{
     cluster::{self, Retry},
     controller::{self, Context, Settings},
     credential::AllowedRegistries,
+    managed_names::parse_name,
     metrics::Metrics,
+    names::SecretName,
     process, server,
     telemetry::{self, LogFormat},
 };
@@ -59,6 +61,12 @@ struct RunArgs {
     /// *.domain.
     #[arg(long, env = "REGCRED_ALLOWED_REGISTRIES", default_value = "", value_name = "HOST")]
     allowed_registries: AllowedRegistries,
+
+    /// The names that managed Secrets may have, separated by commas. Secrets are then watched by these names only, so that
+    /// a ClusterRole with resourceNames is enough. [default: any name, for which it must be allowed to watch all Secrets]
+    #[arg(long, env = "REGCRED_MANAGED_SECRET_NAMES", value_delimiter = ',', num_args = 1.., value_name = "NAME",
+          value_parser = parse_name)]
+    managed_secret_names: Vec<SecretName>,
 
     /// Where /metrics, /livez and /readyz are served.
     #[arg(long, env = "REGCRED_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
@@ -130,6 +138,7 @@ async fn run(args: RunArgs) -> Result<(), String> {
     let settings = Settings {
         credential_namespaces,
         allowed_registries: args.allowed_registries,
+        managed_names: args.managed_secret_names.into_iter().collect(),
         concurrency: args.concurrency.into(),
     };
     let context = Context::new(client, settings, Metrics::default());

@@ -49,6 +49,8 @@ reasons! {
     InvalidKey,
     /// secretRef names a namespace that isn't one of --credential-namespaces.
     NamespaceNotAllowed,
+    /// The Secrets' name isn't one of --managed-secret-names.
+    SecretNameNotAllowed,
     /// A registry isn't one that this credential may be sent to.
     RegistryNotAllowed,
     /// The spec breaks a rule that an older or edited CRD let pass.

@@ -14,12 +14,13 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::watch::{Receiver, Sender, channel};
-use tracing::{debug, error, warn};
+use tracing::{Instrument, debug, error, info_span, warn};
 
 use super::{backoff::WatchBackoff, context::Context, queue::Lane};
 use crate::{
     api::{RegistryCredential, SECRET_TYPE},
     index::{Effect, Index, Kind},
+    managed_names::ManagedNames,
     metrics::Watch,
     names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
     observe::{NamespaceMeta, Observed},
@@ -156,23 +157,40 @@ pub fn watch_namespaces(context: &Arc<Context>) -> Synced {
     })
 }
 
-/// Watches the metadata of all Secrets of the type that we manage.
-pub fn watch_secrets(context: &Arc<Context>) -> Synced {
+/// Watches the metadata of all Secrets of the type that we manage, or only of those names that we may manage: one watch
+/// for each name, as that is what a rule with resourceNames allows.
+pub fn watch_secrets(context: &Arc<Context>) -> Vec<Synced> {
+    let of_type = format!("type={SECRET_TYPE}");
+    match &context.settings.managed_names {
+        ManagedNames::Any => vec![watch_secrets_of(context, Kind::Secret, &of_type)],
+        ManagedNames::Only(names) => {
+            let watch = |name: &SecretName| {
+                // The API server's refusals don't say which name they are about.
+                let _span = info_span!("watch", secret = %name).entered();
+                let kind = Kind::SecretNamed(name.clone());
+                watch_secrets_of(context, kind, &format!("metadata.name={name},{of_type}"))
+            };
+            names.iter().map(watch).collect()
+        }
+    }
+}
+
+fn watch_secrets_of(context: &Arc<Context>, kind: Kind, selector: &str) -> Synced {
     let api = Api::<Observed<Secret>>::all(context.client.clone());
-    let config = watcher::Config::default().streaming_lists().fields(&format!("type={SECRET_TYPE}"));
+    let config = watcher::Config::default().streaming_lists().fields(selector);
     spawn(context, Watch::Secrets, watcher(api, config), move |context, event| match event {
         Event::InitApply(seen) | Event::Apply(seen) => {
             let ((namespace, name), at) = (seen.key::<SecretName>(), seen.resource_version());
             let change = |index: &mut Index| index.secret_seen(&namespace, &name, seen.object);
-            told(context, Kind::Secret, at, &namespace, None, change);
+            told(context, kind.clone(), at, &namespace, None, change);
         }
         Event::Delete(seen) => {
             let ((namespace, name), at) = (seen.key::<SecretName>(), seen.resource_version());
             let change = |index: &mut Index| index.secret_gone(&namespace, &name, at);
-            told(context, Kind::Secret, at, &namespace, None, change);
+            told(context, kind.clone(), at, &namespace, None, change);
         }
-        Event::Init => context.index().relist_begins(Kind::Secret),
-        Event::InitDone => relisted(context, Kind::Secret),
+        Event::Init => context.index().relist_begins(kind.clone()),
+        Event::InitDone => relisted(context, kind.clone()),
     })
 }
 
@@ -269,7 +287,7 @@ fn run<K>(
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let context = context.clone();
-    tokio::spawn(async move {
+    let task = async move {
         let mut stream = Box::pin(stream.backoff(WatchBackoff::default()));
         let mut failing = false;
         while let Some(event) = stream.next().await {
@@ -299,7 +317,8 @@ fn run<K>(
                 }
             }
         }
-    });
+    };
+    tokio::spawn(task.in_current_span());
 }
 
 /// The first error in a row is told, the others only to who asks for details.
@@ -309,6 +328,12 @@ fn report(watch: Watch, error: &watcher::Error, again: bool) {
         (_, true) => debug!(watch = watch_name, "the watch still fails"),
         (Some(status), _) if status.code == 404 && watch == Watch::RegistryCredentials => {
             error!("the CustomResourceDefinition registrycredentials.regcred.dev isn't installed: apply config/crd");
+        }
+        (Some(status), _) if status.code == 403 && watch == Watch::Secrets => {
+            error!(
+                "Secrets may not be watched: the operator's ClusterRole has to allow it, either for all of them, or for the \
+                 names in --managed-secret-names (config/overlays/scoped)"
+            );
         }
         (Some(status), _) => {
             let message = super::error::printable(&status.message);

@@ -20,6 +20,7 @@ use crate::{
     catalog::Catalog,
     credential::AllowedRegistries,
     index::{Effect, Index},
+    managed_names::ManagedNames,
     metrics::Metrics,
     names::{CredentialName, NamespaceName, ServiceAccountName},
     plan::Fights,
@@ -33,6 +34,8 @@ pub struct Settings {
     pub credential_namespaces: Vec<String>,
     /// Registries that credentials may be sent to, beyond the provider's own.
     pub allowed_registries: AllowedRegistries,
+    /// The names that managed Secrets may have.
+    pub managed_names: ManagedNames,
     /// How many namespaces are worked on at once.
     pub concurrency: usize,
 }
@@ -97,6 +100,7 @@ impl Context {
     pub fn new(client: Client, settings: Settings, metrics: Metrics) -> Arc<Self> {
         // A quarter of the workers is kept for what happens while bulk work goes on.
         let bulk = settings.concurrency - settings.concurrency / 4;
+        let index = Index::new(settings.managed_names.clone());
         Arc::new(Self {
             client,
             settings,
@@ -108,7 +112,7 @@ impl Context {
             retries: Backoff::default(),
             source_retries: Backoff::default(),
             catalog: RwLock::default(),
-            index: Mutex::default(),
+            index: Mutex::new(index),
             fights: Mutex::default(),
             ledger: Mutex::default(),
             objects: Mutex::default(),

@@ -144,7 +144,7 @@ async fn publish(context: &Arc<Context>, claim: Claim, pull_secret: Option<Arc<P
         State::Held { reason, message, .. } => info!(credential = %name, reason = reason.as_str(), message, "held"),
     }
     let is_new_name = context.index().take_interest(&secret);
-    if is_new_name && context.is_planning() {
+    if is_new_name && context.is_planning() && context.settings.managed_names.allow(&secret) {
         look_for(context, &secret).await;
     }
     let resolved = pull_secret.is_some();
@@ -266,6 +266,16 @@ impl Decoded {
         if spec.suspend {
             let message = "spec.suspend is true: nothing is written and nothing removed".to_owned();
             return Err(Held { reason: Reason::Suspended, message, hold: Hold::Suspended });
+        }
+        let managed = &context.settings.managed_names;
+        if !managed.allow(&self.secret) {
+            let message = format!(
+                "the Secrets' name {} isn't one of the operator's --managed-secret-names ({managed}); make another \
+                 RegistryCredential with one of these as secretTemplate.name, or have the administrator add {} there and \
+                 to the resourceNames of the operator's ClusterRole",
+                self.secret, self.secret
+            );
+            return Err(Held { reason: Reason::SecretNameNotAllowed, message, hold: Hold::Spec });
         }
         let source = credential::source_ref(spec)?;
         let namespace = source.namespace.clone().unwrap_or_default();

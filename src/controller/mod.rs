@@ -87,7 +87,7 @@ async fn sync(context: &Arc<Context>) {
     for name in &names {
         context.index().take_interest(name);
     }
-    watches.push(caches::watch_secrets(context));
+    watches.extend(caches::watch_secrets(context));
     join_all(watches.into_iter().map(caches::Synced::wait)).await;
     let names: Vec<_> = context.objects().keys().cloned().collect();
     join_all(names.iter().map(|name| credential::reconcile(context, name))).await;

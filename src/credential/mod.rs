@@ -158,12 +158,12 @@ fn not_allowed(at: usize, key: &RegistryKey) -> Invalid {
 /// The name of the Secrets: the template's, else the RegistryCredential's own.
 fn secret_name(name: &CredentialName, spec: &RegistryCredentialSpec) -> Result<SecretName, Invalid> {
     let invalid = |message: &str| Err(Invalid::new(Reason::InvalidSpec, message));
-    if !is_name(name.as_str()) {
+    if !is_secret_name(name.as_str()) {
         return invalid("metadata.name has more than 63 characters; use a shorter one");
     }
     match spec.secret_template.name.as_deref() {
         None => Ok(name.as_str().into()),
-        Some(own) if is_name(own) => Ok(own.into()),
+        Some(own) if is_secret_name(own) => Ok(own.into()),
         Some(_) => invalid(
             "spec.secretTemplate.name isn't a Secret's name of at most 63 characters (a-z, 0-9, - and ., a letter or digit at both ends)",
         ),
@@ -171,7 +171,7 @@ fn secret_name(name: &CredentialName, spec: &RegistryCredentialSpec) -> Result<S
 }
 
 /// Whether the text is a DNS subdomain, as names of Secrets are, and short enough.
-fn is_name(text: &str) -> bool {
+pub fn is_secret_name(text: &str) -> bool {
     let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let part = |part: &str| {
         part.starts_with(alphanumeric)

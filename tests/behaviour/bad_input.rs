@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     evidence::{apply_all, assert_unsaid, readiness, source, versions},
+    scope::Scope,
     world::{SOON, World, cluster, credential, key},
 };
 
@@ -116,10 +117,12 @@ fn no_malformed_key_changes_a_secret_or_is_repeated_anywhere() {
         audit: controlplane::Audit::Metadata,
         ..Default::default()
     };
-    let world = World::on(cluster(options), &["--log-filter", "trace"]);
-    world.namespace("team-a", json!({}));
     let files = files();
     let name = |i: usize| format!("bad-{i}");
+    let managed = Scope::args_managing((0..files.len()).map(name).chain(["good".to_owned()]).collect());
+    let args: Vec<&str> = ["--log-filter", "trace"].into_iter().chain(managed.iter().map(String::as_str)).collect();
+    let world = World::on(cluster(options), &args);
+    world.namespace("team-a", json!({}));
     let targets = json!({"names": ["team-*"]});
     let of_source = |i: usize| {
         let source = json!({"gcpServiceAccountKey": {"secretRef": {"name": name(i)}}});

@@ -5,6 +5,7 @@
 mod evidence;
 mod fault_proxy;
 mod probe;
+mod scope;
 mod world;
 
 mod adoption;
@@ -25,6 +26,7 @@ mod removal;
 mod repair;
 mod restart;
 mod rotation;
+mod scoped;
 mod spoofing;
 mod targets;
 mod uninstall;

@@ -106,6 +106,7 @@ fn flags_can_be_given_by_the_environment() {
     let env = [
         ("REGCRED_CREDENTIAL_NAMESPACES", "vault,regcred-system"),
         ("REGCRED_ALLOWED_REGISTRIES", "registry.example.com"),
+        ("REGCRED_MANAGED_SECRET_NAMES", "darwin, other"),
         ("REGCRED_CONCURRENCY", "3"),
         ("REGCRED_LOG_FILTER", "debug"),
     ];
@@ -115,6 +116,13 @@ fn flags_can_be_given_by_the_environment() {
     operator.wait_ready(SOON);
     let world = World::with(cluster, operator);
     world.namespace("vault", json!({}));
+    let role = world.cluster.get_json(&["-n", "regcred-system", "role,rolebinding", "regcred-sources"]);
+    let roles = role["items"].as_array().unwrap().iter().map(|object| {
+        let mut copy = object.clone();
+        copy["metadata"] = json!({"name": "regcred-sources", "namespace": "vault"});
+        copy
+    });
+    crate::evidence::apply_all(&world.cluster, roles.collect());
     let source = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key", "namespace": "vault"},
         "stringData": {"key.json": key('a')},
@@ -124,6 +132,8 @@ fn flags_can_be_given_by_the_environment() {
     world.credential("darwin", json!({"registries": registries, "namespaces": {"names": ["default"]}}));
     world.wait_ready("darwin");
     assert!(world.operator.log().contains("\"level\":\"DEBUG\""));
+    world.credential("third", json!({"namespaces": {"names": ["default"]}}));
+    world.wait_condition("third", "Ready", "False", "SecretNameNotAllowed");
 }
 
 fn run(args: &[&str], env: &[(&str, &str)]) -> Output {
@@ -137,11 +147,13 @@ type Case = (&'static [&'static str], &'static [(&'static str, &'static str)], &
 
 #[test]
 fn a_wrong_flag_or_setting_is_answered_by_one_clear_sentence() {
-    let cases: [Case; 9] = [
+    let cases: [Case; 11] = [
         (&["run", "--concurrency", "0"], &[], "0 is not in 1..=1024"),
         (&["run", "--concurrency", "many"], &[], "invalid value 'many' for '--concurrency <N>'"),
         (&["run", "--listen", "8080"], &[], "invalid value '8080' for '--listen <ADDRESS:PORT>'"),
         (&["run", "--allowed-registries", "https://gcr.io"], &[], "'--allowed-registries <HOST>'"),
+        (&["run", "--managed-secret-names", "team-*"], &[], "there is no wildcard"),
+        (&["run"], &[("REGCRED_MANAGED_SECRET_NAMES", "a,,b")], "write the names of Secrets"),
         (&["run", "--log-format", "xml"], &[], "[possible values: json, text]"),
         (&["run", "--log-filter", "a=b=c"], &[], "--log-filter a=b=c: "),
         (&["run", "--nonsense"], &[], "unexpected argument '--nonsense'"),
@@ -187,7 +199,8 @@ fn help_names_every_flag_and_crd_prints_the_file_that_is_shipped() {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
     let help = text(&["run", "--help"]);
-    for flag in ["credential-namespaces", "allowed-registries", "listen", "concurrency", "log-format", "log-filter"] {
+    let flags = ["credential-namespaces", "allowed-registries", "managed-secret-names", "listen", "concurrency"];
+    for flag in flags.into_iter().chain(["log-format", "log-filter"]) {
         let variable = format!("REGCRED_{}", flag.to_uppercase().replace('-', "_"));
         assert!(help.contains(&format!("--{flag}")) && help.contains(&variable), "{help}");
     }

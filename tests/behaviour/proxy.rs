@@ -1,15 +1,15 @@
 //! An API server that refuses, stalls and forgets: the end state is right, and nothing is deleted that shouldn't be.
 
-use std::{collections::HashMap, path::Path, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use controlplane::{Audit, Controllers, Operator, Options, eventually};
+use controlplane::{Audit, Controllers, Options, eventually};
 use serde_json::{Value, json};
 
 use crate::{
     evidence::{assert_unsaid, namespaces, requests, versions},
     fault_proxy::{Answer, FaultProxy, Request},
-    world::{SOON, World, cluster, key},
+    world::{SOON, World, cluster, key, operator_with},
 };
 
 /// A world whose operator talks to the API server through a proxy.
@@ -17,7 +17,7 @@ fn proxied(args: &[&str]) -> (World, FaultProxy) {
     let options = Options { controllers: Controllers::Default, audit: Audit::Metadata, ..Options::default() };
     let cluster = cluster(options);
     let proxy = FaultProxy::start(&cluster);
-    let operator = Operator::start(Path::new(env!("CARGO_BIN_EXE_regcred")), proxy.kubeconfig(), args, &[]);
+    let operator = operator_with(proxy.kubeconfig(), args);
     operator.wait_ready(SOON);
     (World::with(cluster, operator), proxy)
 }

@@ -5,6 +5,8 @@ use std::{path::Path, process::Command, sync::atomic::AtomicUsize, time::Duratio
 use controlplane::{Audit, ControlPlane, Controllers, OPERATOR, Operator, Options, eventually};
 use serde_json::{Value, json};
 
+use crate::scope::{MANAGED_NAMES, Scope};
+
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// How long a behaviour may take on a busy machine. What users are promised is measured by the benchmark.
@@ -21,6 +23,20 @@ pub struct World {
     pub cluster: ControlPlane,
     /// Makes names that nobody has used.
     pub round: AtomicUsize,
+    /// Whether the test is about a right that the operator lacks.
+    pub lacks_rights: bool,
+}
+
+/// The shipped RBAC covers all that the operator has asked for in any test.
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() || self.lacks_rights {
+            return;
+        }
+        let log = self.cluster.audit_log().into_iter();
+        let forbidden: Vec<_> = log.filter(|entry| entry.user == OPERATOR && entry.unauthorized).collect();
+        assert!(forbidden.is_empty(), "RBAC refused: {forbidden:#?}");
+    }
 }
 
 impl World {
@@ -40,7 +56,7 @@ impl World {
 
     /// With this operator, ready or not.
     pub fn with(cluster: ControlPlane, operator: Operator) -> World {
-        World { cluster, operator, round: AtomicUsize::new(0) }
+        World { cluster, operator, round: AtomicUsize::new(0), lacks_rights: false }
     }
 
     /// Puts a key file into the source Secret `name` in regcred-system.
@@ -165,20 +181,34 @@ pub fn password(secret: &Value) -> Result<String, String> {
 
 /// Starts a control plane with the CRD, the operator's namespace and its RBAC.
 pub fn cluster(options: Options) -> ControlPlane {
+    let cluster = unauthorized_cluster(options);
+    match Scope::of_suite() {
+        Some(scope) => drop(scope.install(&cluster)),
+        None => drop(cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/rbac")])),
+    }
+    cluster
+}
+
+/// As `cluster`, but the operator may do nothing yet.
+pub fn unauthorized_cluster(options: Options) -> ControlPlane {
     let crd = std::fs::read_to_string(format!("{ROOT}/crds/registrycredentials.regcred.dev.yaml")).unwrap();
     let mut manifests = vec![crd];
     manifests.extend(options.manifests);
     let cluster = ControlPlane::start(Options { manifests, ..options });
-    for part in ["namespace", "rbac"] {
-        cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/{part}")]);
-    }
+    cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/namespace")]);
     cluster
 }
 
 /// Starts the built operator under its own user, with the shipped RBAC.
 pub fn operator(cluster: &ControlPlane, args: &[&str]) -> Operator {
-    let binary = Path::new(env!("CARGO_BIN_EXE_regcred"));
-    Operator::start(binary, &cluster.kubeconfig(OPERATOR), args, &[])
+    operator_with(&cluster.kubeconfig(OPERATOR), args)
+}
+
+/// As `operator`, with this kubeconfig.
+pub fn operator_with(kubeconfig: &Path, args: &[&str]) -> Operator {
+    let managed = if args.contains(&MANAGED_NAMES) { Vec::new() } else { Scope::args_of_suite() };
+    let all: Vec<&str> = args.iter().copied().chain(managed.iter().map(String::as_str)).collect();
+    Operator::start(Path::new(env!("CARGO_BIN_EXE_regcred")), kubeconfig, &all, &[])
 }
 
 /// The binary with that user's kubeconfig, for its other subcommands.

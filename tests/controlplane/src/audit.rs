@@ -28,6 +28,8 @@ pub struct AuditEntry {
     pub name: String,
     /// HTTP status.
     pub code: u16,
+    /// Whether RBAC refused it: admission, quotas and namespaces that are going answer 403 as well.
+    pub unauthorized: bool,
     /// The client's name for itself.
     pub user_agent: String,
     /// Path and query.
@@ -73,6 +75,7 @@ fn read(path: &Path, position: u64) -> Vec<AuditEntry> {
 }
 
 fn entry(event: &Value) -> AuditEntry {
+    let decision = &event["annotations"]["authorization.k8s.io/decision"];
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     AuditEntry {
         user: text("/user/username"),
@@ -83,6 +86,7 @@ fn entry(event: &Value) -> AuditEntry {
         namespace: text("/objectRef/namespace"),
         name: text("/objectRef/name"),
         code: event.pointer("/responseStatus/code").and_then(Value::as_u64).unwrap_or_default() as u16,
+        unauthorized: decision == "forbid",
         user_agent: text("/userAgent"),
         uri: text("/requestURI"),
     }

@@ -1,0 +1,85 @@
+//! The rights of config/overlays/scoped: Secrets and service accounts by name. With REGCRED_TEST_SCOPED=1 (`make
+//! test-scoped`) every world has them, with the names below, in place of config/rbac.
+
+use std::{fs, path::Path};
+
+use controlplane::ControlPlane;
+use serde_json::{Value, json};
+
+use crate::{evidence::apply_all, world::ROOT};
+
+pub const MANAGED_NAMES: &str = "--managed-secret-names";
+
+/// The names that the suite's Secrets have, but for those that a test makes by the dozen.
+const SECRETS: &str = "a-younger broken darwin darwin-secret deleted elsewhere evil first gone good invalid killed later \
+    legacy marker mirror missing newer no-line-break-at-its-end odd off other partial plain restarted second shared \
+    suspended waiting wrong-key z-older zz-marker";
+const ACCOUNTS: &str = "app builder default deployer later";
+
+/// What the operator is confined to.
+pub struct Scope {
+    secrets: Vec<String>,
+    accounts: Vec<String>,
+}
+
+impl Scope {
+    pub fn new(secrets: &[&str], accounts: &[&str]) -> Scope {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Scope { secrets: owned(secrets), accounts: owned(accounts) }
+    }
+
+    /// That of every world, where it is asked for.
+    pub fn of_suite() -> Option<Scope> {
+        std::env::var_os("REGCRED_TEST_SCOPED").filter(|value| value == "1")?;
+        let numbered = |prefix: &str| (0..100).map(|i| format!("{prefix}{i}")).collect::<Vec<_>>();
+        let secrets = [words(SECRETS), numbered("bad-")].concat();
+        Some(Scope { secrets, accounts: [words(ACCOUNTS), numbered("round-")].concat() })
+    }
+
+    /// What the operator is told there, unless a test manages names of its own: a hundred watches are for none.
+    pub fn args_of_suite() -> Vec<String> {
+        Scope::args_managing(words(SECRETS))
+    }
+
+    /// The same for a test's own names; nothing where any name is managed.
+    pub fn args_managing(names: Vec<String>) -> Vec<String> {
+        match Scope::of_suite() {
+            Some(_) => [vec![MANAGED_NAMES.to_owned()], names].concat(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Installs the overlay without its Deployment, as nothing would run that: that is what it gives back. The names
+    /// are set as an administrator sets them, in that one file.
+    pub fn install(&self, cluster: &ControlPlane) -> Value {
+        let config = cluster.folder().join("config");
+        for part in ["rbac", "manager", "default", "overlays/scoped"] {
+            copy(&Path::new(ROOT).join("config").join(part), &config.join(part));
+        }
+        let overlay = config.join("overlays/scoped");
+        let file = overlay.join("kustomization.yaml");
+        let mut text = fs::read_to_string(&file).unwrap();
+        for (shipped, names) in [("[darwin-secret]", &self.secrets), ("[default]", &self.accounts)] {
+            assert_eq!(text.matches(shipped).count(), 1, "{shipped} is to be given once");
+            text = text.replace(shipped, &json!(names).to_string()); // quoted: YAML takes off for false
+        }
+        fs::write(&file, text).unwrap();
+        let built = cluster.kubectl_ok(&["create", "--dry-run=client", "-o", "json", "-k", &overlay.to_string_lossy()]);
+        let objects = serde_json::Deserializer::from_str(&built).into_iter::<Value>().map(Result::unwrap);
+        let (mut deployments, others): (Vec<_>, Vec<_>) = objects.partition(|object| object["kind"] == "Deployment");
+        apply_all(cluster, others);
+        deployments.pop().unwrap()
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
