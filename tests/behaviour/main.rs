@@ -4,10 +4,12 @@
 
 mod evidence;
 mod fault_proxy;
+mod policies;
 mod probe;
 mod world;
 
 mod adoption;
+mod at_creation_rules;
 mod bad_input;
 mod busy;
 mod conflict;
