@@ -9,6 +9,7 @@ mod probe;
 mod world;
 
 mod adoption;
+mod at_creation;
 mod at_creation_rules;
 mod bad_input;
 mod busy;
@@ -18,6 +19,7 @@ mod crd;
 mod denied;
 mod distribution;
 mod docker_config;
+mod fence;
 mod held;
 mod metrics;
 mod orphan;
