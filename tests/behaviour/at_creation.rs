@@ -35,8 +35,11 @@ fn world() -> World {
 /// The entries of a service account that would be created.
 fn born(world: &World, namespace: &str) -> Vec<String> {
     let probe = ["-n", namespace, "create", "serviceaccount", "probe", "--dry-run=server", "-o", "json"];
-    let probe: Value = serde_json::from_str(&world.kubectl(&probe)).unwrap();
-    let entries = probe["imagePullSecrets"].as_array().cloned().unwrap_or_default();
+    entries_of(&serde_json::from_str(&world.kubectl(&probe)).unwrap())
+}
+
+fn entries_of(account: &Value) -> Vec<String> {
+    let entries = account["imagePullSecrets"].as_array().cloned().unwrap_or_default();
     entries.iter().map(|entry| entry["name"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -150,13 +153,14 @@ fn a_list_that_somebody_applies_is_left_to_the_operator_and_an_apply_without_one
     let apply = |name: &str, entries: &[&str]| {
         let entries: Vec<Value> = entries.iter().map(|name| json!({"name": name})).collect();
         let mut account = json!({"apiVersion": "v1", "kind": "ServiceAccount",
-            "metadata": {"name": name, "namespace": "team-a"}});
+            "metadata": {"name": name, "namespace": "team-a", "labels": {"app": name}}});
         if !entries.is_empty() {
             account["imagePullSecrets"] = json!(entries);
         }
-        let args = ["apply", "--server-side", "--field-manager=gitops", "-f", "-"];
-        world.cluster.kubectl_with_input(&args, &account.to_string()).unwrap();
-        world.entries("team-a", name).unwrap()
+        let args = ["apply", "--server-side", "--field-manager=gitops", "-o", "json", "-f", "-"];
+        // The answer, as the operator may be at work a moment later.
+        let answer = world.cluster.kubectl_with_input(&args, &account.to_string()).unwrap();
+        entries_of(&serde_json::from_str(&answer).unwrap())
     };
     assert_eq!(apply("with", &["x"]), ["x"]);
     assert_eq!(apply("without", &[]), ["darwin"]);
@@ -165,6 +169,16 @@ fn a_list_that_somebody_applies_is_left_to_the_operator_and_an_apply_without_one
     world.settle();
     assert_eq!(world.entries("team-a", "with").unwrap(), ["x"]);
     assert_eq!(world.writes("team-a", "serviceaccounts"), []);
+
+    // What the policy added for one RegistryCredential is no list of theirs to the next.
+    world.credential(
+        "second",
+        json!({"namespaces": {"names": ["team*"]}, "serviceAccounts": {"names": ["both", "probe"]}}),
+    );
+    wait_active(&world, "second");
+    let mut both = apply("both", &[]);
+    both.sort();
+    assert_eq!(both, ["darwin", "second"]);
 
     world.patch_spec("darwin", json!({"conflictPolicy": "Adopt"}));
     world.wait_entries("team-a", "with", &["x", "darwin"]);
@@ -207,7 +221,8 @@ async fn burst(client: &Client, index: usize) -> [(String, Vec<String>); 2] {
     Api::all(client.clone()).create(&post, &namespace).await.unwrap();
     let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": "app"}})).unwrap();
     // As Helm 4 does.
-    let apply = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "app"}});
+    let metadata = json!({"name": "app", "labels": {"app.kubernetes.io/managed-by": "Helm"}});
+    let apply = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata});
     let accounts = Api::<ServiceAccount>::namespaced(client.clone(), &name);
     match index % 2 {
         0 => accounts.create(&post, &account).await.unwrap(),

@@ -22,10 +22,11 @@ use crate::{
     world::{self, SOON},
 };
 
-const ROUNDS: usize = 10;
-const CREDENTIALS: usize = 10;
-/// Service accounts in each round.
-const ACCOUNTS: usize = 300;
+const ROUNDS: usize = 24;
+/// In each round.
+const CREDENTIALS: usize = 12;
+/// In each round.
+const ACCOUNTS: usize = 120;
 
 /// Names in which a dot, a dash and an `x` stand in the same place.
 const NAMESPACES: [&str; 8] = ["a", "ab", "a-b", "axb", "b", "ba-ab", "aab", "b-a"];
@@ -230,9 +231,21 @@ fn labels() -> impl Strategy<Value = Map> {
     prop::collection::btree_map("[abc]", "[xyz]?", 0..3)
 }
 
+/// Most match one or two of the names above, or nearly do.
 fn patterns(least: usize) -> impl Strategy<Value = Vec<String>> {
-    prop::collection::btree_set("[abx*.-]{1,4}|[ab][*]|[*]|default", least..4)
-        .prop_map(|patterns| patterns.into_iter().collect())
+    let name = || prop::sample::select([&NAMESPACES[..], &ACCOUNT_NAMES[..]].concat()).prop_map(str::to_owned);
+    let part = || (name(), 0..3usize).prop_map(|(name, from)| name[from.min(name.len() - 1)..].to_owned());
+    let pattern = prop_oneof![
+        3 => name(),
+        2 => part(),
+        1 => (name(), 1..3usize).prop_map(|(name, to)| name[..to.min(name.len())].to_owned()),
+        1 => part().prop_map(|part| format!("*{part}")),
+        1 => part().prop_map(|part| format!("{part}*")),
+        1 => (part(), part()).prop_map(|(first, last)| format!("{first}*{last}")),
+        1 => "[abx*.-]{1,4}",
+        1 => Just("*".to_owned()),
+    ];
+    prop::collection::btree_set(pattern, least..3).prop_map(|patterns| patterns.into_iter().collect())
 }
 
 fn selector() -> impl Strategy<Value = Value> {
