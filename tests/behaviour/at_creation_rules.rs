@@ -57,9 +57,7 @@ async fn compare(cluster: &ControlPlane) {
     for round in 0..ROUNDS {
         let wishes: Vec<Value> = (0..CREDENTIALS).map(|_| pick(&credential)).collect();
         let wishes: Vec<Wish> = wishes.iter().enumerate().map(|(slot, wish)| Wish::new(round, slot, wish)).collect();
-        for wish in &wishes {
-            wish.make(&client).await;
-        }
+        stream::iter(&wishes).for_each_concurrent(IN_FLIGHT, |wish| wish.make(&client)).await;
         wait_known(&client, round).await;
         let cases: Vec<Value> = (0..ACCOUNTS).map(|_| pick(&account)).collect();
         let answers = stream::iter(&cases)
@@ -77,9 +75,7 @@ async fn compare(cluster: &ControlPlane) {
             injected += check(case, &born, &wishes, &namespaces);
             compared += wishes.len();
         }
-        for wish in &wishes {
-            wish.unmake(&client).await;
-        }
+        stream::iter(&wishes).for_each_concurrent(IN_FLIGHT, |wish| wish.unmake(&client)).await;
     }
     println!("{compared} pairs of a service account and a RegistryCredential, {injected} entries");
     assert!(injected > compared / 20 && injected < compared / 2, "{injected} of {compared}: the cases are lopsided");
