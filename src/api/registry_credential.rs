@@ -162,6 +162,9 @@ pub struct ServiceAccountTargets {
     /// Selected: the service accounts that names and selector choose. None: no service account; pods name the Secret themselves.
     #[serde(default)]
     pub attach: Attach,
+    /// When a new service account gets its entry. AtCreation: it is created with the entry, so that no pod can come before it; this takes the policy of config/policy/at-creation, and is the same as AfterSecret without it. AfterSecret: as soon as the Secret is in its namespace.
+    #[serde(default)]
+    pub attach_when: AttachWhen,
     /// Names, where * stands for any characters. With neither names nor selector it is the service account default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::service_account_names")]
@@ -180,6 +183,16 @@ pub enum Attach {
     Selected,
     /// No service account.
     None,
+}
+
+/// When a new service account gets its entry. The API server's business: the operator takes an entry as it finds it.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AttachWhen {
+    /// In the request that creates it, where the policy for that is installed.
+    #[default]
+    AtCreation,
+    /// As soon as the Secret is in its namespace.
+    AfterSecret,
 }
 
 /// What to do about a Secret or list entry of the wanted name that isn't regcred's.

@@ -151,7 +151,8 @@ mod tests {
     }
 
     fn accounts(attach: Attach, names: Option<&[&str]>, selector: Option<LabelSelector>) -> ServiceAccountRule {
-        ServiceAccountRule::new(&ServiceAccountTargets { attach, names: names.map(strings), selector }).unwrap()
+        let targets = ServiceAccountTargets { attach, names: names.map(strings), selector, ..Default::default() };
+        ServiceAccountRule::new(&targets).unwrap()
     }
 
     /// The definition of a glob, slow and plain.

@@ -4,11 +4,14 @@
 
 mod evidence;
 mod fault_proxy;
+mod policies;
 mod probe;
 mod scope;
 mod world;
 
 mod adoption;
+mod at_creation;
+mod at_creation_rules;
 mod bad_input;
 mod busy;
 mod conflict;
@@ -17,6 +20,7 @@ mod crd;
 mod denied;
 mod distribution;
 mod docker_config;
+mod fence;
 mod held;
 mod metrics;
 mod orphan;

@@ -29,7 +29,7 @@ impl Suite {
         let registry = Registry::start(folder);
         let node = Node::start(folder, cgroup, vec![crd]);
         node.import(OPERATOR_IMAGE, &operator_image(folder));
-        for part in ["crd", "policy", "namespace", "default"] {
+        for part in ["crd", "policy", "policy/at-creation", "namespace", "default"] {
             node.cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/{part}")]);
         }
         let suite = Suite { node, registry };

@@ -15,9 +15,10 @@ const CHARTS: usize = 6;
 
 pub fn a_pod_that_was_too_early_runs_once_it_is_made_again(case: &Case) {
     let image = case.image("gcr.io", &case.name);
-    let account = json!({"serviceAccounts": {"names": ["*"]}});
+    // As where config/policy/at-creation isn't installed.
+    let accounts = json!({"serviceAccounts": {"names": ["*"], "attachWhen": "AfterSecret"}});
     let version = source(case);
-    case.credential(account);
+    case.credential(accounts);
     case.wait_rolled_out(&version);
 
     let namespaces: Vec<String> = (0..CHARTS).map(|index| format!("{}-{index}", case.name)).collect();
@@ -49,6 +50,30 @@ pub fn a_pod_that_was_too_early_runs_once_it_is_made_again(case: &Case) {
         case.wait_running(namespace, "app");
     }
     println!("{late} of {} pods were created before their service account had its entry", CHARTS + 1);
+}
+
+pub fn every_pod_runs_whose_service_account_is_created_with_its_entry(case: &Case) {
+    let image = case.image("gcr.io", &case.name);
+    let version = source(case);
+    case.credential(json!({"serviceAccounts": {"names": ["*"]}}));
+    case.wait_rolled_out(&version);
+    let first = case.namespace("first", true);
+    let args = ["-n", &first, "create", "serviceaccount", "probe", "--dry-run=server", "-o", "json"];
+    eventually(SOON, || {
+        let probe: Value = serde_json::from_str(&case.cluster().kubectl_ok(&args)).map_err(|e| e.to_string())?;
+        if pull_secrets(&probe) == [case.secret()] { Ok(()) } else { Err("the policy isn't in force".to_owned()) }
+    });
+    let namespaces: Vec<String> = (0..CHARTS).map(|index| format!("{}-{index}", case.name)).collect();
+    for namespace in &namespaces {
+        let chart = chart(case, namespace, true, &image, json!({}));
+        case.cluster().kubectl_with_input(&["apply", "-f", "-"], &chart).unwrap();
+        let created = case.get_pod(namespace, "app").unwrap();
+        assert_eq!(pull_secrets(&created["spec"]), [case.secret()], "{namespace}");
+    }
+    // If the Secret comes after the first pull, the kubelet reads it for the next one.
+    for namespace in &namespaces {
+        case.wait_running(namespace, "app");
+    }
 }
 
 pub fn a_chart_whose_pod_names_the_secret_heals_by_itself(case: &Case) {

@@ -13,7 +13,7 @@ type Step = fn(&mut Stage) -> Outcome;
 
 /// Each says in its title what it shows. The last one is left to the user with `--keep`.
 pub const STEPS: [(&str, Step); 8] = [
-    ("Install regcred: its CRD, a policy that protects the CRD, its namespace and its rights", install),
+    ("Install regcred: its CRD, the policies that guard it, its namespace and its rights", install),
     (
         "A key and a RegistryCredential: each target namespace gets the Secret, and its service account names it",
         roll_out,
