@@ -12,9 +12,11 @@ use hyper_util::{
 };
 use kube::{
     Client, Config,
-    client::{Body, ClientBuilder, ConfigExt, DynBody},
+    client::{ClientBuilder, ConfigExt, DynBody},
 };
 use tower::{BoxError, ServiceBuilder, ServiceExt};
+
+use crate::gate::Guarded;
 
 /// A client for this cluster that tries nothing again by itself.
 ///
@@ -33,12 +35,13 @@ pub fn client(mut config: Config) -> kube::Result<Client> {
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
     connector.set_reset_reader_on_write(config.reset_reader_on_write);
-    let http: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new()).build(connector);
+    let http: HttpClient<_, Guarded> = HttpClient::builder(TokioExecutor::new()).build(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
+        .map_request(Guarded::request)
         .service(http)
         .map_response(|response| response.map(|body| Box::new(body.map_err(BoxError::from)) as Box<DynBody>))
         .boxed();

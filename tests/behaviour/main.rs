@@ -17,6 +17,7 @@ mod denied;
 mod distribution;
 mod docker_config;
 mod held;
+mod leader;
 mod metrics;
 mod orphan;
 mod outage;

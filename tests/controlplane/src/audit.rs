@@ -32,6 +32,8 @@ pub struct AuditEntry {
     pub user_agent: String,
     /// Path and query.
     pub uri: String,
+    /// When it came in: RFC 3339 in UTC with microseconds, so that texts compare as times do.
+    pub received: String,
 }
 
 impl AuditEntry {
@@ -85,5 +87,6 @@ fn entry(event: &Value) -> AuditEntry {
         code: event.pointer("/responseStatus/code").and_then(Value::as_u64).unwrap_or_default() as u16,
         user_agent: text("/userAgent"),
         uri: text("/requestURI"),
+        received: text("/requestReceivedTimestamp"),
     }
 }
