@@ -1,9 +1,10 @@
-//! Lets a write onto the wire only while this replica leads.
+//! Lets writes pass only while this replica leads.
 //!
-//! It is asked twice: when a request is handed to the client, and again when its body is about to go out. So whatever
-//! waits in between (in a queue, for a retry, for a connection, or in a process that stood still) is stopped, too.
+//! It is asked twice: when a write is handed to the client, and again, of whatever goes out, at the connection itself.
+//! So what waits in between (for a connection, or in a process that stood still) is stopped, too.
 
 use std::{
+    io::{self, IoSlice},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -11,9 +12,13 @@ use std::{
 };
 
 use http::{Method, Request, Response};
-use http_body::{Frame, SizeHint};
+use hyper_util::client::legacy::connect::{Connected, Connection};
 use kube::{Client, client::Body};
-use tokio::sync::Notify;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::Notify,
+};
 use tower::BoxError;
 
 /// This replica doesn't lead.
@@ -61,12 +66,11 @@ impl Gate {
         Client::new(service, namespace)
     }
 
-    async fn send(self: Arc<Self>, client: &Client, mut request: Request<Body>) -> kube::Result<Response<Body>> {
+    async fn send(&self, client: &Client, request: Request<Body>) -> kube::Result<Response<Body>> {
         if request.method() == Method::GET {
             return client.send(request).await;
         }
         let mut write = self.enter().ok_or_else(|| kube::Error::Service(NotLeading.into()))?;
-        request.extensions_mut().insert(self.clone());
         let response = client.send(request).await?;
         write.answered = true;
         Ok(response)
@@ -90,9 +94,15 @@ impl Gate {
         }
     }
 
-    /// Closes it now and for good.
-    pub fn shut(&self) {
-        self.lock().shut = true;
+    /// Another leads already.
+    pub fn lose(&self) {
+        self.lock().until = Some(Instant::now());
+    }
+
+    /// Whether it was open and its time is up: another may lead, and nothing may go out any more.
+    pub fn is_lost(&self) -> bool {
+        let until = self.lock().until;
+        until.is_some_and(|until| until <= Instant::now())
     }
 
     /// Whether writes may pass.
@@ -105,9 +115,10 @@ impl Gate {
         self.lock().until
     }
 
-    /// Shuts it and waits for the answers to what has passed. False where some may still be under way after `patience`.
+    /// Lets no more writes in and waits for the answers to those that have passed. False where some may still be under
+    /// way after `patience`.
     pub async fn finish(&self, patience: Duration) -> bool {
-        self.shut();
+        self.lock().shut = true;
         let answers = async {
             while self.lock().under_way > 0 {
                 self.ended.notified().await;
@@ -141,47 +152,67 @@ impl Drop for Write<'_> {
     }
 }
 
-/// A request's body that goes out only while the gate of its request, if there is one, is open. Every write of ours has
-/// a body; a request whose body fails is never finished, so the API server does nothing about it.
-pub struct Guarded {
-    body: Body,
-    gate: Option<Arc<Gate>>,
+/// A connection that nothing is sent on any more once this replica may have been followed by another. A process that
+/// stood still may go on anywhere, such as in the middle of a request; this is as near to the system call as can be.
+pub struct Fenced {
+    stream: TcpStream,
+    gate: Arc<Gate>,
 }
 
-impl Guarded {
-    /// For the layer below all others.
-    pub fn request(request: Request<Body>) -> Request<Self> {
-        let gate = request.extensions().get::<Arc<Gate>>().cloned();
-        request.map(|body| Self { body, gate })
+impl Fenced {
+    /// `stream` behind `gate`.
+    pub fn new(stream: TcpStream, gate: Arc<Gate>) -> Self {
+        Self { stream, gate }
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.gate.is_lost() { Err(io::Error::other(NotLeading)) } else { Ok(()) }
     }
 }
 
-impl http_body::Body for Guarded {
-    type Data = <Body as http_body::Body>::Data;
-    type Error = BoxError;
+impl AsyncRead for Fenced {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
 
-    fn poll_frame(
+impl AsyncWrite for Fenced {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.check()?;
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
         mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        if self.gate.as_ref().is_some_and(|gate| !gate.is_open()) {
-            return Poll::Ready(Some(Err(NotLeading.into())));
-        }
-        Pin::new(&mut self.body).poll_frame(context).map_err(Into::into)
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.check()?;
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl Connection for Fenced {
+    fn connected(&self) -> Connected {
+        self.stream.connected()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt;
+    use tokio::{io::AsyncWriteExt, net::TcpListener};
 
     use super::*;
 
@@ -194,35 +225,30 @@ mod tests {
     }
 
     #[test]
-    fn it_is_closed_at_first_and_once_it_has_closed_it_stays_so() {
+    fn it_is_closed_at_first_and_once_its_time_is_up_it_never_opens_again() {
         let gate = Gate::default();
-        assert!(!gate.is_open());
+        assert!(!gate.is_open() && !gate.is_lost());
+        gate.open(Instant::now());
+        assert_eq!(gate.until(), None, "the answer came too late to begin with");
         gate.open(Instant::now() + LONG);
-        assert!(gate.is_open());
-        let late = open(Duration::ZERO);
-        assert_eq!(late.until(), None, "the answer came too late to begin with");
-        late.lock().until = Some(Instant::now());
-        late.open(Instant::now() + LONG);
-        assert!(!late.is_open());
-        gate.shut();
+        assert!(gate.is_open() && !gate.is_lost());
+        gate.lose();
         gate.open(Instant::now() + LONG);
-        assert!(!gate.is_open());
+        assert!(!gate.is_open() && gate.is_lost());
     }
 
     #[tokio::test]
-    async fn a_body_that_was_let_in_doesnt_go_out_after_the_gate_has_closed() {
-        let gate = open(LONG);
-        let request = || {
-            let mut request = Request::patch("/").body(Body::from(b"{}".to_vec())).unwrap();
-            request.extensions_mut().insert(gate.clone());
-            Guarded::request(request).into_body()
-        };
-        let (before, after) = (request(), request());
-        assert_eq!(before.collect().await.unwrap().to_bytes(), "{}");
-        gate.shut();
-        assert!(after.collect().await.unwrap_err().is::<NotLeading>());
-        let free = Guarded::request(Request::put("/").body(Body::from(b"{}".to_vec())).unwrap());
-        assert_eq!(free.into_body().collect().await.unwrap().to_bytes(), "{}");
+    async fn nothing_goes_out_on_a_connection_that_is_open_when_the_gate_is_lost() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (gate, standby) = (open(LONG), Arc::new(Gate::default()));
+        for (gate, passes) in [(&gate, true), (&standby, true), (&gate, false)] {
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let mut connection = Fenced::new(stream, gate.clone());
+            if !passes {
+                gate.lose();
+            }
+            assert_eq!(connection.write_all(b"PATCH / HTTP/1.1").await.is_ok(), passes);
+        }
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! Arguments → a subcommand of the one binary `regcred`.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
 use regcred::{
@@ -8,6 +8,7 @@ use regcred::{
     cluster::{self, Retry, Where},
     controller::{self, Context, Role, Settings},
     credential::AllowedRegistries,
+    gate::Gate,
     leader::Election,
     metrics::Metrics,
     server,
@@ -116,8 +117,9 @@ fn main() -> ExitCode {
 async fn run(args: RunArgs) -> Result<(), String> {
     telemetry::init(args.log_format, &args.log_filter)
         .map_err(|error| format!("--log-filter {}: {error}; write a level such as info", args.log_filter))?;
+    let gate = Arc::<Gate>::default();
     // The operator's own queues try again, with more patience and in the order of urgency.
-    let (client, place) = cluster::connect(Retry::Never).await?;
+    let (client, place) = cluster::connect(Retry::Never, &gate).await?;
     let namespaces = args.credential_namespaces.iter().map(|namespace| namespace.trim().to_owned());
     let mut credential_namespaces: Vec<String> = namespaces.filter(|namespace| !namespace.is_empty()).collect();
     if credential_namespaces.is_empty() {
@@ -135,8 +137,8 @@ async fn run(args: RunArgs) -> Result<(), String> {
         Where::Outside => (credential_namespaces.first(), false),
     };
     let election = args.leader_elect.unwrap_or(several).then_some(namespace).flatten();
-    let election = election.map(|namespace| Election::new(&client, namespace));
-    let client = election.as_ref().map_or(client.clone(), |election| election.guard(&client));
+    let election = election.map(|namespace| Election::new(&client, namespace, &gate));
+    let client = if election.is_some() { gate.guard(&client) } else { client };
     let settings = Settings {
         credential_namespaces,
         allowed_registries: args.allowed_registries,
@@ -203,7 +205,7 @@ async fn wait_for_signal() -> Result<(), String> {
 }
 
 async fn clean_up(mode: Mode) -> Result<(), String> {
-    let (client, _) = cluster::connect(Retry::WhenBusy).await?;
+    let (client, _) = cluster::connect(Retry::WhenBusy, &Arc::default()).await?;
     let removed = cleanup::cleanup(&client, mode, &mut std::io::stdout()).await.map_err(|error| error.to_string())?;
     let verb = if mode == Mode::DryRun { "would clean up" } else { "cleaned up" };
     println!("{verb} {} service accounts and {} Secrets", removed.service_accounts, removed.secrets);

@@ -89,23 +89,18 @@ pub struct Election {
 
 impl Election {
     /// For the Lease in this namespace. Nothing is asked for yet.
-    pub fn new(client: &Client, namespace: &str) -> Self {
+    pub fn new(client: &Client, namespace: &str, gate: &Arc<Gate>) -> Self {
         let api = Api::namespaced(client.clone(), namespace);
         Self {
             news: news(&api),
             api,
             lease: format!("{namespace}/{NAME}"),
             identity: identity(),
-            gate: Arc::default(),
+            gate: gate.clone(),
             listed: false,
             sight: Sight::default(),
             failing: false,
         }
-    }
-
-    /// A client that writes only while this replica leads.
-    pub fn guard(&self, client: &Client) -> Client {
-        self.gate.guard(client)
     }
 
     /// Stands by and then leads, until `finished` turns true: then the Lease is released. Whoever isn't `synced` doesn't
@@ -171,7 +166,7 @@ impl Election {
                     if let Some(holder) = self.sight.holder()
                         && holder != self.identity
                     {
-                        self.gate.shut();
+                        self.gate.lose();
                         let (lease, holder) = (self.lease.clone(), holder.to_owned());
                         return Err(Lost::Taken { lease, holder });
                     }
