@@ -211,18 +211,20 @@ impl Election {
         let lease = self.sight.held_by(&self.identity, NAME, Timestamp::now());
         let sent = Instant::now();
         let answer = tokio::time::timeout(ANSWER, self.write(&lease)).await;
-        let why = match answer {
+        let (why, is_stale) = match answer {
             Ok(Ok(lease)) => {
                 self.sight.seen(lease, Instant::now());
                 self.gate.open(sent + WRITES);
                 self.failing = false;
                 return self.gate.is_open();
             }
-            Ok(Err(error)) => said(&error),
-            Err(_) => format!("the API server didn't answer within {} s", ANSWER.as_secs()),
+            Ok(Err(error)) => (said(&error), matches!(&error, kube::Error::Api(s) if matches!(s.code, 404 | 409))),
+            Err(_) => (format!("the API server didn't answer within {} s", ANSWER.as_secs()), true),
         };
-        // Somebody may have been faster, or ourselves without having seen the answer: look anew, as a watch may be stale.
-        self.news = news(&self.api);
+        if is_stale {
+            // Somebody was faster, or we were without having seen the answer; the watch may be dead and never say so.
+            self.news = news(&self.api);
+        }
         self.report(&why);
         false
     }
