@@ -12,7 +12,9 @@
 //! - [`observe`]: the API server's objects → what a plan looks at; nothing else of them is decoded.
 //! - [`index`]: what the watches have told, by namespace.
 //! - [`rollout`]: pure; the outcomes of namespaces → statuses.
+//! - [`gate`]: lets writes onto the wire only while this replica leads.
 //! - [`controller`]: IO; watches fill the index and the catalog, a queue of namespaces is planned and written.
+//! - [`leader`]: IO; which of the replicas writes.
 //! - [`cleanup`]: IO; takes everything of regcred's out of a cluster.
 //! - [`metrics`], [`server`], [`telemetry`], [`cluster`], [`process`]: what a well-behaved process needs.
 
@@ -22,7 +24,9 @@ pub mod cleanup;
 pub mod cluster;
 pub mod controller;
 pub mod credential;
+pub mod gate;
 pub mod index;
+pub mod leader;
 pub mod managed_names;
 pub mod metrics;
 pub mod names;

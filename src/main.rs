@@ -1,13 +1,15 @@
 //! Arguments → a subcommand of the one binary `regcred`.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
 use regcred::{
     cleanup::{self, Mode},
-    cluster::{self, Retry},
-    controller::{self, Context, Settings},
+    cluster::{self, Retry, Where},
+    controller::{self, Context, Role, Settings},
     credential::AllowedRegistries,
+    gate::Gate,
+    leader::Election,
     managed_names::parse_name,
     metrics::Metrics,
     names::SecretName,
@@ -18,6 +20,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
+    task::JoinHandle,
 };
 use tracing::info;
 
@@ -78,6 +81,11 @@ struct RunArgs {
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: u16,
 
+    /// Whether this is one of several replicas, of which only the one that holds the Lease regcred writes: true or
+    /// false. [default: true in a cluster, false outside]
+    #[arg(long, env = "REGCRED_LEADER_ELECT", value_name = "true|false")]
+    leader_elect: Option<bool>,
+
     /// How a log line looks.
     #[arg(long, env = "REGCRED_LOG_FORMAT", value_enum, default_value = "json")]
     log_format: LogFormat,
@@ -121,8 +129,9 @@ fn main() -> ExitCode {
 async fn run(args: RunArgs) -> Result<(), String> {
     telemetry::init(args.log_format, &args.log_filter)
         .map_err(|error| format!("--log-filter {}: {error}; write a level such as info", args.log_filter))?;
+    let gate = Arc::<Gate>::default();
     // The operator's own queues try again, with more patience and in the order of urgency.
-    let (client, place) = cluster::connect(Retry::Never).await?;
+    let (client, place) = cluster::connect(Retry::Never, &gate).await?;
     let namespaces = args.credential_namespaces.iter().map(|namespace| namespace.trim().to_owned());
     let mut credential_namespaces: Vec<String> = namespaces.filter(|namespace| !namespace.is_empty()).collect();
     if credential_namespaces.is_empty() {
@@ -135,6 +144,13 @@ async fn run(args: RunArgs) -> Result<(), String> {
 
     let (stop, stopped) = watch::channel(false);
     let (ready, readiness) = watch::channel(false);
+    let (namespace, several) = match &place {
+        Where::Inside { namespace } => (Some(namespace), true),
+        Where::Outside => (credential_namespaces.first(), false),
+    };
+    let election = args.leader_elect.unwrap_or(several).then_some(namespace).flatten();
+    let election = election.map(|namespace| Election::new(&client, namespace, &gate));
+    let client = if election.is_some() { gate.guard(&client) } else { client };
     let settings = Settings {
         credential_namespaces,
         allowed_registries: args.allowed_registries,
@@ -143,8 +159,41 @@ async fn run(args: RunArgs) -> Result<(), String> {
     };
     let context = Context::new(client, settings, Metrics::default());
     let server = tokio::spawn(server::serve(listener, context.clone(), readiness, stopped.clone()));
-    let mut controllers = tokio::spawn(controller::run(context, ready, stopped));
+    let (roles, role) = watch::channel(if election.is_some() { Role::Undecided } else { Role::Leader });
+    let (finish, finished) = watch::channel(false);
+    let mut leadership = tokio::spawn(lead(election, roles, context.synced().subscribe(), finished));
+    let controllers = tokio::spawn(controller::run(context, ready, role, stopped));
 
+    let ended = tokio::select! {
+        ended = until_signal(controllers, stop) => ended,
+        // It ends by itself only where this replica may not write any more.
+        lost = &mut leadership => return lost.unwrap_or_else(|_| Err(controller::Panicked.to_string())),
+    };
+    finish.send_replace(true);
+    let released = leadership.await.unwrap_or_else(|_| Err(controller::Panicked.to_string()));
+    // A scrape that is still open isn't worth waiting for.
+    server.abort();
+    ended.and(released)
+}
+
+/// Takes part in the election until `finished` turns true; without one, this replica leads and there is nothing to do.
+async fn lead(
+    election: Option<Election>,
+    roles: watch::Sender<Role>,
+    synced: watch::Receiver<bool>,
+    mut finished: watch::Receiver<bool>,
+) -> Result<(), String> {
+    match election {
+        Some(election) => election.run(roles, synced, finished).await.map_err(|lost| lost.to_string()),
+        None => finished.wait_for(|finished| *finished).await.map(drop).map_err(|error| error.to_string()),
+    }
+}
+
+/// Waits for the controllers to end, which they do when a signal has come.
+async fn until_signal(
+    mut controllers: JoinHandle<Result<(), controller::Panicked>>,
+    stop: watch::Sender<bool>,
+) -> Result<(), String> {
     let ended = tokio::select! {
         ended = &mut controllers => ended,
         signal = wait_for_signal() => {
@@ -154,10 +203,7 @@ async fn run(args: RunArgs) -> Result<(), String> {
             controllers.await
         }
     };
-    ended.unwrap_or(Err(controller::Panicked)).map_err(|panicked| panicked.to_string())?;
-    // A scrape that is still open isn't worth waiting for.
-    server.abort();
-    Ok(())
+    ended.unwrap_or(Err(controller::Panicked)).map_err(|panicked| panicked.to_string())
 }
 
 /// Waits for SIGTERM or SIGINT.
@@ -172,7 +218,7 @@ async fn wait_for_signal() -> Result<(), String> {
 }
 
 async fn clean_up(mode: Mode) -> Result<(), String> {
-    let (client, _) = cluster::connect(Retry::WhenBusy).await?;
+    let (client, _) = cluster::connect(Retry::WhenBusy, &Arc::default()).await?;
     let removed = cleanup::cleanup(&client, mode, &mut std::io::stdout()).await.map_err(|error| error.to_string())?;
     let verb = if mode == Mode::DryRun { "would clean up" } else { "cleaned up" };
     println!("{verb} {} service accounts and {} Secrets", removed.service_accounts, removed.secrets);

@@ -145,6 +145,7 @@ pub struct Metrics {
     reconcile_time: Family<ControllerLabels, Histogram>,
     queue_depth: Family<ControllerLabels, Gauge>,
     rollout_limit: Gauge,
+    leader: Gauge,
     writes: Family<WriteLabels, Counter>,
     watch_errors: Family<WatchLabels, Counter>,
     watch_age: Family<WatchLabels, Gauge>,
@@ -167,6 +168,7 @@ impl Default for Metrics {
             }),
             queue_depth: Family::default(),
             rollout_limit: Gauge::default(),
+            leader: Gauge::default(),
             writes: Family::default(),
             watch_errors: Family::default(),
             watch_age: Family::default(),
@@ -190,6 +192,7 @@ impl Default for Metrics {
             "How many namespaces of a roll-out may be in work at once; lower while the API server has too much to do",
             metrics.rollout_limit.clone(),
         );
+        registry.register("leader", "1 for the replica that writes, 0 for a standby", metrics.leader.clone());
         registry.register("writes", "Writes to the API server by kind and result", metrics.writes.clone());
         registry.register("watch_errors", "Failures of a watch; each is tried again", metrics.watch_errors.clone());
         registry.register_with_unit(
@@ -214,6 +217,11 @@ impl Metrics {
     /// Starts to measure a reconcile.
     pub fn timer(&self, controller: Controller) -> Timer {
         Timer { metrics: self.clone(), controller, started: Instant::now() }
+    }
+
+    /// This replica is the one that writes.
+    pub fn leads(&self) {
+        self.leader.set(1);
     }
 
     /// A write has ended.

@@ -125,7 +125,7 @@ pub struct Cluster {
 pub async fn client(kubeconfig: PathBuf) -> Client {
     let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("the control plane's kubeconfig");
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a config");
-    regcred::cluster::client(config).expect("a client")
+    regcred::cluster::client(config, &Default::default()).expect("a client")
 }
 
 /// The file of a key that opens nothing.

@@ -2,8 +2,12 @@
 
 mod transport;
 
+use std::sync::Arc;
+
 use kube::{Client, Config, config::KubeConfigOptions};
 pub use transport::client;
+
+use crate::gate::Gate;
 
 /// Whether the client itself tries again where the API server is too busy (429, 503, 504).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,11 +18,11 @@ pub enum Retry {
     WhenBusy,
 }
 
-/// A client, and where we run: `$KUBECONFIG`, then the pod's service account, then `~/.kube/config`.
+/// A client behind the gate, and where we run: `$KUBECONFIG`, then the pod's service account, then `~/.kube/config`.
 ///
 /// # Errors
 /// A sentence that says what was tried.
-pub async fn connect(retry: Retry) -> Result<(Client, Where), String> {
+pub async fn connect(retry: Retry, gate: &Arc<Gate>) -> Result<(Client, Where), String> {
     let options = KubeConfigOptions::default();
     let (config, place) = if std::env::var_os("KUBECONFIG").is_some_and(|paths| !paths.is_empty()) {
         let config = Config::from_kubeconfig(&options).await;
@@ -34,7 +38,7 @@ pub async fn connect(retry: Retry) -> Result<(Client, Where), String> {
         (config, Where::Outside)
     };
     let client = match retry {
-        Retry::Never => client(config),
+        Retry::Never => client(config, gate),
         Retry::WhenBusy => Client::try_from(config),
     };
     Ok((client.map_err(|error| format!("the cluster's address can't be used: {error}"))?, place))

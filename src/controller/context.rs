@@ -10,6 +10,7 @@ use std::{
 };
 
 use kube::{Client, api::DynamicObject};
+use tokio::sync::watch;
 
 use super::{
     backoff::Backoff,
@@ -69,6 +70,7 @@ pub struct Context {
     states: Mutex<HashMap<CredentialName, Published>>,
     orphaned: Mutex<HashMap<String, Option<Instant>>>,
     unreadable: Mutex<HashSet<String>>,
+    synced: watch::Sender<bool>,
     planning: AtomicBool,
 }
 
@@ -120,6 +122,7 @@ impl Context {
             states: Mutex::default(),
             orphaned: Mutex::default(),
             unreadable: Mutex::default(),
+            synced: watch::Sender::new(false),
             planning: AtomicBool::new(false),
         })
     }
@@ -176,12 +179,17 @@ impl Context {
         lock(&self.unreadable)
     }
 
-    /// Whether every cache and the catalog have synced, so that namespaces may be planned.
+    /// Turns true when every cache and the catalog have synced.
+    pub fn synced(&self) -> &watch::Sender<bool> {
+        &self.synced
+    }
+
+    /// Whether namespaces may be planned: everything has synced, and this replica leads.
     pub fn is_planning(&self) -> bool {
         self.planning.load(Ordering::Acquire)
     }
 
-    /// Every cache and the catalog have synced.
+    /// From now on they may.
     pub fn start_planning(&self) {
         self.planning.store(true, Ordering::Release);
     }
@@ -203,7 +211,8 @@ impl Context {
 
     /// Something has happened in a namespace.
     pub fn happened(&self, namespace: &NamespaceName, account: Option<&ServiceAccountName>, effect: Effect) {
-        if let (Effect::TakenAway(secrets), Some(account)) = (&effect, account) {
+        // Who stands by can't tell whether it was the leader that took an entry away.
+        if let (true, Effect::TakenAway(secrets), Some(account)) = (self.is_planning(), &effect, account) {
             let now = Instant::now();
             let mut fights = self.fights();
             for secret in secrets {

@@ -144,7 +144,7 @@ async fn publish(context: &Arc<Context>, claim: Claim, pull_secret: Option<Arc<P
         State::Held { reason, message, .. } => info!(credential = %name, reason = reason.as_str(), message, "held"),
     }
     let is_new_name = context.index().take_interest(&secret);
-    if is_new_name && context.is_planning() && context.settings.managed_names.allow(&secret) {
+    if is_new_name && *context.synced().borrow() && context.settings.managed_names.allow(&secret) {
         look_for(context, &secret).await;
     }
     let resolved = pull_secret.is_some();
@@ -154,11 +154,7 @@ async fn publish(context: &Arc<Context>, claim: Claim, pull_secret: Option<Arc<P
         epoch
     });
     // A namespace that comes after this is planned with the new catalog and counts itself.
-    let targets: Vec<NamespaceName> = {
-        let index = context.index();
-        let all = index.iter().filter(|(name, namespace)| !namespace.terminating && claim.targets(name, namespace));
-        all.map(|(name, _)| name.clone()).collect()
-    };
+    let targets = targets(context, &claim);
     if resolved {
         context.ledger().begin(&name, epoch, targets);
     } else {
@@ -167,6 +163,24 @@ async fn publish(context: &Arc<Context>, claim: Claim, pull_secret: Option<Arc<P
     context.states().insert(name.clone(), found);
     context.statuses.add(name, Lane::Live);
     context.plan_all();
+}
+
+fn targets(context: &Context, claim: &Claim) -> Vec<NamespaceName> {
+    let index = context.index();
+    let all = index.iter().filter(|(name, namespace)| !namespace.terminating && claim.targets(name, namespace));
+    all.map(|(name, _)| name.clone()).collect()
+}
+
+/// Counts anew in all credentials, as after a restart: who stood by wasn't told which namespaces came and went.
+pub fn count_anew(context: &Context) {
+    // The ledger first, so that a change of the catalog that comes later is also counted later.
+    let mut ledger = context.ledger();
+    for entry in context.catalog().entries().filter(|entry| entry.pull_secret.is_some()) {
+        ledger.begin(&entry.claim.credential, entry.epoch, targets(context, &entry.claim));
+    }
+    drop(ledger);
+    let now = Instant::now();
+    context.states().values_mut().for_each(|found| found.since = now);
 }
 
 /// Until now, foreign Secrets of this name were passed over. Asking for all of them at once spares a refused write in

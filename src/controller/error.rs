@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::core::Status;
 
-use crate::{api::Reason, metrics::WriteResult};
+use crate::{api::Reason, gate::NotLeading, metrics::WriteResult};
 
 /// How long a write may take before we count it as failed. The answer may still come: the next plan sees.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -65,6 +65,7 @@ impl From<kube::Error> for WriteError {
     fn from(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::from(*status),
+            kube::Error::Service(error) if error.is::<NotLeading>() => Self::Unavailable(error.to_string()),
             kube::Error::HyperError(_) | kube::Error::Service(_) => {
                 Self::Unavailable("the API server can't be reached".to_owned())
             }

@@ -21,6 +21,7 @@ use tokio::{
 };
 use tracing::{Instrument, info, info_span, warn};
 
+pub use backoff::WatchBackoff;
 pub use context::{Context, Settings};
 pub use error::printable;
 
@@ -37,30 +38,52 @@ const GRACE: Duration = Duration::from_secs(4);
 #[error("a controller ended by a panic")]
 pub struct Panicked;
 
+/// What this replica does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It isn't known yet which of the replicas leads.
+    Undecided,
+    /// It keeps everything at hand and writes nothing.
+    Standby,
+    /// It plans and writes, for the rest of its life.
+    Leader,
+}
+
 /// Runs the operator until `stop` turns true; then writes in flight are finished and nothing new is begun.
-/// `ready` turns true when every namespace has been planned once.
+/// `ready` turns true when every namespace has been planned once, or when a standby has everything at hand.
 ///
 /// # Errors
 /// Where a task panics: the process has to be started anew.
 pub async fn run(
     context: Arc<Context>,
     ready: watch::Sender<bool>,
+    role: watch::Receiver<Role>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Panicked> {
     tokio::select! {
         () = sync(&context) => {}
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
     }
+    context.synced().send_replace(true);
+    info!("every cache has synced");
+    let mut resolving = tokio::spawn(credentials(context.clone()));
+    tokio::select! {
+        () = stand_by(role, &ready) => {}
+        _ = &mut resolving => return Err(Panicked),
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+    }
+    context.metrics.leads();
     // First of all, so that one that vanishes from here on is queued by its own event.
     context.start_planning();
     let first_pass: HashSet<NamespaceName> = context.index().iter().map(|(name, _)| name.clone()).collect();
-    info!(namespaces = first_pass.len(), "every cache has synced");
+    credential::count_anew(&context);
+    info!(namespaces = first_pass.len(), "every namespace is planned");
     let pass = FirstPass { left: first_pass, ready };
     context.plan_all();
 
     tokio::select! {
         result = namespaces(&context, pass, stop) => result,
-        _ = tokio::spawn(credentials(context.clone())) => Err(Panicked),
+        _ = resolving => Err(Panicked),
         _ = tokio::spawn(status::Writer::new(context.clone()).run()) => Err(Panicked),
     }
 }
@@ -91,6 +114,22 @@ async fn sync(context: &Arc<Context>) {
     join_all(watches.into_iter().map(caches::Synced::wait)).await;
     let names: Vec<_> = context.objects().keys().cloned().collect();
     join_all(names.iter().map(|name| credential::reconcile(context, name))).await;
+}
+
+/// Waits until this replica leads.
+async fn stand_by(mut role: watch::Receiver<Role>, ready: &watch::Sender<bool>) {
+    loop {
+        let now = *role.borrow_and_update();
+        match now {
+            Role::Leader => return,
+            Role::Standby => _ = ready.send_replace(true),
+            Role::Undecided => {}
+        }
+        if role.changed().await.is_err() {
+            // Nobody decides any more, which happens at the end only.
+            return std::future::pending().await;
+        }
+    }
 }
 
 async fn credentials(context: Arc<Context>) {

@@ -44,6 +44,8 @@ pub enum Answer {
     GoneEvent,
     /// A watch that ends before it has told anything.
     Nothing,
+    /// The API server's own, to a request that it gets so much later.
+    Held(Duration),
     /// The API server's own, each part of it so much later.
     Late(Duration),
 }
@@ -119,6 +121,10 @@ fn serve(mut client: TcpStream, upstream: u16, rule: &Mutex<Rule>, watches: &Mut
     let late = match answer {
         None => Duration::ZERO,
         Some(Answer::Late(late)) => late,
+        Some(Answer::Held(time)) => {
+            thread::sleep(time);
+            Duration::ZERO
+        }
         Some(Answer::GoneEvent) => return client.write_all(gone_event().as_bytes()),
         Some(Answer::Nothing) => return client.write_all(http(200, "").as_bytes()),
         Some(Answer::Refuse(code, reason, message)) => {

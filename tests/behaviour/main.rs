@@ -22,6 +22,7 @@ mod distribution;
 mod docker_config;
 mod fence;
 mod held;
+mod leader;
 mod metrics;
 mod orphan;
 mod outage;

@@ -46,10 +46,10 @@ const CASES: [(&str, Test); 10] = [
     ("invalid_key::source", cases::invalid_key::pods_pull_by_the_last_good_key_while_the_source_is_broken),
 ];
 
-/// What must hold in the end, one after the other: of the operator's pod, and of the audit log.
+/// What must hold in the end, one after the other: of the operator's pods, and of the audit log.
 const AFTERWARDS: [(&str, fn(&Suite)); 5] = [
     ("deployment::confined", cases::deployment::the_operator_runs_without_rights_on_its_node_and_was_never_restarted),
-    ("deployment::probes", cases::deployment::an_operator_that_hangs_is_restarted_and_goes_on),
+    ("deployment::probes", cases::deployment::a_leader_that_hangs_is_followed_by_the_standby_and_restarted),
     ("requests::none_was_forbidden", cases::requests::none_was_forbidden),
     ("requests::secrets_are_read_as_documented", cases::requests::secrets_are_read_as_documented),
     ("requests::no_right_is_unused", cases::requests::no_right_is_unused),

@@ -34,6 +34,8 @@ pub struct AuditEntry {
     pub user_agent: String,
     /// Path and query.
     pub uri: String,
+    /// When it came in: RFC 3339 in UTC with microseconds, so that texts compare as times do.
+    pub received: String,
 }
 
 impl AuditEntry {
@@ -89,5 +91,6 @@ fn entry(event: &Value) -> AuditEntry {
         unauthorized: decision == "forbid",
         user_agent: text("/userAgent"),
         uri: text("/requestURI"),
+        received: text("/requestReceivedTimestamp"),
     }
 }

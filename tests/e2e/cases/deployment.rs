@@ -1,4 +1,4 @@
-//! The operator as it is shipped: what it may do on its node, and its probes. All other cases run by it.
+//! The operator as it is shipped: what it may do on its node, its probes and its replicas. All other cases run by it.
 
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -9,10 +9,20 @@ use serde_json::Value;
 use crate::case::SOON;
 use crate::suite::{NAMESPACE, Suite};
 
+/// How soon a standby takes over.
+const TAKEOVER: Duration = Duration::from_secs(15);
+
 pub fn the_operator_runs_without_rights_on_its_node_and_was_never_restarted(suite: &Suite) {
-    let container = container(suite).unwrap();
-    assert_eq!(container["restartCount"], 0, "{container:#}");
-    let pid = suite.node.container_pid(id(&container));
+    let pods = pods(suite).unwrap();
+    assert_eq!(pods.len(), 2, "{pods:#?}");
+    for pod in pods {
+        let container = container(&pod).unwrap();
+        assert_eq!(container["restartCount"], 0, "{container:#}");
+        assert_confined(suite.node.container_pid(id(&container)));
+    }
+}
+
+fn assert_confined(pid: u32) {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let value = |field: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(&format!("{field}:")));
@@ -33,23 +43,45 @@ pub fn the_operator_runs_without_rights_on_its_node_and_was_never_restarted(suit
     assert!(root.split(' ').nth(3).is_some_and(|options| options.starts_with("ro,")), "the root is writable: {root}");
 }
 
-pub fn an_operator_that_hangs_is_restarted_and_goes_on(suite: &Suite) {
-    let before = container(suite).unwrap();
-    suite.node.signal_container(id(&before), "SIGSTOP");
+pub fn a_leader_that_hangs_is_followed_by_the_standby_and_restarted(suite: &Suite) {
+    let leader = leader(suite).unwrap();
+    let find = || pods(suite)?.into_iter().find(|pod| name(pod) == leader).ok_or_else(|| format!("no pod {leader}"));
+    suite.node.signal_container(id(&container(&find().unwrap()).unwrap()), "SIGSTOP");
+    eventually(TAKEOVER, || match self::leader(suite)? {
+        other if other != leader => Ok(()),
+        _ => Err(format!("{leader} still has the Lease")),
+    });
     eventually(SOON + Duration::from_secs(30), || {
-        let now = container(suite)?;
+        let now = container(&find()?)?;
         match now["restartCount"] == 1 && now["ready"] == true {
             true => Ok(()),
             false => Err(format!("not restarted: {now}")),
         }
     });
+    assert_ne!(self::leader(suite).unwrap(), leader, "it stands by");
 }
 
-/// The status of the operator's container.
-fn container(suite: &Suite) -> Result<Value, String> {
+/// The operator's pods.
+fn pods(suite: &Suite) -> Result<Vec<Value>, String> {
     let pods = suite.cluster().try_get_json(&["-n", NAMESPACE, "pods"])?;
-    let containers = pods["items"][0]["status"]["containerStatuses"].as_array().cloned().unwrap_or_default();
-    containers.into_iter().next().ok_or_else(|| format!("no container of the operator: {pods}"))
+    Ok(pods["items"].as_array().cloned().unwrap_or_default())
+}
+
+/// The name of the pod that has the Lease.
+fn leader(suite: &Suite) -> Result<String, String> {
+    let lease = suite.cluster().try_get_json(&["-n", NAMESPACE, "lease", "regcred"])?;
+    let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
+    holder.split_once('_').map(|(pod, _)| pod.to_owned()).ok_or_else(|| format!("nobody leads: {lease}"))
+}
+
+fn name(pod: &Value) -> &str {
+    pod["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+/// The status of a pod's container.
+fn container(pod: &Value) -> Result<Value, String> {
+    let containers = pod["status"]["containerStatuses"].as_array().cloned().unwrap_or_default();
+    containers.into_iter().next().ok_or_else(|| format!("no container of the operator: {pod}"))
 }
 
 fn id(container: &Value) -> &str {
