@@ -23,7 +23,7 @@ pub fn install(cluster: &ControlPlane, part: &str) {
 pub async fn client(cluster: &ControlPlane, user: &str) -> Client {
     let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig(user)).unwrap();
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-    regcred::cluster::client(config).unwrap()
+    regcred::cluster::client(config, &Default::default()).unwrap()
 }
 
 pub fn credentials(client: &Client) -> Api<DynamicObject> {
