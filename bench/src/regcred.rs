@@ -70,7 +70,8 @@ pub async fn credential(cluster: &Cluster, number: usize, targets: Value) {
             "registries": ["gcr.io/darwin/", "eu.gcr.io/darwin/"],
             "secretTemplate": {"name": secret(number)},
             "namespaces": targets,
-            "serviceAccounts": {"names": ["*"]},
+            // A policy that has service accounts born with their entry would leave nothing to measure.
+            "serviceAccounts": {"names": ["*"], "attachWhen": "AfterSecret"},
         },
     });
     cluster.apply(manifest).await;

@@ -34,6 +34,9 @@ pub struct Args {
     /// With how many namespaces in flight the yardstick writes, separated by commas; the best counts.
     #[arg(long, default_value = "16,32,64,128", value_delimiter = ',')]
     in_flight: Vec<usize>,
+    /// Afterwards, the operator again with the rights of config/overlays/scoped and behind all of config/policy.
+    #[arg(long)]
+    fenced: bool,
     /// Seconds to look on while nothing happens.
     #[arg(long, default_value_t = 60)]
     idle: u64,
@@ -77,6 +80,9 @@ pub async fn run(args: Args) {
             bench.life().await;
             if bench.args.foreign > 0 {
                 bench.crowd().await;
+            }
+            if bench.args.fenced {
+                bench.fenced().await;
             }
         }
     }
@@ -125,27 +131,7 @@ impl Bench {
         self.report.add(&format!("bare converge{with}, best: CPU [s]"), best.2);
         self.report.add(&format!("bare rotation{with}, best [s]"), rotation);
 
-        // From the start of the process to all converged.
-        source(&self.cluster, 'a').await;
-        for number in 0..credentials {
-            credential(&self.cluster, number, json!({"names": ["team-*"]})).await;
-        }
-        let before = Requests::from_now(&self.cluster);
-        let started = Instant::now();
-        let regcred = self.start();
-        let seconds = self.cluster.until(started, "converge", converged).await;
-        self.report.add(&format!("regcred converge{with} [s]"), seconds);
-        self.report.add(&format!("regcred converge{with}: CPU [s]"), regcred.cost().cpu);
-        self.requests(&format!("converge{with}"), &before).await;
-
-        let (before, old) = (Requests::from_now(&self.cluster), self.cluster.seen.revisions());
-        let started = Instant::now();
-        source(&self.cluster, 'b').await;
-        let seconds = self.cluster.until(started, "rotation", |seen| seen.rotated(&old) == secrets).await;
-        self.report.add(&format!("regcred rotation{with} [s]"), seconds);
-        self.requests(&format!("rotation{with}"), &before).await;
-        self.report.add(&format!("regcred converge{with} and rotation: RSS at most [MiB]"), regcred.cost().peak);
-        regcred.stop();
+        self.roll_out(credentials, &with).await.stop();
 
         // A restart when converged, five times.
         for _ in 0..5 {
@@ -164,6 +150,32 @@ impl Bench {
         self.requests(&format!("restart{with}"), &before).await;
         regcred.stop();
         self.cluster.reset().await;
+    }
+
+    /// The operator, from the start of its process to all converged, and then a rotation.
+    async fn roll_out(&mut self, credentials: usize, with: &str) -> Regcred {
+        let (secrets, entries) = (self.args.namespaces * credentials, self.all() * credentials);
+        source(&self.cluster, 'a').await;
+        for number in 0..credentials {
+            credential(&self.cluster, number, json!({"names": ["team-*"]})).await;
+        }
+        let before = Requests::from_now(&self.cluster);
+        let started = Instant::now();
+        let regcred = self.start();
+        let converged = |s: &Seen| s.entries() == entries && s.secrets() == secrets;
+        let seconds = self.cluster.until(started, "converge", converged).await;
+        self.report.add(&format!("regcred converge{with} [s]"), seconds);
+        self.report.add(&format!("regcred converge{with}: CPU [s]"), regcred.cost().cpu);
+        self.requests(&format!("converge{with}"), &before).await;
+
+        let (before, old) = (Requests::from_now(&self.cluster), self.cluster.seen.revisions());
+        let started = Instant::now();
+        source(&self.cluster, 'b').await;
+        let seconds = self.cluster.until(started, "rotation", |seen| seen.rotated(&old) == secrets).await;
+        self.report.add(&format!("regcred rotation{with} [s]"), seconds);
+        self.requests(&format!("rotation{with}"), &before).await;
+        self.report.add(&format!("regcred converge{with} and rotation: RSS at most [MiB]"), regcred.cost().peak);
+        regcred
     }
 
     async fn requests(&mut self, what: &str, before: &Requests) {
@@ -244,6 +256,19 @@ impl Bench {
         self.report.add("regcred, foreign Secrets: RSS at most [MiB]", regcred.cost().peak);
         regcred.stop();
         self.cluster.reset().await;
+    }
+
+    /// What the rights by name and the policies cost.
+    async fn fenced(&mut self) {
+        self.cluster.fence();
+        self.args.with += &format!(" --managed-secret-names {}", crate::cluster::secret(0));
+        for _ in 0..self.args.rounds {
+            let regcred = self.roll_out(1, ", fenced").await;
+            let latencies = self.cluster.latencies(self.args.samples, "fenced").await;
+            self.report.quantiles("regcred, fenced: new service account [ms]", latencies);
+            regcred.stop();
+            self.cluster.reset().await;
+        }
     }
 
     /// From a new service account to its patch: alone, and during a rotation of all.
