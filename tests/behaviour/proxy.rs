@@ -3,12 +3,11 @@
 use std::{collections::HashMap, path::Path, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use controlplane::{Audit, Controllers, Operator, Options, eventually};
+use controlplane::{Answer, Audit, Controllers, FaultProxy, Operator, Options, Request, eventually};
 use serde_json::{Value, json};
 
 use crate::{
     evidence::{assert_unsaid, namespaces, requests, versions},
-    fault_proxy::{Answer, FaultProxy, Request},
     world::{SOON, World, cluster, key},
 };
 

@@ -32,6 +32,8 @@ pub struct AuditEntry {
     pub user_agent: String,
     /// Path and query.
     pub uri: String,
+    /// Whether it was refused for want of a right, and not by what looks at the object.
+    pub unauthorized: bool,
 }
 
 impl AuditEntry {
@@ -85,5 +87,6 @@ fn entry(event: &Value) -> AuditEntry {
         code: event.pointer("/responseStatus/code").and_then(Value::as_u64).unwrap_or_default() as u16,
         user_agent: text("/userAgent"),
         uri: text("/requestURI"),
+        unauthorized: text("/annotations/authorization.k8s.io~1decision") == "forbid",
     }
 }
