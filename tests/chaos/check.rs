@@ -50,8 +50,8 @@ struct Found {
     owner: Option<String>,
     /// Who can't have it, and for what reason.
     failures: Vec<(String, &'static str)>,
-    /// A held credential is involved: what it did before it was held depends on time.
-    unclear: bool,
+    /// A held credential has the name: what it did before it was held depends on time.
+    is_frozen: bool,
 }
 
 /// Compares, and collects what is wrong.
@@ -122,7 +122,7 @@ fn records(account: &Value) -> BTreeMap<String, String> {
     annotations.filter_map(|(key, value)| Some((key.strip_prefix(ADDED)?.to_owned(), text(value)))).collect()
 }
 
-impl Check<'_> {
+impl<'a> Check<'a> {
     fn secret(&mut self, namespace: &str, name: &str) -> Found {
         let at = format!("Secret {namespace}/{name}");
         let key = (namespace.to_owned(), name.to_owned());
@@ -138,48 +138,57 @@ impl Check<'_> {
         if foreign.is_some_and(|f| !intact && !(f.usable_type && self.model.may_be_adopted(namespace, name))) {
             self.wrong.push(format!("{at} is somebody else's, and isn't as it was"));
         }
-        let (contenders, holders) = (self.model.contenders(namespace, name), self.model.holders(name));
+        let model = self.model;
+        let contenders = model.contenders(namespace, name);
+        let holders = self.holders(namespace, name, owner.as_deref());
+        let has_it = |credential: &&str| owner.as_deref() == Some(*credential);
+        let all = || contenders.iter().chain(&holders).copied();
+        // Whoever has it keeps it; else it is the oldest one's.
+        let age = |name: &str| (model.credentials[name].created.clone(), name.to_owned());
+        let winner = all().find(has_it).or_else(|| all().min_by_key(|name| age(name)));
+        let is_frozen = winner.is_some_and(|winner| holders.contains(&winner));
+        let settled = self.model.settled.secrets.get(&key);
+        if let Some(holder) =
+            settled.filter(|h| self.model.holders(name).contains(&h.as_str()) && owner.as_ref() != Some(*h))
+        {
+            self.wrong.push(format!("{at} of {holder}, which is held, was there and now is {owner:?}'s"));
+        }
         if let (Some(seen), Some(owner)) = (managed, &owner) {
-            // What a held one may want is touched by nobody: there, another one's Secret stays until it goes on.
-            let frozen = !holders.is_empty() && self.model.credentials.contains_key(owner);
-            if !contenders.contains(&owner.as_str()) && !frozen {
-                self.wrong.push(format!("{at} is {owner}'s, which doesn't want it"));
+            // What a held one has is touched by nobody: there, another one's Secret stays until it goes on.
+            if winner == Some(owner) || is_frozen && self.model.credentials.contains_key(owner) {
+                self.content(&at, &key, seen, owner, winner == Some(owner) && !is_frozen);
             } else {
-                let is_current = contenders.contains(&owner.as_str());
-                self.content(&at, &key, seen, owner, is_current);
+                self.wrong.push(format!("{at} is {owner}'s, which doesn't want it"));
             }
         }
-        let taken = |winner: &str| {
-            let others = contenders.iter().filter(|c| **c != winner);
-            others.map(|c| ((*c).to_owned(), "NameTaken")).collect::<Vec<_>>()
-        };
-        if !holders.is_empty() {
-            if let Some(holder) = self.model.settled.secrets.get(&key).filter(|h| holders.contains(&h.as_str()))
-                && owner.as_ref() != Some(holder)
-            {
-                self.wrong.push(format!("{at} of {holder}, which is held, was there and now is {owner:?}'s"));
-            }
-            return Found { owner, failures: Vec::new(), unclear: true };
-        }
-        let Some(first) = contenders.first() else {
+        let Some(winner) = winner else {
             return Found::default();
         };
-        let Some(owner) = owner else {
-            let adopts = self.model.credentials[*first].wish.adopt;
-            let reason = match foreign {
-                Some(foreign) if intact && !foreign.usable_type => "WrongType",
-                Some(_) if intact && !adopts => "ForeignSecret",
-                _ => {
-                    self.wrong.push(format!("{at} of {first} is missing"));
-                    return Found::default();
-                }
-            };
-            let mut failures = taken(first);
-            failures.push(((*first).to_owned(), reason));
-            return Found { owner: None, failures, unclear: false };
-        };
-        let failures = taken(&owner);
-        Found { owner: Some(owner), failures, unclear: false }
+        let losers = contenders.iter().filter(|name| **name != winner);
+        let mut failures: Vec<_> = losers.map(|name| ((*name).to_owned(), "NameTaken")).collect();
+        if !is_frozen && owner.as_deref() != Some(winner) {
+            let adopts = self.model.credentials[winner].wish.adopt;
+            match foreign {
+                Some(foreign) if intact && !foreign.usable_type => failures.push((winner.to_owned(), "WrongType")),
+                Some(_) if intact && !adopts => failures.push((winner.to_owned(), "ForeignSecret")),
+                _ => self.wrong.push(format!("{at} of {winner} is missing")),
+            }
+        }
+        Found { owner, failures, is_frozen }
+    }
+
+    /// The held credentials that nobody may come before in this namespace: they want the name there, or have it, or an
+    /// entry says so.
+    fn holders(&self, namespace: &str, secret: &str, owner: Option<&str>) -> Vec<&'a str> {
+        let labels = &self.model.namespaces[namespace].labels;
+        let accounts = self.observed.accounts.iter().filter(|((n, _), _)| n == namespace);
+        let recorded: Vec<_> = accounts.filter_map(|(_, account)| records(account).remove(secret)).collect();
+        let mut holders = self.model.holders(secret);
+        holders.retain(|name| {
+            let wants = self.model.credentials[*name].wish.wants(namespace, labels);
+            wants || owner == Some(*name) || recorded.iter().any(|record| record == name)
+        });
+        holders
     }
 
     /// A managed Secret holds what its credential says, and is owned by it.
@@ -229,7 +238,7 @@ impl Check<'_> {
             let (times, record) = (entries.iter().filter(|e| *e == secret).count(), records.get(secret));
             let found = &self.found[&(namespace.to_owned(), secret.to_owned())];
             let key = (namespace.to_owned(), name.to_owned(), secret.to_owned());
-            if found.unclear {
+            if found.is_frozen {
                 let holders = self.model.holders(secret);
                 let stays = self.model.settled.entries.get(&key).filter(|h| holders.contains(&h.as_str()));
                 if stays.is_some_and(|_| times != 1) || times > 1 || (times == 1 && record.is_none()) {
@@ -276,10 +285,8 @@ impl Check<'_> {
         let targets: Vec<_> =
             self.model.namespaces.iter().filter(|(n, of)| credential.wish.wants(n, &of.labels)).collect();
         let mut failures = BTreeMap::new();
-        let mut unclear = false;
         for (namespace, _) in &targets {
             let found = &self.found[&((*namespace).clone(), credential.wish.secret.clone())];
-            unclear |= found.unclear;
             failures.extend(
                 found
                     .failures
@@ -299,11 +306,7 @@ impl Check<'_> {
         let wanted = (format!("{ready}/{desired}"), format!("{}/{}", chosen(true), chosen(false)));
         let counted = (text(&status["namespaces"]["summary"]), text(&status["serviceAccounts"]["summary"]));
         let reason = if failures.is_empty() { "True/RolledOut" } else { "False/PartiallyReady" };
-        let settled = if unclear {
-            ["True/RolledOut", "False/PartiallyReady"].contains(&is.as_str())
-        } else {
-            is == reason && listed == failures && counted == wanted
-        };
+        let settled = is == reason && listed == failures && counted == wanted;
         if !current || !settled {
             self.wrong.push(format!(
                 "the status of {name} is {is} {counted:?} {listed:?}, not {reason} {wanted:?} {failures:?} (current: {current})"

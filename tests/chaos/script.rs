@@ -1,7 +1,8 @@
 //! What people do, by chance: each act is done at once as they would do it, and noted in the model.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use controlplane::eventually;
@@ -119,10 +120,31 @@ impl<'a> Script<'a> {
                 false => Err(format!("namespace {name} can't be made again")),
             });
         }
+        let names: Vec<String> = self.model.namespaces.keys().cloned().collect();
+        names.iter().for_each(|name| self.wait_default(name));
         for name in std::mem::take(&mut self.unseen) {
             if self.model.namespaces.contains_key(&name) {
                 self.label_namespace(&name, "nudged", Some(format!("{}", self.count)));
             }
+        }
+    }
+
+    /// Waits for the service account that comes by itself. Where a namespace is made again at once, the service-account
+    /// controller may be told that it is still going, and then does nothing before the namespace changes.
+    fn wait_default(&mut self, namespace: &str) {
+        let path = within(namespace, "serviceaccounts");
+        let comes = |within: Duration| {
+            let begun = Instant::now();
+            loop {
+                match self.people.get(&path, "default") {
+                    Ok(_) => return true,
+                    Err(_) if begun.elapsed() > within => return false,
+                    Err(_) => thread::sleep(Duration::from_millis(20)),
+                }
+            }
+        };
+        if !comes(Duration::from_secs(2)) {
+            self.label_namespace(namespace, "nudged", Some("for-its-service-account".to_owned()));
         }
     }
 
