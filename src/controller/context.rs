@@ -22,7 +22,7 @@ use crate::{
     index::{Effect, Index},
     metrics::Metrics,
     names::{CredentialName, NamespaceName, ServiceAccountName},
-    plan::Fights,
+    plan::{Fights, Vanished},
     rollout::{Ledger, State},
 };
 
@@ -60,6 +60,7 @@ pub struct Context {
     catalog: RwLock<Arc<Catalog>>,
     index: Mutex<Index>,
     fights: Mutex<Fights>,
+    vanished: Mutex<Vanished>,
     ledger: Mutex<Ledger>,
     objects: Mutex<BTreeMap<CredentialName, Arc<DynamicObject>>>,
     sources: Mutex<HashMap<SourceKey, String>>,
@@ -110,6 +111,7 @@ impl Context {
             catalog: RwLock::default(),
             index: Mutex::default(),
             fights: Mutex::default(),
+            vanished: Mutex::default(),
             ledger: Mutex::default(),
             objects: Mutex::default(),
             sources: Mutex::default(),
@@ -139,6 +141,11 @@ impl Context {
     /// Entries that somebody keeps taking away.
     pub fn fights(&self) -> MutexGuard<'_, Fights> {
         lock(&self.fights)
+    }
+
+    /// Secrets that vanish again and again.
+    pub fn vanished(&self) -> MutexGuard<'_, Vanished> {
+        lock(&self.vanished)
     }
 
     /// How far every credential is.

@@ -49,5 +49,8 @@ pub(crate) fn compact(url: &str) -> Result<(), String> {
     let answer = post("/v3/kv/range", r#"{"key": "AA==", "count_only": true}"#)?;
     let answer: Value = serde_json::from_str(&answer).map_err(|error| error.to_string())?;
     let revision = answer.pointer("/header/revision").and_then(Value::as_str).ok_or("etcd names no revision")?;
-    post("/v3/kv/compaction", &format!(r#"{{"revision": "{revision}"}}"#)).map(drop)
+    match post("/v3/kv/compaction", &format!(r#"{{"revision": "{revision}"}}"#)) {
+        Err(error) if error.contains("required revision has been compacted") => Ok(()), // nothing new since the last time
+        answer => answer.map(drop),
+    }
 }
