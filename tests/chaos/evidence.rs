@@ -63,7 +63,9 @@ pub fn judge(model: &Model, requests: &[AuditEntry], causes: &Causes<'_>) -> Vec
                 _ => events("") + events(namespace),
             };
         if times > most {
-            wrong.push(format!("{path} was written {times} times, for {most} reasons at most"));
+            let all = requests.iter().filter(|r| r.uri.split('?').next() == Some(&path));
+            let all: Vec<_> = all.map(|r| format!("{} {}", r.verb, r.code)).collect();
+            wrong.push(format!("{path} was written {times} times, for {most} reasons at most: {}", all.join(", ")));
         }
     }
     wrong
