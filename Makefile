@@ -3,13 +3,16 @@
 CARGO ?= cargo
 CRD = crds/registrycredentials.regcred.dev.yaml
 
-.PHONY: help demo test test-scoped e2e bench bench-plot promises lint crd build controlplane clean clean-controlplane
+.PHONY: help demo test test-scoped chaos fuzz e2e bench bench-plot promises lint crd build controlplane clean clean-controlplane
 
 help:
 	@echo 'make demo           show regcred at work on a real Kubernetes API server, on loopback only'
 	@echo 'make demo KEEP=1    the same, left running for you until Ctrl-C'
 	@echo 'make test           all tests but those on a real node'
 	@echo 'make test-scoped    the behaviours again, with rights on named Secrets only (config/overlays/scoped)'
+	@echo 'make chaos          random faults, and kill -9 at bad moments, on a real control plane (half an hour)'
+	@echo 'make chaos SEED=17 SCHEDULES=1 KILLS=0   the random faults of one seed'
+	@echo 'make fuzz SECONDS=60   fuzz each parser and the plan for so long (needs cargo-fuzz and a C++ compiler)'
 	@echo 'make e2e            prove on a real node that pods pull (as root; two minutes)'
 	@echo 'make e2e CASE=rotation   the cases whose names have that in them'
 	@echo 'make bench          measure regcred against a bare client, in 1,000 namespaces (some minutes)'
@@ -33,6 +36,24 @@ test: controlplane
 
 test-scoped: controlplane
 	REGCRED_TEST_SCOPED=1 $(CARGO) test --package regcred --locked --test behaviour
+
+SEED ?= 1
+SCHEDULES ?= 200
+KILLS ?= 100
+
+chaos: controlplane
+	SEED=$(SEED) SCHEDULES=$(SCHEDULES) KILLS=$(KILLS) $(CARGO) test --locked --test chaos
+
+# cargo-fuzz needs what only a nightly compiler, or this variable, allows. There is no unsafe code here to sanitize.
+SECONDS ?= 60
+FUZZ ?= docker_config key plan registry targets
+
+fuzz:
+	@for target in $(FUZZ); do \
+	  mkdir -p fuzz/grown/$$target; \
+	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target fuzz/grown/$$target fuzz/corpus/$$target -- \
+	    -max_total_time=$(SECONDS) -print_final_stats=1 || exit 1; \
+	done
 
 e2e:
 	@CARGO="$(CARGO)" tests/e2e/run.sh $(CASE)

@@ -1,6 +1,6 @@
 //! The watches: what the API server tells goes into the index, and from there namespaces into the queue.
 
-use std::{collections::HashSet, fmt::Debug, sync::Arc};
+use std::{collections::HashSet, fmt::Debug, sync::Arc, time::Instant};
 
 use futures::{Stream, StreamExt};
 use kube::{
@@ -149,6 +149,7 @@ pub fn watch_namespaces(context: &Arc<Context>) -> Synced {
         Event::Delete(seen) => {
             let name = NamespaceName::from(seen.name);
             context.fights().forget(&name);
+            context.vanished().forget(&name);
             let effect = context.index().namespace_gone(&name);
             context.happened(&name, None, effect);
         }
@@ -186,7 +187,13 @@ fn watch_secrets_of(context: &Arc<Context>, kind: Kind, selector: &str) -> Synce
         }
         Event::Delete(seen) => {
             let ((namespace, name), at) = (seen.key::<SecretName>(), seen.resource_version());
-            let change = |index: &mut Index| index.secret_gone(&namespace, &name, at);
+            let change = |index: &mut Index| {
+                let effect = index.secret_gone(&namespace, &name, at);
+                if effect == Effect::Changed {
+                    context.vanished().gone(&namespace, &name, Instant::now());
+                }
+                effect
+            };
             told(context, kind.clone(), at, &namespace, None, change);
         }
         Event::Init => context.index().relist_begins(kind.clone()),

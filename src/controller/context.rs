@@ -24,7 +24,7 @@ use crate::{
     managed_names::ManagedNames,
     metrics::Metrics,
     names::{CredentialName, NamespaceName, ServiceAccountName},
-    plan::Fights,
+    plan::{Fights, Vanished},
     rollout::{Ledger, State},
 };
 
@@ -64,6 +64,7 @@ pub struct Context {
     catalog: RwLock<Arc<Catalog>>,
     index: Mutex<Index>,
     fights: Mutex<Fights>,
+    vanished: Mutex<Vanished>,
     ledger: Mutex<Ledger>,
     objects: Mutex<BTreeMap<CredentialName, Arc<DynamicObject>>>,
     sources: Mutex<HashMap<SourceKey, String>>,
@@ -116,6 +117,7 @@ impl Context {
             catalog: RwLock::default(),
             index: Mutex::new(index),
             fights: Mutex::default(),
+            vanished: Mutex::default(),
             ledger: Mutex::default(),
             objects: Mutex::default(),
             sources: Mutex::default(),
@@ -146,6 +148,11 @@ impl Context {
     /// Entries that somebody keeps taking away.
     pub fn fights(&self) -> MutexGuard<'_, Fights> {
         lock(&self.fights)
+    }
+
+    /// Secrets that vanish again and again.
+    pub fn vanished(&self) -> MutexGuard<'_, Vanished> {
+        lock(&self.vanished)
     }
 
     /// How far every credential is.

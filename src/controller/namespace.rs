@@ -1,7 +1,7 @@
 //! One namespace: observe → plan → apply → report, until nothing is left to do.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     api::Reason,
     catalog::Catalog,
+    credential::Guard,
     metrics::ReconcileResult,
     names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
     plan::{self, Change, Contested, Step},
@@ -39,12 +40,14 @@ const WRITES: usize = 8;
 pub async fn reconcile(context: &Arc<Context>, name: &NamespaceName) -> ReconcileResult {
     let catalog = context.catalog();
     let (contested, until) = context.fights().contested(name, Instant::now());
+    let (vanishing, due) = context.vanished().waiting(name, Instant::now());
     context.index().forget_unwatched(name);
     let mut run = Run {
         context,
         name,
         catalog: &catalog,
         contested,
+        vanishing,
         written: HashMap::new(),
         failed: BTreeMap::new(),
         refused: HashMap::new(),
@@ -67,8 +70,8 @@ pub async fn reconcile(context: &Arc<Context>, name: &NamespaceName) -> Reconcil
         Some(wait) => context.namespaces.add_at(name.clone(), Instant::now() + wait),
         None => context.retries.worked(name),
     }
-    if let Some(until) = until {
-        context.namespaces.add_at(name.clone(), until);
+    for time in [until, due].into_iter().flatten() {
+        context.namespaces.add_at(name.clone(), time);
     }
     if failed { ReconcileResult::Failed } else { ReconcileResult::Done }
 }
@@ -85,6 +88,8 @@ struct Run<'a> {
     name: &'a NamespaceName,
     catalog: &'a Arc<Catalog>,
     contested: Contested,
+    /// Secrets that aren't made again yet.
+    vanishing: BTreeSet<SecretName>,
     /// How often each was written.
     written: HashMap<Target, usize>,
     /// Writes that failed, and whose wish each was.
@@ -109,6 +114,7 @@ impl Run<'_> {
                     *kept = kept.clone().min(refusal);
                     continue;
                 }
+                Step::ApplySecret { secret, guard: Guard::Create, .. } if self.vanishing.contains(&secret) => continue,
                 Step::ApplySecret { credential, secret, guard } => match self.catalog.get(&credential) {
                     Some(entry) => Task::ApplySecret { entry: entry.clone(), secret, guard },
                     None => continue,

@@ -18,6 +18,7 @@ mod service_account;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod vanished;
 mod verdict;
 mod winner;
 
@@ -32,6 +33,7 @@ pub use observed::{
 pub use refusal::Refusal;
 pub use service_account::{Change, json_patch};
 pub use targets::{Labels, NamespaceRule, ServiceAccountRule};
+pub use vanished::Vanished;
 use verdict::Verdict;
 
 use crate::{

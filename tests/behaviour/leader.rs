@@ -2,13 +2,15 @@
 
 use std::{path::Path, thread, time::Duration};
 
-use controlplane::{Audit, AuditEntry, ControlPlane, Controllers, OPERATOR, Operator, Options, SPARES, eventually};
+use controlplane::{
+    Answer, Audit, AuditEntry, ControlPlane, Controllers, FaultProxy, OPERATOR, Operator, Options, Request, SPARES,
+    eventually,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::{
     evidence::{namespaces, versions},
-    fault_proxy::{Answer, FaultProxy, Request},
     world::{SOON, World, cluster, key},
 };
 

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod evidence;
-mod fault_proxy;
 mod policies;
 mod probe;
 mod scope;

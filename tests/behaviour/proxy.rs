@@ -1,14 +1,16 @@
 //! An API server that refuses, stalls and forgets: the end state is right, and nothing is deleted that shouldn't be.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use controlplane::{Audit, Controllers, Options, eventually};
+use controlplane::{Answer, Audit, Controllers, FaultProxy, Options, Request, eventually};
 use serde_json::{Value, json};
 
 use crate::{
     evidence::{assert_unsaid, namespaces, requests, versions},
-    fault_proxy::{Answer, FaultProxy, Request},
     world::{SOON, World, cluster, key, operator_with},
 };
 
@@ -186,4 +188,34 @@ fn a_refusal_that_quotes_the_credential_is_withheld() {
     proxy.answer(|_| None);
     world.cluster.kubectl_ok(&["label", "namespace", "-l", "kubernetes.io/metadata.name", "nudged=true"]);
     world.wait_ready("darwin");
+}
+
+#[test]
+fn while_nobody_tells_of_a_deletion_the_garbage_collector_is_not_fought() {
+    let (world, proxy) = proxied(&[]);
+    namespaces(&world.cluster, "team", 1);
+    world.source("key", &key('a'));
+    world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
+    world.wait_ready("darwin");
+    let of_credentials = |request: &Request| request.uri.starts_with("/apis/regcred.dev/v1alpha1/registrycredentials?");
+    proxy.answer(move |request| {
+        of_credentials(request).then(|| Answer::Refuse(503, "ServiceUnavailable", "a fault of the test".to_owned()))
+    });
+    proxy.cut_watches();
+    world.namespace("team-1", json!({}));
+    world.wait_entries("team-1", "default", &["darwin"]); // the other watches are there again
+
+    let before = world.writes("team-0", "secrets").len();
+    let deleted = Instant::now();
+    world.cluster.kubectl_ok(&["delete", "registrycredential", "darwin"]);
+    // Made again twice at once, then after 0.5 and 1 s, each time to be collected.
+    eventually(SOON, || match world.writes("team-0", "secrets").len() - before {
+        ..4 => Err("it isn't made again, or not so often".to_owned()),
+        _ => Ok(()),
+    });
+    assert!(deleted.elapsed() >= Duration::from_millis(1500), "a fight: four writes in {:?}", deleted.elapsed());
+    proxy.answer(|_| None);
+    world.wait_no_secret("team-0", "darwin");
+    world.wait_entries("team-0", "default", &[]);
+    world.wait_no_secret("team-1", "darwin");
 }

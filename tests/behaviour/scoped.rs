@@ -1,11 +1,10 @@
 //! Without cluster-wide access to Secrets: what the operator does where its rights and its flag name a few of them.
 
-use controlplane::{Audit, ControlPlane, Controllers, OPERATOR, Operator, Options, eventually};
+use controlplane::{Answer, Audit, ControlPlane, Controllers, FaultProxy, OPERATOR, Operator, Options, eventually};
 use serde_json::{Value, json};
 
 use crate::{
     evidence::{namespaces, requests, versions, wait_reasons},
-    fault_proxy::{Answer, FaultProxy},
     scope::{MANAGED_NAMES, Scope},
     world::{SOON, World, key, operator, operator_with, unauthorized_cluster},
 };

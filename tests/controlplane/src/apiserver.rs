@@ -54,6 +54,11 @@ impl Apiserver {
         format!("https://127.0.0.1:{}", self.port)
     }
 
+    /// The URL of its etcd.
+    pub(crate) fn etcd(&self) -> &str {
+        &self.etcd
+    }
+
     /// The certificate that it makes for itself, followed by the authority that signed it.
     pub(crate) fn ca(&self) -> PathBuf {
         ca(&self.folder)

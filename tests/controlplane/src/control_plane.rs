@@ -187,6 +187,12 @@ impl ControlPlane {
         self.start_apiserver();
     }
 
+    /// Compacts etcd: of each object it then has the newest version only, so that old ones can't be watched from.
+    #[track_caller]
+    pub fn compact_etcd(&self) {
+        etcd::compact(self.recipe.etcd()).unwrap_or_else(|error| panic!("{error}"));
+    }
+
     /// `https://127.0.0.1:port` of the apiserver.
     pub fn url(&self) -> String {
         self.recipe.url()

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::binaries::binary;
 use crate::ports::free_port;
 use crate::process::Process;
@@ -34,5 +36,21 @@ pub(crate) fn start(folder: &Path) -> Result<(Process, String), String> {
         Ok(true) => Ok((etcd, url)),
         Ok(false) => Err(format!("etcd ended while starting:{}", etcd.last_lines(15))),
         Err(error) => Err(format!("etcd isn't healthy after 30 s: {error}{}", etcd.last_lines(15))),
+    }
+}
+
+/// Forgets every version but the newest of each object.
+pub(crate) fn compact(url: &str) -> Result<(), String> {
+    let port = url.rsplit(':').next().and_then(|port| port.parse().ok()).ok_or("etcd's URL has no port")?;
+    let post = |path: &str, body: &str| match http::post(port, path, body)? {
+        (200, answer) => Ok(answer),
+        (status, answer) => Err(format!("etcd's {path} says {status} {answer}")),
+    };
+    let answer = post("/v3/kv/range", r#"{"key": "AA==", "count_only": true}"#)?;
+    let answer: Value = serde_json::from_str(&answer).map_err(|error| error.to_string())?;
+    let revision = answer.pointer("/header/revision").and_then(Value::as_str).ok_or("etcd names no revision")?;
+    match post("/v3/kv/compaction", &format!(r#"{{"revision": "{revision}"}}"#)) {
+        Err(error) if error.contains("required revision has been compacted") => Ok(()), // nothing new since the last time
+        answer => answer.map(drop),
     }
 }

@@ -1,4 +1,4 @@
-//! The least of HTTP: a GET to 127.0.0.1.
+//! The least of HTTP: a GET or a POST to 127.0.0.1.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -6,10 +6,15 @@ use std::time::Duration;
 
 /// The status code and the body.
 pub(crate) fn get(port: u16, path: &str) -> Result<(u16, String), String> {
-    request(port, path).map_err(|error| format!("GET http://127.0.0.1:{port}{path}: {error}"))
+    request(port, "GET", path, "").map_err(|error| format!("GET http://127.0.0.1:{port}{path}: {error}"))
 }
 
-fn request(port: u16, path: &str) -> Result<(u16, String), String> {
+/// As [`get`], with JSON to send.
+pub(crate) fn post(port: u16, path: &str, body: &str) -> Result<(u16, String), String> {
+    request(port, "POST", path, body).map_err(|error| format!("POST http://127.0.0.1:{port}{path}: {error}"))
+}
+
+fn request(port: u16, method: &str, path: &str, body: &str) -> Result<(u16, String), String> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let timeout = Some(Duration::from_secs(10));
     let exchange = || -> std::io::Result<Vec<u8>> {
@@ -17,7 +22,8 @@ fn request(port: u16, path: &str) -> Result<(u16, String), String> {
         stream.set_read_timeout(timeout)?;
         stream.set_write_timeout(timeout)?;
         // HTTP/1.0: the answer isn't chunked and ends where the connection does.
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n")?;
+        let length = body.len();
+        write!(stream, "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {length}\r\n\r\n{body}")?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         Ok(answer)

@@ -1,7 +1,7 @@
 //! A real Kubernetes control plane on loopback, for regcred's tests, demo and benchmark.
 //!
 //! [`ControlPlane`] runs etcd, kube-apiserver and, where wanted, kube-controller-manager;
-//! [`Operator`] runs regcred against it; [`eventually`] waits for what either of them promises.
+//! [`Operator`] runs regcred against it, through a [`FaultProxy`] where answers are to go wrong; [`eventually`] waits for what either of them promises.
 //! Every child is a [`Process`]: it ends with its handle, and with us, however we end.
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ mod binaries;
 mod control_plane;
 mod controllers;
 mod etcd;
+mod fault_proxy;
 mod http;
 mod kubectl;
 mod operator;
@@ -24,6 +25,7 @@ pub use audit::AuditEntry;
 pub use binaries::{binary, throwaway_key};
 pub use control_plane::{Audit, ControlPlane, Options};
 pub use controllers::{Controllers, DEFAULT_CONTROLLERS};
+pub use fault_proxy::{Answer, FaultProxy, Request};
 pub use operator::Operator;
 pub use ports::free_port;
 pub use process::{Exit, Process};

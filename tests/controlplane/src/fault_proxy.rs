@@ -7,36 +7,52 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
     thread,
     time::Duration,
 };
 
-use controlplane::{ControlPlane, OPERATOR, Process, eventually, free_port};
 use serde_json::{Value, json};
 
-use crate::world::SOON;
+use crate::control_plane::ControlPlane;
+use crate::ports::free_port;
+use crate::process::Process;
+use crate::users::OPERATOR;
+use crate::wait::eventually;
+
+/// How long `kubectl proxy` may take to listen on a busy machine.
+const LISTENS_WITHIN: Duration = Duration::from_secs(30);
 
 /// What the operator asks for.
 #[derive(Debug)]
 pub struct Request {
+    /// `GET`, `PATCH`, …
     pub method: String,
     /// Path and query.
     pub uri: String,
+    /// As sent.
     pub body: Vec<u8>,
 }
 
 impl Request {
+    /// The path without the query.
+    pub fn path(&self) -> &str {
+        self.uri.split('?').next().unwrap_or_default()
+    }
+
+    /// Whether it is answered for as long as both sides like.
     pub fn is_watch(&self) -> bool {
         self.uri.contains("watch=true")
     }
 
+    /// The body; null where it isn't JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 }
 
 /// What it gets in place of the API server's answer.
+#[derive(Clone, Debug)]
 pub enum Answer {
     /// A Status of this code, reason and message.
     Refuse(u16, &'static str, String),
@@ -48,6 +64,12 @@ pub enum Answer {
     Held(Duration),
     /// The API server's own, each part of it so much later.
     Late(Duration),
+    /// None: the connection is cut, and the API server never hears of the request.
+    Cut,
+    /// None: the API server does what it was asked for, and then the connection is cut.
+    Lost,
+    /// The API server's own, cut off after so many bytes.
+    Truncated(usize),
 }
 
 type Rule = Box<dyn FnMut(&Request) -> Option<Answer> + Send>;
@@ -56,17 +78,19 @@ type Rule = Box<dyn FnMut(&Request) -> Option<Answer> + Send>;
 pub struct FaultProxy {
     port: u16,
     rule: Arc<Mutex<Rule>>,
-    watches: Arc<Mutex<Vec<TcpStream>>>,
+    watches: Arc<Mutex<Vec<Weak<TcpStream>>>>,
     kubeconfig: PathBuf,
     _upstream: Process,
 }
 
 impl FaultProxy {
+    /// Starts it for the operator's user. It forwards everything until [`FaultProxy::answer`] says otherwise.
+    #[track_caller]
     pub fn start(cluster: &ControlPlane) -> FaultProxy {
         let upstream = free_port();
         let command = cluster.kubectl_command(OPERATOR, &["proxy", &format!("--port={upstream}")]);
         let process = Process::start("kubectl proxy", &command, &cluster.folder().join("kubectl-proxy.log")).unwrap();
-        eventually(SOON, || TcpStream::connect(("127.0.0.1", upstream)).map_err(|error| error.to_string()));
+        eventually(LISTENS_WITHIN, || TcpStream::connect(("127.0.0.1", upstream)).map_err(|error| error.to_string()));
 
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -85,7 +109,7 @@ impl FaultProxy {
             for client in listener.incoming().flatten() {
                 let (rule, watches) = (shared_rule.clone(), shared_watches.clone());
                 // An error means that one of the two has hung up, which is theirs to notice.
-                thread::spawn(move || serve(client, upstream, &rule, &watches));
+                thread::spawn(move || serve(&Arc::new(client), upstream, &rule, &watches));
             }
         });
         FaultProxy { port, rule, watches, kubeconfig, _upstream: process }
@@ -104,8 +128,8 @@ impl FaultProxy {
     /// Breaks off every watch that is open.
     pub fn cut_watches(&self) -> usize {
         let watches = std::mem::take(&mut *self.watches.lock().unwrap());
-        // One that has ended already can't be shut down, and needn't be.
-        watches.iter().filter(|watch| watch.shutdown(Shutdown::Both).is_ok()).count()
+        // One that has ended already is closed, and needn't be.
+        watches.iter().filter_map(Weak::upgrade).filter(|watch| watch.shutdown(Shutdown::Both).is_ok()).count()
     }
 }
 
@@ -115,24 +139,34 @@ impl std::fmt::Debug for FaultProxy {
     }
 }
 
-fn serve(mut client: TcpStream, upstream: u16, rule: &Mutex<Rule>, watches: &Mutex<Vec<TcpStream>>) -> io::Result<()> {
-    let (head, request) = read(&client)?;
+/// Serves one request. The connection ends with it: nobody else holds on to the stream.
+fn serve(
+    stream: &Arc<TcpStream>,
+    upstream: u16,
+    rule: &Mutex<Rule>,
+    watches: &Mutex<Vec<Weak<TcpStream>>>,
+) -> io::Result<()> {
+    let mut client = &**stream;
+    let (head, request) = read(client)?;
     let answer = (*rule.lock().unwrap())(&request);
-    let late = match answer {
-        None => Duration::ZERO,
-        Some(Answer::Late(late)) => late,
-        Some(Answer::Held(time)) => {
-            thread::sleep(time);
-            Duration::ZERO
-        }
+    let (mut late, mut left) = (Duration::ZERO, usize::MAX);
+    match answer {
+        None => {}
+        Some(Answer::Held(time)) => thread::sleep(time),
+        Some(Answer::Late(time)) => late = time,
+        Some(Answer::Truncated(bytes)) => left = bytes,
+        Some(Answer::Lost) => left = 0,
+        Some(Answer::Cut) => return Ok(()),
         Some(Answer::GoneEvent) => return client.write_all(gone_event().as_bytes()),
         Some(Answer::Nothing) => return client.write_all(http(200, "").as_bytes()),
         Some(Answer::Refuse(code, reason, message)) => {
             return client.write_all(http(code, &status(code, reason, &message).to_string()).as_bytes());
         }
-    };
+    }
     if request.is_watch() {
-        watches.lock().unwrap().push(client.try_clone()?);
+        let mut watches = watches.lock().unwrap();
+        watches.retain(|watch| watch.strong_count() > 0);
+        watches.push(Arc::downgrade(stream));
     }
     let mut server = TcpStream::connect(("127.0.0.1", upstream))?;
     server.write_all(head.as_bytes())?;
@@ -144,13 +178,18 @@ fn serve(mut client: TcpStream, upstream: u16, rule: &Mutex<Rule>, watches: &Mut
             return Ok(());
         }
         thread::sleep(late);
-        client.write_all(&part[..length])?;
+        let sent = length.min(left);
+        client.write_all(&part[..sent])?;
+        left -= sent;
+        if left == 0 {
+            return Ok(());
+        }
     }
 }
 
 /// One request: its head as it is to be sent on, and what it says.
 fn read(client: &TcpStream) -> io::Result<(String, Request)> {
-    let mut reader = BufReader::new(client.try_clone()?);
+    let mut reader = BufReader::new(client);
     let (mut head, mut length) = (String::new(), 0);
     loop {
         let mut line = String::new();

@@ -1,0 +1,46 @@
+//! What a whole run came to, for its last line.
+
+use std::{sync::Mutex, time::Duration};
+
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// What people did.
+    pub acts: usize,
+    /// Requests that went wrong.
+    pub faults: usize,
+    /// Ends of the operator by SIGKILL.
+    pub kills: usize,
+    /// Ends of the API server by SIGKILL.
+    pub outages: usize,
+    /// The operator's writes that the API server took.
+    pub writes: usize,
+    /// How long it took after each round of faults until all was as it should be.
+    pub settled: Vec<Duration>,
+}
+
+static FIGURES: Mutex<Option<Figures>> = Mutex::new(None);
+
+pub fn add(change: impl FnOnce(&mut Figures)) {
+    change(FIGURES.lock().unwrap().get_or_insert_default());
+}
+
+/// The line.
+pub fn summary() -> String {
+    let mut figures = FIGURES.lock().unwrap().take().unwrap_or_default();
+    figures.settled.sort_unstable();
+    let settled = |percent: usize| {
+        let index = (figures.settled.len() * percent / 100).min(figures.settled.len().saturating_sub(1));
+        figures.settled.get(index).copied().unwrap_or_default().as_secs_f64()
+    };
+    format!(
+        "{} acts, {} faults, {} kills, {} outages, {} writes; quiet {} times, after {:.1} s in the median and {:.1} s at most",
+        figures.acts,
+        figures.faults,
+        figures.kills,
+        figures.outages,
+        figures.writes,
+        figures.settled.len(),
+        settled(50),
+        settled(100),
+    )
+}

@@ -1,0 +1,167 @@
+//! One trial: an operator of its own on an arena, what people do, and what has to be so when all is quiet.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use controlplane::Operator;
+use libtest_mimic::Failed;
+
+use crate::{
+    arena::Arena,
+    check::{self, Observed},
+    evidence::{self, Causes},
+    faults::{self, Count},
+    figures,
+    random::Random,
+    script::Script,
+};
+
+/// How long it may take after the last fault. Each thing is tried again within five seconds.
+const SETTLES_WITHIN: Duration = Duration::from_secs(90);
+
+/// How long nothing may be written once all is as it should be.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// How often the cluster is looked at; each look is four lists.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+pub struct Trial<'a> {
+    pub arena: &'a Arena,
+    pub operator: Operator,
+    pub script: Script<'a>,
+    pub random: Random,
+    pub faults: Arc<Mutex<Count>>,
+    name: String,
+    position: u64,
+    began: Instant,
+    looks: usize,
+    /// Requests that were refused by an API server that had just started and didn't know its own roles yet.
+    unknown: usize,
+}
+
+/// Runs a trial in an arena; says how to run it alone if it fails.
+pub fn run(name: &str, seed: u64, how: &str, args: &[&str], trial: impl FnOnce(&mut Trial<'_>)) -> Result<(), Failed> {
+    let arena = Arena::take();
+    let mut story = Vec::new();
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let mut random = Random::new(seed);
+        let script = Script::new(&arena.people, name, random.fork());
+        let operator = arena.operator(args);
+        let position = arena.cluster.audit_position();
+        let (faults, began) = (Arc::default(), Instant::now());
+        let (name, looks, unknown) = (name.to_owned(), 0, 0);
+        let mut this = Trial { arena: &arena, operator, script, random, faults, name, position, began, looks, unknown };
+        this.restarted();
+        let result = catch_unwind(AssertUnwindSafe(|| trial(&mut this)));
+        faults::end(&arena.proxy);
+        story = std::mem::take(&mut this.script.story);
+        if let Err(panic) = result {
+            std::panic::resume_unwind(panic); // drops the operator, which shows its last log lines
+        }
+        figures::add(|figures| {
+            figures.acts += story.len();
+            figures.faults += this.faults.lock().unwrap().values().sum::<usize>();
+        });
+        this.script.clean_up();
+    }));
+    match result {
+        Ok(()) => {
+            arena.give_back();
+            Ok(())
+        }
+        Err(panic) => {
+            let message = panic.downcast_ref::<String>().cloned();
+            let message = message.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            let story = story.join("\n  ");
+            let message = message.unwrap_or_default();
+            Err(Failed::from(format!("{message}\n\nThis one alone: {how}\n\nWhat people did:\n  {story}")))
+        }
+    }
+}
+
+impl Trial<'_> {
+    /// Faults until [`Trial::quiet`].
+    pub fn begin_faults(&mut self, chance: usize) {
+        faults::begin(&self.arena.proxy, self.random.fork(), chance, &self.faults);
+    }
+
+    /// kill -9, and a new start.
+    pub fn kill(&mut self) {
+        self.operator.kill9();
+        self.operator.restart();
+        self.restarted();
+        self.script.story.push("the operator is killed and started".to_owned());
+        figures::add(|figures| figures.kills += 1);
+    }
+
+    /// What it knew is lost, so that it may write what it has written already.
+    fn restarted(&mut self) {
+        *self.script.events.entry(String::new()).or_default() += 1;
+    }
+
+    /// The API server dies and comes back, and has forgotten what the watches would go on from.
+    pub fn restart_apiserver(&mut self) {
+        let position = self.arena.cluster.audit_position();
+        self.arena.cluster.kill_apiserver();
+        self.arena.cluster.compact_etcd();
+        self.arena.cluster.start_apiserver();
+        self.unknown += self.requests(position).iter().filter(|request| request.unauthorized).count();
+        self.restarted();
+        self.script.story.push("the API server is killed and started, and etcd compacted".to_owned());
+        figures::add(|figures| figures.outages += 1);
+    }
+
+    /// No more faults: then everything becomes as people asked, and stays so without a write.
+    pub fn quiet(&mut self) {
+        faults::end(&self.arena.proxy);
+        self.script.finish();
+        self.script.story.push("quiet".to_owned());
+        let begun = Instant::now();
+        let observed = loop {
+            let observed = Observed::of(&self.arena.people);
+            let wrong = check::compare(&self.script.model, &observed);
+            if wrong.is_empty() {
+                break observed;
+            }
+            if begun.elapsed() > SETTLES_WITHIN {
+                panic!("after {SETTLES_WITHIN:?} without faults, this is wrong:\n  {}", wrong.join("\n  "));
+            }
+            thread::sleep(INTERVAL);
+        };
+        let took = begun.elapsed();
+        figures::add(|figures| figures.settled.push(took));
+        check::settle(&mut self.script.model, &observed);
+        let position = self.arena.cluster.audit_position();
+        thread::sleep(SILENCE);
+        let mut written = self.requests(position);
+        // A write that is refused, for a Secret of another type, is how such a one is looked for again.
+        written.retain(|request| request.is_write() && request.code < 300 && request.resource != "events");
+        assert!(written.is_empty(), "written though all was as it should be: {written:#?}");
+        let wrong = check::compare(&self.script.model, &Observed::of(&self.arena.people));
+        assert!(wrong.is_empty(), "it doesn't stay as it should be:\n  {}", wrong.join("\n  "));
+        assert!(self.operator.is_running(), "the operator has ended");
+    }
+
+    /// Nothing was written that nobody asked for, nor more often than there was reason to.
+    pub fn judge(&mut self) {
+        let requests = self.requests(self.position);
+        let faults = self.faults.lock().unwrap();
+        let seconds = self.began.elapsed().as_secs();
+        let causes = Causes { events: &self.script.events, faults: &faults, seconds };
+        let mut wrong = evidence::judge(&self.script.model, &requests, &causes);
+        let forbidden: Vec<_> = requests.iter().filter(|request| request.unauthorized).skip(self.unknown).collect();
+        wrong.extend(forbidden.iter().map(|request| format!("forbidden: {} {}", request.verb, request.uri)));
+        assert!(wrong.is_empty(), "of the operator's requests, these are wrong:\n  {}", wrong.join("\n  "));
+        let writes = requests.iter().filter(|request| request.is_write() && request.code < 300).count();
+        figures::add(|figures| figures.writes += writes);
+    }
+
+    fn requests(&mut self, since: u64) -> Vec<controlplane::AuditEntry> {
+        self.looks += 1;
+        evidence::requests(&self.arena.cluster, since, &format!("mark-{}-{}", self.name, self.looks))
+    }
+}
