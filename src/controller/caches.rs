@@ -337,7 +337,7 @@ fn report(watch: Watch, error: &watcher::Error, again: bool) {
             error!("the CustomResourceDefinition registrycredentials.regcred.dev isn't installed: apply config/crd");
         }
         (Some(status), _) if status.code == 403 && watch == Watch::Secrets => {
-            error!(
+            warn!(
                 "Secrets may not be watched: the operator's ClusterRole has to allow it, either for all of them, or for the \
                  names in --managed-secret-names (config/overlays/scoped)"
             );

@@ -27,7 +27,8 @@ fn wait_summaries(world: &World, wanted: &str) {
 
 #[test]
 fn an_outage_is_survived_without_a_restart_and_a_change_after_it_is_followed_within_seconds() {
-    let world = World::new();
+    let mut world = World::new();
+    world.may_be_refused = true;
     namespaces(&world.cluster, "team", 3);
     world.source("key", &key('a'));
     world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));

@@ -234,7 +234,7 @@ fn a_watch_of_one_name_that_begins_anew_says_nothing_of_another() {
 #[test]
 fn a_service_account_beyond_those_that_the_role_names_is_refused_by_name_and_the_others_are_served() {
     let mut world = world(&["darwin"], &["default"]);
-    world.lacks_rights = true;
+    world.may_be_refused = true;
     namespaces(&world.cluster, "team", 1);
     world.service_account("team-0", "builder", json!({}), &[]);
     world.source("key", &key('a'));
@@ -259,7 +259,7 @@ fn a_managed_name_that_the_role_doesnt_allow_is_said_and_nothing_is_done_before_
     Scope::new(&["darwin"], &["default"]).install(&cluster);
     let operator = operator(&cluster, &[MANAGED_NAMES, "darwin,forgotten"]);
     let mut world = World::with(cluster, operator);
-    world.lacks_rights = true;
+    world.may_be_refused = true;
     let said = eventually(SOON, || {
         let log = world.operator.log();
         let said = log.lines().find(|line| line.contains("Secrets may not be watched")).map(str::to_owned);

@@ -23,14 +23,14 @@ pub struct World {
     pub cluster: ControlPlane,
     /// Makes names that nobody has used.
     pub round: AtomicUsize,
-    /// Whether the test is about a right that the operator lacks.
-    pub lacks_rights: bool,
+    /// Whether RBAC may refuse a request: the test is about that, or an API server starts, which knows no roles at first.
+    pub may_be_refused: bool,
 }
 
 /// The shipped RBAC covers all that the operator has asked for in any test.
 impl Drop for World {
     fn drop(&mut self) {
-        if std::thread::panicking() || self.lacks_rights {
+        if std::thread::panicking() || self.may_be_refused {
             return;
         }
         let log = self.cluster.audit_log().into_iter();
@@ -56,7 +56,7 @@ impl World {
 
     /// With this operator, ready or not.
     pub fn with(cluster: ControlPlane, operator: Operator) -> World {
-        World { cluster, operator, round: AtomicUsize::new(0), lacks_rights: false }
+        World { cluster, operator, round: AtomicUsize::new(0), may_be_refused: false }
     }
 
     /// Puts a key file into the source Secret `name` in regcred-system.
