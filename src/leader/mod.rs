@@ -198,8 +198,13 @@ impl Election {
                     Ok(_) => return info!(lease = self.lease, "released"),
                     Err(_) => self.news = news(&self.api),
                 }
-                // A renewal whose answer is missing may have gone through.
-                let _ = tokio::time::timeout(RETRY, self.look()).await;
+                // A renewal whose answer is missing may have gone through: what the watch tells until the next try.
+                let look = async {
+                    loop {
+                        self.look().await;
+                    }
+                };
+                let _: Result<(), _> = tokio::time::timeout(RETRY, look).await;
             }
         };
         // Else it runs out.
