@@ -51,7 +51,7 @@ pub struct Index {
     relists: HashMap<Kind, HashSet<(NamespaceName, Text)>>,
     /// The newest version that each watch has told of.
     told: HashMap<Kind, ResourceVersion>,
-    /// Entries that we are removing right now, so that nobody else is blamed for it.
+    /// Entries that we are removing right now, or may have removed without an answer, so that nobody else is blamed for it.
     own_removals: HashSet<(NamespaceName, ServiceAccountName, SecretName)>,
 }
 
@@ -219,7 +219,7 @@ impl Index {
             .filter(|secret| old.entries.contains(secret) && !account.entries.contains(secret))
             .filter(|secret| {
                 let removal = (namespace.clone(), name.clone(), (*secret).clone());
-                !self.own_removals.contains(&removal)
+                !self.own_removals.remove(&removal)
             })
             .cloned()
             .collect();
@@ -247,6 +247,7 @@ impl Index {
             return Effect::None;
         }
         accounts.remove(name);
+        self.own_removals.retain(|(of, account, _)| (of, account) != (namespace, name));
         self.drop_if_empty(namespace);
         Effect::Changed
     }
@@ -266,7 +267,7 @@ impl Index {
         self.own_removals.insert((namespace.clone(), name.clone(), secret.clone()));
     }
 
-    /// That write has ended, one way or the other.
+    /// That write has been answered, one way or the other.
     pub fn removed(&mut self, namespace: &NamespaceName, name: &ServiceAccountName, secret: &SecretName) {
         self.own_removals.remove(&(namespace.clone(), name.clone(), secret.clone()));
     }

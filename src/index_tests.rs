@@ -152,6 +152,22 @@ fn what_we_remove_ourselves_was_not_taken_away() {
 }
 
 #[test]
+fn what_we_may_have_removed_without_an_answer_was_not_taken_away() {
+    let mut index = index();
+    index.see_account(account(5, &["pull"]));
+    index.removing(&team_a(), &default(), &pull());
+    assert_eq!(index.see_account(account(6, &["pull", "theirs"])), Effect::Changed, "not yet");
+    assert_eq!(index.see_account(account(7, &["theirs"])), Effect::Changed);
+    index.see_account(account(8, &["pull"]));
+    assert_eq!(index.see_account(account(9, &[])), taken("pull"), "once");
+    index.see_account(account(10, &["pull"]));
+    index.removing(&team_a(), &default(), &pull());
+    index.service_account_gone(&team_a(), &default(), ResourceVersion(11));
+    index.see_account(account(12, &["pull"]));
+    assert_eq!(index.see_account(account(13, &[])), taken("pull"), "another service account");
+}
+
+#[test]
 fn a_service_account_that_was_made_again_has_lost_nothing() {
     let mut index = index();
     index.see_account(account(5, &["pull"]));

@@ -140,7 +140,10 @@ async fn patch_service_account(
     };
     removed().for_each(|secret| context.index().removing(namespace, name, secret));
     let result = send_patch(context, namespace, name, &api, &patch).await;
-    removed().for_each(|secret| context.index().removed(namespace, name, secret));
+    // Without an answer of the API server it may have been done all the same, which its event then tells.
+    if !matches!(result, Err(WriteError::Unavailable(_) | WriteError::TooBusy(_))) {
+        removed().for_each(|secret| context.index().removed(namespace, name, secret));
+    }
     result
 }
 

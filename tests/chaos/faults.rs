@@ -30,7 +30,7 @@ pub fn end(proxy: &FaultProxy) {
 
 fn fault(request: &Request, random: &mut Random) -> Answer {
     let refuse = |code, reason| Answer::Refuse(code, reason, "a fault of the test".to_owned());
-    match random.below(if request.is_watch() { 12 } else { 10 }) {
+    match random.below(if request.is_watch() { 15 } else { 10 }) {
         0 => refuse(429, "TooManyRequests"),
         1 => refuse(500, "InternalError"),
         2 => refuse(503, "ServiceUnavailable"),
@@ -41,7 +41,7 @@ fn fault(request: &Request, random: &mut Random) -> Answer {
         7 => Answer::Truncated(1 + random.below(200)),
         8 => Answer::Truncated(200 + random.below(4000)),
         9 => Answer::Late(Duration::from_millis(random.below(300) as u64)),
-        10 => Answer::GoneEvent,
+        10..14 => Answer::GoneEvent,
         _ => Answer::Nothing,
     }
 }

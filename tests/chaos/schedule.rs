@@ -4,10 +4,10 @@ use std::{thread, time::Duration};
 
 use crate::trial::Trial;
 
-const ROUNDS: usize = 2;
+const ROUNDS: usize = 3;
 
 /// How many things people do in a round.
-const ACTS: usize = 35;
+const ACTS: usize = 30;
 
 pub fn run(trial: &mut Trial<'_>) {
     trial.script.begin();
@@ -19,15 +19,15 @@ pub fn run(trial: &mut Trial<'_>) {
         for _ in 0..ACTS {
             trial.script.act();
             match trial.random.below(100) {
-                0..3 => drop(trial.arena.proxy.cut_watches()),
-                3..5 => trial.arena.cluster.compact_etcd(),
-                5..7 => trial.kill(),
-                7..9 if outages > 0 => {
+                0..20 => drop(trial.arena.proxy.cut_watches()),
+                20..23 => trial.arena.cluster.compact_etcd(),
+                23..25 => trial.kill(),
+                25..27 if outages > 0 => {
                     outages -= 1;
                     trial.restart_apiserver();
                 }
                 // People do one thing at once, or one after the other.
-                9..60 => thread::sleep(Duration::from_millis(trial.random.below(80) as u64)),
+                27..60 => thread::sleep(Duration::from_millis(trial.random.below(80) as u64)),
                 _ => {}
             }
         }

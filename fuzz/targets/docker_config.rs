@@ -1,0 +1,43 @@
+//! Any password for any registries: what is rendered says just that, in the bytes that kubectl writes.
+
+#![no_main]
+
+use std::collections::BTreeSet;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use libfuzzer_sys::fuzz_target;
+use regcred::credential::{
+    PullSecret, RegistryKey,
+    docker_config::{DockerConfig, MAX_BYTES, Username},
+};
+use serde_json::Value;
+
+fuzz_target!(|input: (Vec<String>, String)| {
+    let (registries, password) = input;
+    let registries: Vec<RegistryKey> = registries.iter().filter_map(|text| RegistryKey::parse(text).ok()).collect();
+    let Ok(config) = DockerConfig::render(&registries, Username::JSON_KEY, &password) else {
+        // It stands there twice for each registry, once in base64, and escapes make a byte six at most.
+        assert!(registries.len() * password.len() * 10 + 100_000 > MAX_BYTES, "refused though it is small");
+        return;
+    };
+    let bytes = config.expose_bytes();
+    assert!(bytes.len() <= MAX_BYTES);
+    let text = std::str::from_utf8(bytes).expect("UTF-8");
+    assert!(!text.contains(['<', '>', '&', '\u{2028}', '\u{2029}']), "Go escapes these");
+    let value: Value = serde_json::from_slice(bytes).expect("JSON");
+    let auths = value["auths"].as_object().expect("auths");
+    let names: BTreeSet<&str> = registries.iter().map(RegistryKey::as_str).collect();
+    assert!(auths.keys().map(String::as_str).eq(names), "the registries are those that were asked for");
+    for login in auths.values() {
+        assert_eq!((&login["username"], &login["password"]), (&"_json_key".into(), &password.as_str().into()));
+        let auth = BASE64_STANDARD.decode(login["auth"].as_str().expect("auth")).expect("base64");
+        assert_eq!(auth, format!("_json_key:{password}").into_bytes());
+    }
+    let secret = PullSecret::new("pull".into(), Default::default(), Default::default(), &config, None);
+    assert_eq!(BASE64_STANDARD.decode(secret.expose_encoded()).expect("base64"), bytes);
+    let runs = password.as_bytes().windows(16).filter(|run| run.iter().all(u8::is_ascii_alphanumeric));
+    if let Some(run) = runs.last().filter(|_| !registries.is_empty()) {
+        let quoting = format!("denied: {} in team-a", String::from_utf8_lossy(run));
+        assert!(secret.is_quoted_in(&quoting), "a quotation isn't noticed");
+    }
+});

@@ -1,0 +1,228 @@
+//! Any state of a namespace, with up to four credentials and three service accounts: executing the plan's steps, some of
+//! them lost, leads to the end that the proof's plain rules say, and to no other.
+
+#![no_main]
+
+use std::sync::OnceLock;
+
+use arbitrary::Arbitrary;
+use jiff::Timestamp;
+use libfuzzer_sys::fuzz_target;
+pub use regcred::{api, credential, names, plan, text};
+use serde_json::{Value, json};
+
+#[allow(dead_code, missing_docs)]
+#[path = "../../src/plan/proof/spec.rs"]
+mod spec;
+#[allow(dead_code, missing_docs)]
+#[path = "../../src/plan/proof/world.rs"]
+mod world;
+
+use api::{ADDED_PREFIX, Attach, ConflictPolicy, NamespaceTargets, ServiceAccountTargets};
+use credential::{
+    PullSecret, Revision,
+    docker_config::{DockerConfig, Username},
+};
+use names::SecretName;
+use plan::{Claim, ClaimState, Contested, NamespaceRule, OtherOwners, ResourceVersion, Scope, Secret, ServiceAccountRule, Step};
+use world::{Answer, FIELDS, SECRETS, StoredSecret, World, data_of};
+
+const NAMESPACE: &str = "team-a";
+/// The last one never exists.
+const CREDENTIALS: [&str; 5] = ["zeta", "alpha", "mid", "omega", "gone"];
+const ACCOUNTS: [&str; 3] = ["builder", "default", "other"];
+
+/// Secrets, entries, deletions, and one that says that nothing is left; then each lost step may cost one more.
+const ROUNDS: usize = 4;
+
+#[derive(Debug, Arbitrary)]
+struct Input {
+    claims: [Option<AnyClaim>; 4],
+    secrets: [Option<AnySecret>; 2],
+    accounts: [Option<AnyAccount>; 3],
+    /// Which steps of each of the first plans are lost.
+    lost: [u8; 4],
+}
+
+#[derive(Debug, Arbitrary)]
+struct AnyClaim {
+    other_name: bool,
+    created: u8,
+    adopts: bool,
+    held: bool,
+    unknown: bool,
+    elsewhere: bool,
+    chosen: [bool; 3],
+}
+
+#[derive(Debug, Arbitrary)]
+struct AnySecret {
+    label: Option<u8>,
+    /// Of which credentials, and whether of an earlier one of that name.
+    owners: Vec<(u8, bool)>,
+    other_owners: bool,
+    deleting: bool,
+    wrong_type: bool,
+    revision: Option<u8>,
+    applied_fields: Option<u8>,
+}
+
+#[derive(Debug, Arbitrary)]
+struct AnyAccount {
+    /// In order; from 2 on they are others' or nobody's.
+    entries: Vec<u8>,
+    records: [Option<u8>; 2],
+    annotated: bool,
+    deleting: bool,
+    applied: bool,
+    fought: [bool; 2],
+}
+
+fn pick<'a>(from: &[&'a str], which: u8) -> &'a str {
+    from[usize::from(which) % from.len()]
+}
+
+fn uid(credential: &str) -> String {
+    format!("uid of {credential}")
+}
+
+fn revision(credential: &str) -> Revision {
+    static REVISIONS: OnceLock<Vec<Revision>> = OnceLock::new();
+    let revisions = REVISIONS.get_or_init(|| {
+        let of = |name: &&str| {
+            let config = DockerConfig::render(&[], Username::JSON_KEY, name).expect("small");
+            PullSecret::new((*name).into(), Default::default(), Default::default(), &config, None).revision().clone()
+        };
+        CREDENTIALS.iter().map(of).collect()
+    });
+    revisions[CREDENTIALS.iter().position(|name| *name == credential).expect("known")].clone()
+}
+
+impl AnyClaim {
+    fn claim(&self, credential: &str) -> Claim {
+        let namespaces = NamespaceTargets {
+            names: vec![if self.elsewhere { "elsewhere" } else { NAMESPACE }.to_owned()],
+            ..NamespaceTargets::default()
+        };
+        let chosen: Vec<String> =
+            ACCOUNTS.iter().zip(self.chosen).filter(|(_, is)| *is).map(|(name, _)| (*name).to_owned()).collect();
+        let attach = if chosen.is_empty() { Attach::None } else { Attach::Selected };
+        let service_accounts = ServiceAccountTargets { attach, names: Some(chosen), selector: None };
+        let scope = Scope::Known {
+            namespaces: NamespaceRule::new(&namespaces).expect("no selector"),
+            service_accounts: ServiceAccountRule::new(&service_accounts).expect("no selector"),
+        };
+        // One whose spec can't be read is always held.
+        let held = self.held || self.unknown;
+        Claim {
+            credential: credential.into(),
+            uid: uid(credential).into(),
+            created: Timestamp::from_second(i64::from(self.created % 3)).expect("a time"),
+            secret: SECRETS[usize::from(self.other_name)].into(),
+            scope: if self.unknown { Scope::Unknown } else { scope },
+            policy: if self.adopts { ConflictPolicy::Adopt } else { ConflictPolicy::Fail },
+            state: match held {
+                true => ClaimState::Held,
+                false => ClaimState::Resolved { revision: revision(credential), fields: FIELDS },
+            },
+        }
+    }
+}
+
+impl AnySecret {
+    fn stored(&self, name: &str) -> StoredSecret {
+        let owner = |(which, earlier): &(u8, bool)| {
+            let name = pick(&CREDENTIALS, *which);
+            let uid = if *earlier { "uid of an earlier one".to_owned() } else { uid(name) };
+            (name.into(), uid.as_str().into())
+        };
+        let label = self.label.map(|which| pick(&CREDENTIALS, which));
+        let meta = Secret {
+            uid: format!("uid of {name}").into(),
+            resource_version: ResourceVersion(7),
+            deleting: self.deleting,
+            wrong_type: self.wrong_type,
+            label: label.map(Into::into),
+            credential_owners: self.owners.iter().take(3).map(owner).collect(),
+            other_owners: if self.other_owners { OtherOwners::Some } else { OtherOwners::None },
+            revision: self.revision.map(|which| revision(pick(&CREDENTIALS, which)).as_str().into()),
+            applied_fields: self.applied_fields.map(|count| usize::from(count % 4)),
+        };
+        StoredSecret { meta, data: label.map_or("somebody's".to_owned(), |label| data_of(&label.into())) }
+    }
+}
+
+impl AnyAccount {
+    fn stored(&self, name: &str) -> Value {
+        let entry = |which: &u8| match which % 5 {
+            which @ 0..2 => json!({"name": SECRETS[usize::from(which)]}),
+            2 => json!({}),
+            which => json!({"name": format!("theirs-{which}")}),
+        };
+        let mut entries: Vec<Value> = self.entries.iter().take(6).map(entry).collect();
+        let mut metadata = json!({"name": name, "uid": uid(name), "resourceVersion": "41"});
+        let mut annotations = serde_json::Map::new();
+        if self.annotated {
+            annotations.insert("example.com/a~b".to_owned(), json!("foreign"));
+        }
+        for (secret, record) in SECRETS.iter().zip(self.records) {
+            if let Some(which) = record {
+                annotations.insert(format!("{ADDED_PREFIX}{secret}"), json!(pick(&CREDENTIALS, which)));
+            }
+        }
+        if !annotations.is_empty() {
+            metadata["annotations"] = annotations.into();
+        }
+        if self.deleting {
+            metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        }
+        if self.applied {
+            metadata["appliedBy"] = json!("argocd");
+        }
+        let mut account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata});
+        if !entries.is_empty() {
+            account["imagePullSecrets"] = std::mem::take(&mut entries).into();
+        }
+        account
+    }
+}
+
+fuzz_target!(|input: Input| {
+    let claims = CREDENTIALS.iter().zip(&input.claims);
+    let mut claims: Vec<Claim> = claims.filter_map(|(name, any)| any.as_ref().map(|any| any.claim(name))).collect();
+    claims.sort_by(|a, b| a.credential.cmp(&b.credential));
+    let claims: Vec<&Claim> = claims.iter().collect();
+    let secrets = SECRETS.iter().zip(&input.secrets);
+    let accounts = || ACCOUNTS.iter().zip(&input.accounts);
+    let mut world = World {
+        secrets: secrets.filter_map(|(name, any)| Some(((*name).into(), any.as_ref()?.stored(name)))).collect(),
+        accounts: accounts().filter_map(|(name, any)| Some(((*name).into(), any.as_ref()?.stored(name)))).collect(),
+    };
+    let mut contested = Contested::new();
+    for (name, any) in accounts().filter_map(|(name, any)| Some((name, any.as_ref()?))) {
+        let fought = SECRETS.iter().zip(any.fought).filter(|(_, is)| *is);
+        contested.extend(fought.map(|(secret, _)| ((*name).into(), SecretName::from(*secret))));
+    }
+
+    let namespace = NAMESPACE.into();
+    let end = spec::specified_end(&namespace, &claims, &world, &contested);
+    for round in 0.. {
+        assert!(round <= ROUNDS + input.lost.len(), "the run doesn't end");
+        let seen = world.observe();
+        let mut steps = plan::plan(&namespace, &claims, &seen, &contested);
+        steps.retain(|step| !matches!(step, Step::Refuse { .. }));
+        if steps.is_empty() {
+            break;
+        }
+        let lost = input.lost.get(round).copied().unwrap_or_default();
+        for (at, step) in steps.iter().enumerate() {
+            // A shift by more than a byte has: that step isn't lost.
+            if u32::from(lost).checked_shr(at as u32).unwrap_or_default() & 1 == 0 {
+                let before = world.clone();
+                assert_eq!(world.execute(step, &claims, &seen), Answer::Done, "{step:?}");
+                assert_ne!(world, before, "a write for nothing: {step:?}");
+            }
+        }
+    }
+    assert_eq!(world.timeless(), end, "it ends elsewhere than specified");
+});
