@@ -1,9 +1,12 @@
 //! The API server's objects → what a plan looks at. Nothing else of them is decoded: neither a Secret's data nor most of
 //! managedFields, which are the larger part of a small object.
 
+mod pod;
+
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
-use k8s_openapi::api::core::v1 as kubernetes;
+use jiff::Timestamp;
+use k8s_openapi::{api::core::v1 as kubernetes, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{Resource, core::ObjectMeta};
 use serde::{
     Deserialize, Deserializer,
@@ -108,6 +111,7 @@ impl Observable for ServiceAccount {
             deleting: meta.deletion_timestamp.is_some(),
             added: meta.annotations.added,
             annotations: if meta.annotations.any { Annotations::Present } else { Annotations::Absent },
+            patched: patched(meta.managed_fields.as_deref().unwrap_or_default()),
             list_writer: list_writer(meta.managed_fields.unwrap_or_default()),
             labels: labels(meta.labels),
             entries: wire.image_pull_secrets.into_iter().flatten().map(|entry| entry.name).collect(),
@@ -136,6 +140,12 @@ fn list_writer(managers: Vec<Manager>) -> Option<ListWriter> {
         },
     });
     writers.min_by_key(|writer| writer.operation != WriteOperation::Apply)
+}
+
+/// When we last wrote. The API server moves the time with each write of a manager that changes something.
+fn patched(managers: &[Manager]) -> Option<Timestamp> {
+    let ours = managers.iter().filter(|m| m.manager.as_deref() == Some(FIELD_MANAGER));
+    ours.filter_map(|m| m.time.as_ref().map(|time| time.0)).max()
 }
 
 impl<'de, T: Observable> Deserialize<'de> for Observed<T> {
@@ -190,6 +200,8 @@ pub struct Wire {
     #[serde(default)]
     metadata: Meta,
     image_pull_secrets: Option<Vec<Reference>>,
+    spec: Option<pod::Spec>,
+    status: Option<pod::Status>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -199,6 +211,7 @@ struct Meta {
     namespace: String,
     uid: String,
     resource_version: Option<String>,
+    creation_timestamp: Option<Time>,
     deletion_timestamp: Option<IgnoredAny>,
     labels: Option<BTreeMap<String, String>>,
     annotations: OurAnnotations,
@@ -219,6 +232,7 @@ struct Owner {
     kind: String,
     name: String,
     uid: String,
+    controller: Option<bool>,
 }
 
 impl Owner {
@@ -275,6 +289,7 @@ impl<'de> Deserialize<'de> for OurAnnotations {
 struct Manager {
     manager: Option<String>,
     operation: Option<String>,
+    time: Option<Time>,
     subresource: Option<IgnoredAny>,
     #[serde(rename = "fieldsV1")]
     fields: Option<Fields>,
@@ -511,6 +526,7 @@ mod tests {
             added: [("darwin-secret".into(), "darwin".into())].into(),
             annotations: Annotations::Present,
             list_writer: None,
+            patched: None,
         };
         assert_eq!(found, expected);
     }
@@ -520,6 +536,27 @@ mod tests {
         assert_eq!(observed(json!({"metadata": {}})), ServiceAccount::default());
         assert_eq!(observed(json!({"metadata": {"annotations": {}}})).annotations, Annotations::Absent);
         assert!(observed(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})).deleting);
+    }
+
+    #[test]
+    fn when_we_last_wrote_is_our_own_managers_newest_time() {
+        let entry = |manager: &str, time: &str| json!({"manager": manager, "operation": "Update", "time": time});
+        for (entries, expected) in [
+            (json!([]), None),
+            (json!([{"manager": "regcred", "operation": "Update"}]), None),
+            (json!([entry("kubectl", "2026-01-01T00:00:09Z")]), None),
+            (
+                json!([entry("regcred", "2026-01-01T00:00:01Z"), entry("kubectl", "2026-01-01T00:00:09Z")]),
+                Some("2026-01-01T00:00:01Z"),
+            ),
+            (
+                json!([entry("regcred", "2026-01-01T00:00:03Z"), entry("regcred", "2026-01-01T00:00:02Z")]),
+                Some("2026-01-01T00:00:03Z"),
+            ),
+        ] {
+            let found = observed(json!({"metadata": {"managedFields": entries}})).patched;
+            assert_eq!(found, expected.map(|time| time.parse().unwrap()), "{entries}");
+        }
     }
 
     #[test]

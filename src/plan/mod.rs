@@ -15,10 +15,12 @@ mod ownership;
 mod proof;
 mod refusal;
 mod service_account;
+mod stuck;
 mod targets;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod waiting;
 mod winner;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,8 +33,10 @@ pub use observed::{
 };
 pub use refusal::Refusal;
 pub use service_account::{Change, json_patch};
+pub use stuck::{Pod, StuckRule, is_stuck, stuck};
 pub use targets::{Labels, NamespaceRule, ServiceAccountRule};
 use verdict::Verdict;
+pub use waiting::{Turns, WaitingPods};
 
 use crate::{
     credential::Guard,

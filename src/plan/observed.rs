@@ -2,6 +2,8 @@
 
 use std::{fmt, num::ParseIntError, str::FromStr};
 
+use jiff::Timestamp;
+
 use super::targets::Labels;
 use crate::{
     names::{CredentialName, SecretName, ServiceAccountName},
@@ -93,6 +95,8 @@ pub struct ServiceAccount {
     pub annotations: Annotations,
     /// Who else wrote imagePullSecrets, as managedFields say.
     pub list_writer: Option<ListWriter>,
+    /// When we last wrote to it, as managedFields say, in whole seconds.
+    pub patched: Option<Timestamp>,
 }
 
 /// Whether an object has a map of annotations.
