@@ -5,7 +5,6 @@ mod pod;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
-use jiff::Timestamp;
 use k8s_openapi::{api::core::v1 as kubernetes, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{Resource, core::ObjectMeta};
 use serde::{
@@ -16,7 +15,9 @@ use serde::{
 use crate::{
     api::{ADDED_PREFIX, CREDENTIAL_LABEL, FIELD_MANAGER, REVISION_ANNOTATION, RegistryCredential},
     names::{CredentialName, NamespaceName, SecretName},
-    plan::{Annotations, Labels, ListWriter, OtherOwners, ResourceVersion, Secret, ServiceAccount, WriteOperation},
+    plan::{
+        Annotations, Labels, ListWriter, OtherOwners, ResourceVersion, Second, Secret, ServiceAccount, WriteOperation,
+    },
     small_map::SmallMap,
     text::Text,
 };
@@ -88,6 +89,7 @@ impl Observable for Secret {
         Self {
             uid: meta.uid.into(),
             resource_version: version(meta.resource_version.as_deref()),
+            created: second(meta.creation_timestamp.as_ref()).unwrap_or_default(),
             deleting: meta.deletion_timestamp.is_some(),
             wrong_type: false,
             label: meta.labels.and_then(|mut labels| labels.remove(CREDENTIAL_LABEL)).map(CredentialName::from),
@@ -106,12 +108,12 @@ impl Observable for ServiceAccount {
     fn from_wire(wire: Wire) -> Self {
         let meta = wire.metadata;
         Self {
+            written: written(&meta),
             uid: meta.uid.into(),
             resource_version: version(meta.resource_version.as_deref()),
             deleting: meta.deletion_timestamp.is_some(),
             added: meta.annotations.added,
             annotations: if meta.annotations.any { Annotations::Present } else { Annotations::Absent },
-            patched: patched(meta.managed_fields.as_deref().unwrap_or_default()),
             list_writer: list_writer(meta.managed_fields.unwrap_or_default()),
             labels: labels(meta.labels),
             entries: wire.image_pull_secrets.into_iter().flatten().map(|entry| entry.name).collect(),
@@ -142,10 +144,15 @@ fn list_writer(managers: Vec<Manager>) -> Option<ListWriter> {
     writers.min_by_key(|writer| writer.operation != WriteOperation::Apply)
 }
 
-/// When we last wrote. The API server moves the time with each write of a manager that changes something.
-fn patched(managers: &[Manager]) -> Option<Timestamp> {
-    let ours = managers.iter().filter(|m| m.manager.as_deref() == Some(FIELD_MANAGER));
-    ours.filter_map(|m| m.time.as_ref().map(|time| time.0)).max()
+/// When we last wrote: the API server moves a manager's time with each write that changes something.
+fn written(meta: &Meta) -> Second {
+    let ours = meta.managed_fields.iter().flatten().filter(|m| m.manager.as_deref() == Some(FIELD_MANAGER));
+    let newest = ours.filter_map(|m| second(m.time.as_ref())).max();
+    newest.or(second(meta.creation_timestamp.as_ref())).unwrap_or_default()
+}
+
+fn second(time: Option<&Time>) -> Option<Second> {
+    time.map(|time| Second(time.0.as_second()))
 }
 
 impl<'de, T: Observable> Deserialize<'de> for Observed<T> {
@@ -397,6 +404,7 @@ mod tests {
             Secret {
                 uid: "0d9a1c7e-6a57-4a57-8f0e-52b1f2a1d7aa".into(),
                 resource_version: ResourceVersion(1042),
+                created: Second(1_767_225_600),
                 deleting: false,
                 wrong_type: false,
                 label: Some("darwin".into()),
@@ -526,7 +534,7 @@ mod tests {
             added: [("darwin-secret".into(), "darwin".into())].into(),
             annotations: Annotations::Present,
             list_writer: None,
-            patched: None,
+            written: Second(0),
         };
         assert_eq!(found, expected);
     }
@@ -539,23 +547,17 @@ mod tests {
     }
 
     #[test]
-    fn when_we_last_wrote_is_our_own_managers_newest_time() {
-        let entry = |manager: &str, time: &str| json!({"manager": manager, "operation": "Update", "time": time});
+    fn when_we_last_wrote_is_our_managers_newest_time_or_else_when_it_was_made() {
+        let entry = |manager: &str, second: u8| json!({"manager": manager, "operation": "Update", "time": format!("1970-01-01T00:00:{second:02}Z")});
         for (entries, expected) in [
-            (json!([]), None),
-            (json!([{"manager": "regcred", "operation": "Update"}]), None),
-            (json!([entry("kubectl", "2026-01-01T00:00:09Z")]), None),
-            (
-                json!([entry("regcred", "2026-01-01T00:00:01Z"), entry("kubectl", "2026-01-01T00:00:09Z")]),
-                Some("2026-01-01T00:00:01Z"),
-            ),
-            (
-                json!([entry("regcred", "2026-01-01T00:00:03Z"), entry("regcred", "2026-01-01T00:00:02Z")]),
-                Some("2026-01-01T00:00:03Z"),
-            ),
+            (json!([]), 1),
+            (json!([{"manager": "regcred", "operation": "Update"}]), 1),
+            (json!([entry("kubectl", 9)]), 1),
+            (json!([entry("regcred", 2), entry("kubectl", 9)]), 2),
+            (json!([entry("regcred", 3), entry("regcred", 2)]), 3),
         ] {
-            let found = observed(json!({"metadata": {"managedFields": entries}})).patched;
-            assert_eq!(found, expected.map(|time| time.parse().unwrap()), "{entries}");
+            let metadata = json!({"creationTimestamp": "1970-01-01T00:00:01Z", "managedFields": entries});
+            assert_eq!(observed(json!({"metadata": metadata})).written, Second(expected), "{entries}");
         }
     }
 

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as kubernetes;
 use serde::Deserialize;
 
-use super::{Observable, Reference, Wire, version};
-use crate::{names::ServiceAccountName, plan::Pod, text::Text};
+use super::{Observable, Reference, Wire, second, version};
+use crate::{
+    names::ServiceAccountName,
+    plan::{Pod, Second},
+    text::Text,
+};
 
 /// How a container waits whose image the kubelet can't get: after an attempt, and until the next.
 const WAITING: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
@@ -24,7 +27,7 @@ impl Observable for Option<Pod> {
         (meta.deletion_timestamp.is_none() && !images.is_empty()).then(|| Pod {
             uid: meta.uid.into(),
             resource_version: version(meta.resource_version.as_deref()),
-            created: meta.creation_timestamp.map_or(Timestamp::MAX, |time| time.0),
+            created: second(meta.creation_timestamp.as_ref()).unwrap_or(Second(i64::MAX)),
             owner: owner.uid.into(),
             service_account: spec.service_account_name,
             entries: spec.image_pull_secrets.into_iter().flatten().map(|entry| entry.name).collect(),
@@ -141,7 +144,7 @@ mod tests {
         let expected = Pod {
             uid: "p".into(),
             resource_version: ResourceVersion(41),
-            created: "2026-01-01T00:00:00Z".parse().unwrap(),
+            created: Second(1_767_225_600),
             owner: "rs".into(),
             service_account: "default".into(),
             entries: ["theirs", ""].map(Into::into).into(),

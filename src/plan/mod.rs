@@ -29,7 +29,7 @@ pub use assess::{Progress, SecretProgress, assess};
 pub use claim::{Claim, ClaimState, Scope};
 pub use fights::Fights;
 pub use observed::{
-    Annotations, ListWriter, Namespace, OtherOwners, ResourceVersion, Secret, ServiceAccount, WriteOperation,
+    Annotations, ListWriter, Namespace, OtherOwners, ResourceVersion, Second, Secret, ServiceAccount, WriteOperation,
 };
 pub use refusal::Refusal;
 pub use service_account::{Change, json_patch};

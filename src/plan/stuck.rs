@@ -3,12 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-
 use super::{
     assess,
     claim::Claim,
-    observed::{Namespace, ResourceVersion},
+    observed::{Namespace, ResourceVersion, Second},
 };
 use crate::{
     api::{RegistryCredentialSpec, StuckPods},
@@ -17,6 +15,10 @@ use crate::{
     text::Text,
 };
 
+/// How many seconds after the Secret and the service account an entry is made, at most, if nothing is in its way. Also,
+/// times are in whole seconds, and a chart makes service account and pod in the same one.
+const SLACK: i64 = 1;
+
 /// A pod that waits for an image and that a controller would make again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {
@@ -24,8 +26,8 @@ pub struct Pod {
     pub uid: Box<str>,
     /// `metadata.resourceVersion`.
     pub resource_version: ResourceVersion,
-    /// `metadata.creationTimestamp`, in whole seconds.
-    pub created: Timestamp,
+    /// `metadata.creationTimestamp`.
+    pub created: Second,
     /// The UID of the controller that made it.
     pub owner: Text,
     /// The service account that it runs as.
@@ -83,22 +85,22 @@ pub fn stuck<'a>(
 /// for an image that the entry is for.
 ///
 /// A pod that brings a list of its own would come without the entry again. It is told by a name that its service account
-/// doesn't have; where its names are among those, it is left alone as soon as it is younger than our write. Both times
-/// are in whole seconds, and a chart makes service account and pod in the same one, so a pod of the same second counts
-/// as too early: one that isn't is made again in a later second.
+/// doesn't have; where its names are all among those, it is left alone as soon as it is younger than the entry, so that
+/// the one that is made in its place is not evicted again.
 pub fn is_stuck(claim: &Claim, name: &NamespaceName, claims: &[&Claim], namespace: &Namespace, pod: &Pod) -> bool {
-    let Some(account) = namespace.service_accounts.get(&pod.service_account) else {
-        return false;
-    };
+    let (account, secret) =
+        (namespace.service_accounts.get(&pod.service_account), namespace.secrets.get(&claim.secret));
+    let (Some(account), Some(secret)) = (account, secret) else { return false };
+    let entry_made = Second(account.written.max(secret.created).0 + SLACK);
     claim.stuck.is_for(pod)
         && !namespace.terminating
         && claim.targets(name, namespace)
         && claim.chooses(&pod.service_account, account)
         && !account.deleting
         && account.entries.contains(&claim.secret)
-        // Where the entry isn't ours, our last write isn't what made it.
+        // Where the entry isn't ours, nothing tells when it was made.
         && account.added.get(&claim.secret) == Some(&claim.credential)
-        && account.patched.is_some_and(|patched| pod.created <= patched)
+        && pod.created <= entry_made
         && !pod.entries.contains(&claim.secret)
         && pod.entries.iter().all(|entry| account.entries.contains(entry))
         && assess::holds(claim, name, claims, namespace)
@@ -113,10 +115,6 @@ mod tests {
         plan::{ClaimState, NamespaceRule, Scope, Secret, ServiceAccount, ServiceAccountRule},
     };
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
     /// `darwin`, for gcr.io/darwin/, in team-a, for the service account `default`.
     fn claim() -> Claim {
         let namespaces = NamespaceTargets { names: vec!["team-a".to_owned()], ..NamespaceTargets::default() };
@@ -124,7 +122,7 @@ mod tests {
         Claim {
             credential: "darwin".into(),
             uid: "darwin-uid".into(),
-            created: at(1),
+            created: Default::default(),
             secret: "pull".into(),
             scope: Scope::Known {
                 namespaces: NamespaceRule::new(&namespaces).unwrap(),
@@ -139,6 +137,7 @@ mod tests {
     fn secret(claim: &Claim) -> Secret {
         let ClaimState::Resolved { revision, fields } = &claim.state else { panic!("it is resolved") };
         Secret {
+            created: Second(90),
             label: Some("darwin".into()),
             credential_owners: [("darwin".into(), "darwin-uid".into())].into(),
             revision: Some(revision.as_str().into()),
@@ -151,7 +150,7 @@ mod tests {
         ServiceAccount {
             entries: ["theirs", "pull"].map(Into::into).into(),
             added: [("pull".into(), "darwin".into())].into(),
-            patched: Some(at(100)),
+            written: Second(100),
             ..ServiceAccount::default()
         }
     }
@@ -164,12 +163,12 @@ mod tests {
         }
     }
 
-    /// A pod that was a second too early.
+    /// A pod that was too early.
     fn pod() -> Pod {
         Pod {
             uid: "p".into(),
             resource_version: ResourceVersion(41),
-            created: at(99),
+            created: Second(99),
             owner: "rs".into(),
             service_account: "default".into(),
             entries: [].into(),
@@ -191,12 +190,12 @@ mod tests {
         let images = ["docker.io/x".into(), "gcr.io/darwin/api:1".into()].into();
         assert!(is_stuck_pod(Pod { images, ..pod() }), "one of its images is enough");
         assert!(is_stuck_pod(Pod { entries: ["theirs".into()].into(), ..pod() }), "the list as it was before");
-        assert!(is_stuck_pod(Pod { created: at(100), ..pod() }), "of the same second");
+        assert!(is_stuck_pod(Pod { created: Second(101), ..pod() }), "the entry may have come in the next second");
     }
 
     #[test]
     fn another_pod_is_not() {
-        assert!(!is_stuck_pod(Pod { created: at(101), ..pod() }), "younger than the patch: the list is its own");
+        assert!(!is_stuck_pod(Pod { created: Second(102), ..pod() }), "younger than the entry: the list is its own");
         assert!(!is_stuck_pod(Pod { entries: ["pull".into()].into(), ..pod() }), "it has our entry");
         assert!(!is_stuck_pod(Pod { entries: ["theirs".into(), "own".into()].into(), ..pod() }), "the list is its own");
         assert!(!is_stuck_pod(Pod { images: ["gcr.io/darwin2/api:1".into()].into(), ..pod() }), "another registry");
@@ -215,7 +214,7 @@ mod tests {
         assert!(!stuck(ServiceAccount { entries: ["theirs".into()].into(), ..account() }), "no entry");
         assert!(!stuck(ServiceAccount { added: [].into(), ..account() }), "somebody else's entry");
         assert!(!stuck(ServiceAccount { added: [("pull".into(), "other".into())].into(), ..account() }), "another's");
-        assert!(!stuck(ServiceAccount { patched: None, ..account() }), "born with the entry");
+        assert!(!stuck(ServiceAccount { written: Second(97), ..account() }), "an older one");
         assert!(!stuck(ServiceAccount { deleting: true, ..account() }));
     }
 
@@ -223,6 +222,10 @@ mod tests {
     fn nor_one_in_a_namespace_that_is_not_ready() {
         let stuck = |namespace: Namespace| is_stuck_in(&claim(), &namespace, &pod());
         assert!(!stuck(Namespace { terminating: true, ..namespace() }));
+        let younger = Secret { created: Second(200), ..secret(&claim()) };
+        let late = Pod { created: Second(150), ..pod() };
+        let with_younger = Namespace { secrets: [("pull".into(), younger)].into(), ..namespace() };
+        assert!(is_stuck_in(&claim(), &with_younger, &late), "no entry comes before its Secret");
         assert!(!stuck(Namespace { secrets: [].into(), ..namespace() }), "no Secret");
         let stale = Secret { revision: Some("v1:old".into()), ..secret(&claim()) };
         assert!(!stuck(Namespace { secrets: [("pull".into(), stale)].into(), ..namespace() }), "an old revision");
@@ -244,7 +247,7 @@ mod tests {
 
     #[test]
     fn stuck_pods_are_told_by_credential_and_not_where_the_policy_is_off() {
-        let young = Pod { created: at(101), ..pod() };
+        let young = Pod { created: Second(102), ..pod() };
         let pods: BTreeMap<PodName, Pod> = [("a".into(), pod()), ("b".into(), young), ("c".into(), pod())].into();
         let found = |claim: &Claim| stuck(&"team-a".into(), &[claim], &namespace(), pods.iter());
         assert_eq!(found(&claim()), [("darwin".into(), ["a", "c"].map(Into::into).into())].into());

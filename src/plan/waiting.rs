@@ -99,16 +99,14 @@ impl Turns {
 mod tests {
     use std::time::Duration;
 
-    use jiff::Timestamp;
-
     use super::*;
-    use crate::plan::ResourceVersion;
+    use crate::plan::{ResourceVersion, Second};
 
     fn pod() -> Pod {
         Pod {
             uid: "p".into(),
             resource_version: ResourceVersion(41),
-            created: Timestamp::UNIX_EPOCH,
+            created: Second(0),
             owner: "rs".into(),
             service_account: "default".into(),
             entries: [].into(),

@@ -25,5 +25,6 @@ mod removal;
 mod repair;
 mod restart;
 mod rotation;
+mod stuck_pods;
 mod targets;
 mod uninstall;
