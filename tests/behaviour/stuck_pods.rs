@@ -165,7 +165,12 @@ fn only_pods_that_were_too_early_are_counted_and_evicted() {
 
     // Created later than the entry, so the list is its own: made again, it would be the same.
     let second = |time: &Value| time.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second();
-    let managers = world.account("team-a", "theirs")["metadata"]["managedFields"].clone();
+    let managers = |account: &str| {
+        let args = ["-n", "team-a", "get", "serviceaccount", account, "-o", "json", "--show-managed-fields"];
+        serde_json::from_str::<Value>(&world.kubectl(&args)).unwrap()["metadata"]["managedFields"].clone()
+    };
+    assert_eq!(managers("default"), Value::Null, "nothing on it tells when it got its entry");
+    let managers = managers("theirs");
     let ours = managers.as_array().unwrap().iter().find(|manager| manager["manager"] == "regcred").unwrap();
     let patched = second(&ours["time"]);
     let later = |name: &str| {
