@@ -50,8 +50,8 @@ enum Command {
     },
 }
 
-/// The client's own log of each failed request repeats what we say of it.
-const DEFAULT_FILTER: &str = "info,kube_client::client::builder=off";
+/// The client's own log of each failed request or watch repeats what we say of it.
+const DEFAULT_FILTER: &str = "info,kube_client::client::builder=off,kube_runtime::watcher=off";
 
 #[derive(Args)]
 struct RunArgs {

@@ -68,6 +68,8 @@ label! {
         PatchServiceAccount = "patch_service_account",
         /// Deletion of a Secret.
         DeleteSecret = "delete_secret",
+        /// Eviction of a pod that was too early.
+        EvictPod = "evict_pod",
         /// Server-side apply of a status.
         Status = "status",
     }
@@ -98,6 +100,8 @@ label! {
         Secrets = "secrets",
         /// Service accounts.
         ServiceAccounts = "serviceaccounts",
+        /// Pending pods.
+        Pods = "pods",
     }
 }
 

@@ -75,3 +75,7 @@ name! {
     /// The name of a service account.
     ServiceAccountName
 }
+name! {
+    /// The name of a pod.
+    PodName
+}

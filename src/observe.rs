@@ -1,9 +1,11 @@
 //! The API server's objects → what a plan looks at. Nothing else of them is decoded: neither a Secret's data nor most of
 //! managedFields, which are the larger part of a small object.
 
+mod pod;
+
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
-use k8s_openapi::api::core::v1 as kubernetes;
+use k8s_openapi::{api::core::v1 as kubernetes, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{Resource, core::ObjectMeta};
 use serde::{
     Deserialize, Deserializer,
@@ -13,7 +15,9 @@ use serde::{
 use crate::{
     api::{ADDED_PREFIX, CREDENTIAL_LABEL, FIELD_MANAGER, REVISION_ANNOTATION, RegistryCredential},
     names::{CredentialName, NamespaceName, SecretName},
-    plan::{Annotations, Labels, ListWriter, OtherOwners, ResourceVersion, Secret, ServiceAccount, WriteOperation},
+    plan::{
+        Annotations, Labels, ListWriter, OtherOwners, ResourceVersion, Second, Secret, ServiceAccount, WriteOperation,
+    },
     small_map::SmallMap,
     text::Text,
 };
@@ -85,6 +89,7 @@ impl Observable for Secret {
         Self {
             uid: meta.uid.into(),
             resource_version: version(meta.resource_version.as_deref()),
+            created: second(meta.creation_timestamp.as_ref()).unwrap_or_default(),
             deleting: meta.deletion_timestamp.is_some(),
             wrong_type: false,
             label: meta.labels.and_then(|mut labels| labels.remove(CREDENTIAL_LABEL)).map(CredentialName::from),
@@ -103,6 +108,7 @@ impl Observable for ServiceAccount {
     fn from_wire(wire: Wire) -> Self {
         let meta = wire.metadata;
         Self {
+            written: written(&meta),
             uid: meta.uid.into(),
             resource_version: version(meta.resource_version.as_deref()),
             deleting: meta.deletion_timestamp.is_some(),
@@ -136,6 +142,17 @@ fn list_writer(managers: Vec<Manager>) -> Option<ListWriter> {
         },
     });
     writers.min_by_key(|writer| writer.operation != WriteOperation::Apply)
+}
+
+/// When we last wrote: the API server moves a manager's time with each write that changes something.
+fn written(meta: &Meta) -> Second {
+    let ours = meta.managed_fields.iter().flatten().filter(|m| m.manager.as_deref() == Some(FIELD_MANAGER));
+    let newest = ours.filter_map(|m| second(m.time.as_ref())).max();
+    newest.or(second(meta.creation_timestamp.as_ref())).unwrap_or_default()
+}
+
+fn second(time: Option<&Time>) -> Option<Second> {
+    time.map(|time| Second(time.0.as_second()))
 }
 
 impl<'de, T: Observable> Deserialize<'de> for Observed<T> {
@@ -190,6 +207,8 @@ pub struct Wire {
     #[serde(default)]
     metadata: Meta,
     image_pull_secrets: Option<Vec<Reference>>,
+    spec: Option<pod::Spec>,
+    status: Option<pod::Status>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -199,6 +218,7 @@ struct Meta {
     namespace: String,
     uid: String,
     resource_version: Option<String>,
+    creation_timestamp: Option<Time>,
     deletion_timestamp: Option<IgnoredAny>,
     labels: Option<BTreeMap<String, String>>,
     annotations: OurAnnotations,
@@ -219,6 +239,7 @@ struct Owner {
     kind: String,
     name: String,
     uid: String,
+    controller: Option<bool>,
 }
 
 impl Owner {
@@ -275,6 +296,7 @@ impl<'de> Deserialize<'de> for OurAnnotations {
 struct Manager {
     manager: Option<String>,
     operation: Option<String>,
+    time: Option<Time>,
     subresource: Option<IgnoredAny>,
     #[serde(rename = "fieldsV1")]
     fields: Option<Fields>,
@@ -382,6 +404,7 @@ mod tests {
             Secret {
                 uid: "0d9a1c7e-6a57-4a57-8f0e-52b1f2a1d7aa".into(),
                 resource_version: ResourceVersion(1042),
+                created: Second(1_767_225_600),
                 deleting: false,
                 wrong_type: false,
                 label: Some("darwin".into()),
@@ -511,6 +534,7 @@ mod tests {
             added: [("darwin-secret".into(), "darwin".into())].into(),
             annotations: Annotations::Present,
             list_writer: None,
+            written: Second(0),
         };
         assert_eq!(found, expected);
     }
@@ -520,6 +544,21 @@ mod tests {
         assert_eq!(observed(json!({"metadata": {}})), ServiceAccount::default());
         assert_eq!(observed(json!({"metadata": {"annotations": {}}})).annotations, Annotations::Absent);
         assert!(observed(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})).deleting);
+    }
+
+    #[test]
+    fn when_we_last_wrote_is_our_managers_newest_time_or_else_when_it_was_made() {
+        let entry = |manager: &str, second: u8| json!({"manager": manager, "operation": "Update", "time": format!("1970-01-01T00:00:{second:02}Z")});
+        for (entries, expected) in [
+            (json!([]), 1),
+            (json!([{"manager": "regcred", "operation": "Update"}]), 1),
+            (json!([entry("kubectl", 9)]), 1),
+            (json!([entry("regcred", 2), entry("kubectl", 9)]), 2),
+            (json!([entry("regcred", 3), entry("regcred", 2)]), 3),
+        ] {
+            let metadata = json!({"creationTimestamp": "1970-01-01T00:00:01Z", "managedFields": entries});
+            assert_eq!(observed(json!({"metadata": metadata})).written, Second(expected), "{entries}");
+        }
     }
 
     #[test]

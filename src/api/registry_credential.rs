@@ -58,6 +58,9 @@ pub struct RegistryCredentialSpec {
     /// What to do about a Secret, or an entry in imagePullSecrets, that has the wanted name and isn't regcred's. Fail: leave it alone and say so in the status. Adopt: take it over in place; from then on it is regcred's, so removing the RegistryCredential removes it.
     #[serde(default)]
     pub conflict_policy: ConflictPolicy,
+    /// What to do about pods that were created before their service account had the entry, and so wait for an image of one of registries in vain. Off: nothing. Report: count them in the status. Evict: also evict those that a controller makes again. Report and Evict take rights on pods, which the operator has only where config/overlays/stuck-pods is applied.
+    #[serde(default)]
+    pub stuck_pods: StuckPods,
     /// While true, nothing is written and nothing is removed. What is in place stays in use.
     #[serde(default)]
     pub suspend: bool,
@@ -205,6 +208,18 @@ pub enum ConflictPolicy {
     Adopt,
 }
 
+/// What to do about pods that were created too early.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StuckPods {
+    /// Nothing.
+    Off,
+    /// Count them in the status.
+    #[default]
+    Report,
+    /// Count them, and evict those that a controller makes again.
+    Evict,
+}
+
 /// What the operator has seen and done. It never holds any part of a credential.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -232,6 +247,9 @@ pub struct RegistryCredentialStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub failures: Vec<NamespaceFailure>,
+    /// Pods that were created too early and wait for their image. Absent where nobody looks: spec.stuckPods is Off, the operator may not watch pods, or the credential is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck_pods: Option<StuckPodCounts>,
     /// When it last became ready: every target namespace holds the current source since then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_rollout_time: Option<Time>,
@@ -286,6 +304,18 @@ pub struct ServiceAccountCounts {
     /// ready/desired, for kubectl's column.
     #[serde(default)]
     pub summary: String,
+}
+
+/// Pods that were created too early.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct StuckPodCounts {
+    /// How many there are.
+    pub count: i64,
+    /// At most ten of them, as namespace/name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub pods: Vec<String>,
 }
 
 /// Why one namespace isn't ready.

@@ -4,9 +4,10 @@ use std::{future::Future, sync::Arc, time::Instant};
 
 use kube::{
     Api, Client,
-    api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
+    core::Status,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tracing::debug;
 
 use super::{
@@ -19,9 +20,9 @@ use crate::{
     catalog::Entry,
     credential::{Guard, Owner, PullSecret, SecretManifest},
     metrics::WriteKind,
-    names::{NamespaceName, SecretName, ServiceAccountName},
+    names::{NamespaceName, PodName, SecretName, ServiceAccountName},
     observe::Observed,
-    plan::{Change, ResourceVersion, Secret, ServiceAccount},
+    plan::{Change, Pod, ResourceVersion, Secret, ServiceAccount},
 };
 
 /// A step with all that it takes to execute it.
@@ -201,6 +202,28 @@ async fn delete_secret(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Evicts a pod, if it is as we saw it: one that has gone on since may run by now.
+pub async fn evict_pod(
+    context: &Context,
+    namespace: &NamespaceName,
+    name: &PodName,
+    pod: &Pod,
+) -> Result<(), WriteError> {
+    let api: Api<Observed<Option<Pod>>> = Api::namespaced(context.client.clone(), namespace.as_str());
+    // Not the client's own `evict`: it sends `delete_options`, which the API server passes over, preconditions and all.
+    let eviction = json!({
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": name.as_str(), "namespace": namespace.as_str()},
+        "deleteOptions": {"preconditions": {"uid": pod.uid, "resourceVersion": pod.resource_version.to_string()}},
+    });
+    let params = PostParams::default();
+    let evicted = bounded(api.create_subresource("eviction", name.as_str(), &params, &eviction)).await;
+    let result = evicted.map(|_: Status| ());
+    context.metrics.write(WriteKind::EvictPod, error::result(&result));
+    result
 }
 
 fn secrets(client: &Client, namespace: &NamespaceName) -> Api<Observed<Secret>> {

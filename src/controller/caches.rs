@@ -329,7 +329,7 @@ fn run<K>(
 }
 
 /// The first error in a row is told, the others only to who asks for details.
-fn report(watch: Watch, error: &watcher::Error, again: bool) {
+pub(super) fn report(watch: Watch, error: &watcher::Error, again: bool) {
     let watch_name = watch.as_str();
     match (status(error), again) {
         (_, true) => debug!(watch = watch_name, "the watch still fails"),
@@ -350,7 +350,7 @@ fn report(watch: Watch, error: &watcher::Error, again: bool) {
     }
 }
 
-fn status(error: &watcher::Error) -> Option<&kube::core::Status> {
+pub(super) fn status(error: &watcher::Error) -> Option<&kube::core::Status> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))

@@ -16,6 +16,7 @@ use super::{
     backoff::Backoff,
     pace::Pace,
     queue::{Lane, Queue},
+    stuck::Stuck,
 };
 use crate::{
     catalog::Catalog,
@@ -61,6 +62,8 @@ pub struct Context {
     pub retries: Backoff<NamespaceName>,
     /// How often a credential's source has failed to be read in a row.
     pub source_retries: Backoff<CredentialName>,
+    /// Pods that were too early.
+    pub stuck: Stuck,
     catalog: RwLock<Arc<Catalog>>,
     index: Mutex<Index>,
     fights: Mutex<Fights>,
@@ -114,6 +117,7 @@ impl Context {
             statuses: Queue::new(1),
             retries: Backoff::default(),
             source_retries: Backoff::default(),
+            stuck: Stuck::default(),
             catalog: RwLock::default(),
             index: Mutex::new(index),
             fights: Mutex::default(),

@@ -25,7 +25,7 @@ use crate::{
     metrics::ReconcileResult,
     names::{CredentialName, NamespaceName, SecretName},
     observe::Observed,
-    plan::{Claim, ClaimState, NamespaceRule, Scope, Secret, ServiceAccountRule},
+    plan::{Claim, ClaimState, NamespaceRule, Scope, Secret, ServiceAccountRule, StuckRule},
     rollout::{Hold, State},
 };
 
@@ -130,6 +130,7 @@ fn forget(context: &Context, name: &CredentialName) {
     if context.change_catalog(|catalog| catalog.remove(name)).is_some() {
         info!(credential = %name, "the RegistryCredential is gone: its entries and Secrets go, too");
         context.ledger().end(name);
+        context.stuck.wanted_by(&context.catalog());
         context.metrics.forget(name);
         context.statuses.add(name.clone(), Lane::Live); // the writer forgets it, too
         context.plan_all();
@@ -153,6 +154,7 @@ async fn publish(context: &Arc<Context>, claim: Claim, pull_secret: Option<Arc<P
         catalog.insert(Entry { claim: claim.clone(), pull_secret, epoch });
         epoch
     });
+    context.stuck.wanted_by(&context.catalog());
     // A namespace that comes after this is planned with the new catalog and counts itself.
     let targets = targets(context, &claim);
     if resolved {
@@ -356,12 +358,12 @@ impl Decoded {
     }
 
     fn claim(&self, name: &CredentialName, object: &DynamicObject, pull_secret: Option<&PullSecret>) -> Claim {
-        let (scope, policy) = match &self.spec {
+        let (scope, policy, stuck) = match &self.spec {
             Ok((spec, namespaces, service_accounts)) => {
                 let (namespaces, service_accounts) = (namespaces.clone(), service_accounts.clone());
-                (Scope::Known { namespaces, service_accounts }, spec.conflict_policy)
+                (Scope::Known { namespaces, service_accounts }, spec.conflict_policy, StuckRule::new(spec))
             }
-            Err(_) => (Scope::Unknown, Default::default()),
+            Err(_) => (Scope::Unknown, Default::default(), StuckRule::default()),
         };
         let state = pull_secret.map_or(ClaimState::Held, |pull_secret| ClaimState::Resolved {
             revision: pull_secret.revision().clone(),
@@ -375,6 +377,7 @@ impl Decoded {
             scope,
             policy,
             state,
+            stuck,
         }
     }
 }

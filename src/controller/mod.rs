@@ -11,6 +11,7 @@ mod namespace;
 mod pace;
 mod queue;
 mod status;
+mod stuck;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -85,6 +86,7 @@ pub async fn run(
         result = namespaces(&context, pass, stop) => result,
         _ = resolving => Err(Panicked),
         _ = tokio::spawn(status::Writer::new(context.clone()).run()) => Err(Panicked),
+        _ = tokio::spawn(stuck::run(context.clone())) => Err(Panicked),
     }
 }
 

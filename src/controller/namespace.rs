@@ -15,6 +15,7 @@ use super::{
     context::Context,
     error::WriteError,
     queue::Lane,
+    stuck,
 };
 use crate::{
     api::Reason,
@@ -66,6 +67,7 @@ pub async fn reconcile(context: &Arc<Context>, name: &NamespaceName) -> Reconcil
     let wait = run.wait();
     let failed = !run.refused.is_empty() || run.failed.values().any(|(_, error)| *error != WriteError::Gone);
     run.report();
+    stuck::look(context, name);
     match wait {
         Some(wait) => context.namespaces.add_at(name.clone(), Instant::now() + wait),
         None => context.retries.worked(name),

@@ -117,7 +117,8 @@ impl Writer {
         let previous = previous.and_then(|s| serde_json::from_value::<RegistryCredentialStatus>(s).ok());
         let previous = previous.unwrap_or_default();
         let summary = self.context.ledger().summary(name);
-        let report = Report { generation: found.generation, state: found.state.clone(), summary };
+        let stuck = self.context.stuck.report(name, &self.context.catalog());
+        let report = Report { generation: found.generation, state: found.state.clone(), summary, stuck };
         let status = rollout::build(&previous, &report, Timestamp::now());
         self.context.metrics.status(name, &status);
         if status == previous || object.uid().as_deref() != Some(&*found.uid) {

@@ -45,6 +45,7 @@ pub(crate) fn spec(registries: &[&str]) -> RegistryCredentialSpec {
         namespaces: Default::default(),
         service_accounts: Default::default(),
         conflict_policy: Default::default(),
+        stuck_pods: Default::default(),
         suspend: false,
     }
 }

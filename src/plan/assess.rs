@@ -44,9 +44,7 @@ pub fn assess(name: &NamespaceName, claims: &[&Claim], namespace: &Namespace) ->
     let wishes = claims.iter().filter(|c| c.state != ClaimState::Held && c.targets(name, namespace));
     wishes
         .map(|claim| {
-            let verdict = Verdict::new(&claim.secret, name, claims, namespace);
-            let current = matches!(verdict, Verdict::Present(winner) if winner.credential == claim.credential)
-                && namespace.secrets.get(&claim.secret).is_some_and(|s| claim.is_current(s) && !s.deleting);
+            let current = holds(claim, name, claims, namespace);
             let chosen = namespace.service_accounts.iter().filter(|(n, a)| !a.deleting && claim.chooses(n, a));
             let (mut desired, mut ready) = (0, 0);
             for (_, account) in chosen {
@@ -57,4 +55,11 @@ pub fn assess(name: &NamespaceName, claims: &[&Claim], namespace: &Namespace) ->
             (claim.credential.clone(), Progress { secret, desired, ready })
         })
         .collect()
+}
+
+/// Whether this namespace holds the claim's Secret as it should be.
+pub(super) fn holds(claim: &Claim, name: &NamespaceName, claims: &[&Claim], namespace: &Namespace) -> bool {
+    let verdict = Verdict::new(&claim.secret, name, claims, namespace);
+    matches!(verdict, Verdict::Present(winner) if winner.credential == claim.credential)
+        && namespace.secrets.get(&claim.secret).is_some_and(|s| claim.is_current(s) && !s.deleting)
 }

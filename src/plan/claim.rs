@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     observed::{Namespace, Secret, ServiceAccount},
+    stuck::StuckRule,
     targets::{NamespaceRule, ServiceAccountRule},
 };
 use crate::{
@@ -30,6 +31,8 @@ pub struct Claim {
     pub policy: ConflictPolicy,
     /// Whether there is anything to write.
     pub state: ClaimState,
+    /// What becomes of pods that were created too early.
+    pub stuck: StuckRule,
 }
 
 /// Where a credential wants its Secret.

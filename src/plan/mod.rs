@@ -15,11 +15,13 @@ mod ownership;
 mod proof;
 mod refusal;
 mod service_account;
+mod stuck;
 mod targets;
 #[cfg(test)]
 mod tests;
 mod vanished;
 mod verdict;
+mod waiting;
 mod winner;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,13 +30,15 @@ pub use assess::{Progress, SecretProgress, assess};
 pub use claim::{Claim, ClaimState, Scope};
 pub use fights::Fights;
 pub use observed::{
-    Annotations, ListWriter, Namespace, OtherOwners, ResourceVersion, Secret, ServiceAccount, WriteOperation,
+    Annotations, ListWriter, Namespace, OtherOwners, ResourceVersion, Second, Secret, ServiceAccount, WriteOperation,
 };
 pub use refusal::Refusal;
 pub use service_account::{Change, json_patch};
+pub use stuck::{Pod, StuckRule, is_stuck, stuck};
 pub use targets::{Labels, NamespaceRule, ServiceAccountRule};
 pub use vanished::Vanished;
 use verdict::Verdict;
+pub use waiting::{Turns, WaitingPods};
 
 use crate::{
     credential::Guard,

@@ -27,6 +27,10 @@ impl fmt::Display for ResourceVersion {
     }
 }
 
+/// A moment in whole seconds since 1970, as the API server has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Second(pub i64);
+
 /// One namespace with what matters in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Namespace {
@@ -47,6 +51,8 @@ pub struct Secret {
     pub uid: Box<str>,
     /// `metadata.resourceVersion`.
     pub resource_version: ResourceVersion,
+    /// `metadata.creationTimestamp`.
+    pub created: Second,
     /// It has a deletionTimestamp: it can't be kept, and a new one can't be made yet.
     pub deleting: bool,
     /// It is not of type kubernetes.io/dockerconfigjson, and a Secret's type can't be changed.
@@ -93,6 +99,9 @@ pub struct ServiceAccount {
     pub annotations: Annotations,
     /// Who else wrote imagePullSecrets, as managedFields say.
     pub list_writer: Option<ListWriter>,
+    /// When we last wrote to it, as managedFields say. The API server keeps none for one that was empty when it was
+    /// made, as `default` is: then it is when it was made.
+    pub written: Second,
 }
 
 /// Whether an object has a map of annotations.

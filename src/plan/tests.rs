@@ -35,6 +35,7 @@ fn claim(name: &str, created: i64) -> Claim {
             revision: resolved("any", &spec(&["gcr.io"])).revision().clone(),
             fields: FIELDS,
         },
+        stuck: StuckRule::default(),
     }
 }
 

@@ -169,6 +169,7 @@ mod tests {
             scope: Scope::Unknown,
             policy: Default::default(),
             state: ClaimState::Held,
+            stuck: Default::default(),
         };
         crate::catalog::Entry { claim, pull_secret: None, epoch: Epoch(epoch) }
     }

@@ -2,6 +2,8 @@
 
 mod ledger;
 mod status;
+mod tally;
 
 pub use ledger::{Failure, Ledger, Outcome, Summary};
 pub use status::{Hold, Report, State, build};
+pub use tally::{Stuck, Tally};

@@ -4,9 +4,10 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::ledger::Summary;
+use super::{ledger::Summary, tally::Stuck};
 use crate::api::{
-    Identity, NamespaceCounts, NamespaceFailure, ObservedSource, Reason, RegistryCredentialStatus, ServiceAccountCounts,
+    Identity, NamespaceCounts, NamespaceFailure, ObservedSource, Reason, RegistryCredentialStatus,
+    ServiceAccountCounts, StuckPodCounts,
 };
 
 /// What the credential controller says of one RegistryCredential.
@@ -52,6 +53,8 @@ pub struct Report {
     pub state: State,
     /// Its sums; `None` where it is held.
     pub summary: Option<Summary>,
+    /// Pods that were too early.
+    pub stuck: Stuck,
 }
 
 /// The status that follows `previous`; equal to it where there is nothing new to say.
@@ -69,10 +72,18 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
             status.identity = Some(identity.clone());
             status.observed_source = source;
             count(&mut status, sums);
-            rolling_out(sums)
+            match &report.stuck {
+                Stuck::Unknown => {}
+                Stuck::Untold => status.stuck_pods = None,
+                Stuck::Found(counts) => status.stuck_pods = Some(counts.clone()),
+            }
+            rolling_out(sums, status.stuck_pods.as_ref())
         }
         (State::Resolved { .. }, None) => return status,
-        (State::Held { reason, message, hold }, _) => held(previous, *reason, message, *hold),
+        (State::Held { reason, message, hold }, _) => {
+            status.stuck_pods = None;
+            held(previous, *reason, message, *hold)
+        }
     };
     let now = Time(now.round(jiff::Unit::Second).unwrap_or(now));
     if is_true(&verdicts, "Ready")
@@ -136,7 +147,7 @@ fn condition(previous: &RegistryCredentialStatus, verdict: Verdict, generation: 
     }
 }
 
-fn rolling_out(sums: &Summary) -> [Verdict; 4] {
+fn rolling_out(sums: &Summary, stuck: Option<&StuckPodCounts>) -> [Verdict; 4] {
     let progress = format!("{} of {} namespaces are ready", sums.ready, sums.desired);
     let (ready, reason, message) = if sums.behind > 0 || sums.ready + sums.failed < sums.desired {
         // Neither ready nor failed is what waits for somebody else, such as a Secret that a finalizer keeps.
@@ -152,7 +163,12 @@ fn rolling_out(sums: &Summary) -> [Verdict; 4] {
         ("True", Reason::RolledOut, "no namespace matches spec.namespaces yet".to_owned())
     } else {
         let accounts = format!("{} of {} service accounts", sums.accounts_ready, sums.accounts_desired);
-        ("True", Reason::RolledOut, format!("{progress}, and {accounts}"))
+        let stuck = match stuck.map(|stuck| stuck.count) {
+            None | Some(0) => String::new(),
+            Some(1) => "; 1 pod was created too early and can't pull".to_owned(),
+            Some(count) => format!("; {count} pods were created too early and can't pull"),
+        };
+        ("True", Reason::RolledOut, format!("{progress}, and {accounts}{stuck}"))
     };
     let reconciling = match reason {
         Reason::RollingOut => verdict("Reconciling", "True", reason, &message),

@@ -1,7 +1,7 @@
 //! What a status says in each situation, and what it keeps.
 
 use super::*;
-use crate::rollout::Failure;
+use crate::rollout::{Failure, Stuck};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -13,12 +13,13 @@ fn resolved(source: &str, summary: Summary) -> Report {
         generation: Some(3),
         state: State::Resolved { identity, source: source.to_owned() },
         summary: Some(summary),
+        stuck: Stuck::Untold,
     }
 }
 
 fn held(reason: Reason, hold: Hold) -> Report {
     let state = State::Held { reason, message: "what is wrong".to_owned(), hold };
-    Report { generation: Some(3), state, summary: None }
+    Report { generation: Some(3), state, summary: None, stuck: Stuck::Untold }
 }
 
 fn all_ready() -> Summary {
@@ -247,6 +248,28 @@ fn times_are_whole_seconds() {
 }
 
 #[test]
+fn stuck_pods_are_told_while_somebody_looks() {
+    let counts = |count| StuckPodCounts { count, pods: vec!["team-a/api-1".to_owned()] };
+    let report = |stuck| Report { stuck, ..resolved("812", all_ready()) };
+    let message = |status: &RegistryCredentialStatus| said(status)[0].clone();
+    let found = build(&new(), &report(Stuck::Found(counts(2))), at(100));
+    assert_eq!(found.stuck_pods, Some(counts(2)));
+    let two = "Ready=True RolledOut: 2 of 2 namespaces are ready, and 3 of 3 service accounts; 2 pods were created too \
+               early and can't pull";
+    assert_eq!(message(&found), two);
+    assert_eq!(build(&found, &report(Stuck::Unknown), at(200)), found, "a restart: nobody has looked yet");
+    let one = build(&found, &report(Stuck::Found(counts(1))), at(200));
+    assert!(message(&one).ends_with("; 1 pod was created too early and can't pull"));
+    let none = build(&found, &report(Stuck::Found(StuckPodCounts::default())), at(200));
+    assert_eq!(none.stuck_pods, Some(StuckPodCounts::default()), "none is not the same as not looked");
+    assert!(!message(&none).contains("pods"));
+    let untold = build(&found, &report(Stuck::Untold), at(200));
+    assert_eq!(untold.stuck_pods, None);
+    assert!(!message(&untold).contains("pods"));
+    assert_eq!(build(&found, &held(Reason::Suspended, Hold::Suspended), at(200)).stuck_pods, None);
+}
+
+#[test]
 fn a_credential_without_sums_keeps_its_status() {
     let report = Report { summary: None, ..resolved("900", all_ready()) };
     let status = build(&ready(), &report, at(200));
@@ -265,7 +288,7 @@ mod restarts {
         let ready = 1_usize.saturating_sub(behind);
         let summary = Summary { desired: 2, ready, behind, failed, failures, ..Summary::default() };
         let state = State::Resolved { identity: Identity::default(), source: "812".to_owned() };
-        Report { generation: Some(generation), state, summary: Some(summary) }
+        Report { generation: Some(generation), state, summary: Some(summary), stuck: Stuck::Unknown }
     }
 
     fn reason(status: &RegistryCredentialStatus) -> &str {
@@ -287,7 +310,7 @@ mod restarts {
         let now = Timestamp::UNIX_EPOCH;
         let ready = build(&RegistryCredentialStatus::default(), &report(1, 0), now);
         let state = State::Held { reason: Reason::SourceUnreadable, message: String::new(), hold: Hold::Retried };
-        let held = build(&ready, &Report { generation: Some(1), state, summary: None }, now);
+        let held = build(&ready, &Report { generation: Some(1), state, summary: None, stuck: Stuck::Unknown }, now);
         assert_eq!(reason(&build(&held, &report(1, 2), now)), "RollingOut");
     }
 }

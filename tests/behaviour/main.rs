@@ -32,5 +32,6 @@ mod restart;
 mod rotation;
 mod scoped;
 mod spoofing;
+mod stuck_pods;
 mod targets;
 mod uninstall;

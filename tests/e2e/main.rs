@@ -33,13 +33,14 @@ use suite::Suite;
 type Test = fn(&Case);
 
 /// By name; a case's project and namespaces begin with its name's last part.
-const CASES: [(&str, Test); 10] = [
+const CASES: [(&str, Test); 11] = [
     ("pulls::target", cases::pulls::only_pods_in_a_target_namespace_pull),
     ("pulls::named", cases::pulls::a_pod_that_names_the_secret_itself_pulls_and_no_service_account_is_touched),
     ("rotation::always", cases::rotation::after_a_rotation_new_pods_pull_with_the_new_key_and_running_ones_run_on),
     ("rotation::present", cases::rotation::an_image_that_is_present_needs_no_pull_before_and_after_a_rotation),
     ("chart::early", cases::chart::a_pod_that_was_too_early_runs_once_it_is_made_again),
     ("chart::born", cases::chart::every_pod_runs_whose_service_account_is_created_with_its_entry),
+    ("chart::evicted", cases::chart::a_deployment_that_was_too_early_heals_where_its_pods_are_evicted),
     ("chart::named", cases::chart::a_chart_whose_pod_names_the_secret_heals_by_itself),
     ("others::list", cases::others::somebody_elses_pull_secret_in_the_same_list_keeps_working),
     ("others::secret", cases::others::a_foreign_secret_of_our_name_stays_and_nothing_refers_to_it),

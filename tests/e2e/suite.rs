@@ -23,13 +23,13 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// Starts everything in `folder` and installs the operator by the README's commands.
+    /// Starts everything in `folder` and installs the operator by the README's commands, with all rights that it may have.
     pub fn start(folder: &Path, cgroup: &str) -> Suite {
         let crd = std::fs::read_to_string(format!("{ROOT}/crds/registrycredentials.regcred.dev.yaml")).unwrap();
         let registry = Registry::start(folder);
         let node = Node::start(folder, cgroup, vec![crd]);
         node.import(OPERATOR_IMAGE, &operator_image(folder));
-        for part in ["crd", "policy", "policy/at-creation", "namespace", "default"] {
+        for part in ["crd", "policy", "policy/at-creation", "namespace", "default", "overlays/stuck-pods/evict"] {
             node.cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/{part}")]);
         }
         let suite = Suite { node, registry };

@@ -103,6 +103,7 @@ fn claim(credential: &str, secret: &str, kind: Kind) -> Option<Claim> {
         scope: if kind == Kind::HeldUnknown { Scope::Unknown } else { scope },
         policy,
         state: if held { ClaimState::Held } else { resolved() },
+        stuck: Default::default(),
     })
 }
 

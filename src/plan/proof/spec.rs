@@ -146,6 +146,7 @@ fn written(claim: &Claim, name: &SecretName, before: Option<&StoredSecret>) -> S
         meta: Secret {
             uid: before.map_or_else(|| created_uid(name, &claim.credential), |before| before.meta.uid.clone()),
             resource_version: ResourceVersion(0),
+            created: Default::default(),
             deleting: false,
             wrong_type: false,
             label: Some(claim.credential.clone()),

@@ -76,6 +76,51 @@ pub fn every_pod_runs_whose_service_account_is_created_with_its_entry(case: &Cas
     }
 }
 
+pub fn a_deployment_that_was_too_early_heals_where_its_pods_are_evicted(case: &Case) {
+    let image = case.image("gcr.io", &case.name);
+    let version = source(case);
+    case.credential(json!({"stuckPods": "Evict"}));
+    case.wait_rolled_out(&version);
+    // It becomes a target only when all of its pods have failed to pull.
+    let namespace = case.namespace("late", false);
+    let containers = json!([{"name": "app", "image": image, "imagePullPolicy": "Always"}]);
+    let template = pod(&namespace, "app", containers, json!({}));
+    case.apply(&json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "app", "namespace": namespace},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": {"app": "app"}},
+            "template": {"metadata": {"labels": {"app": "app"}}, "spec": template["spec"]},
+        },
+    }));
+    case.pod(&namespace, "alone", &image, "Always");
+    let of_deployment = || {
+        let pods = case.cluster().try_get_json(&["-n", &namespace, "pods", "-l", "app=app"])?;
+        let pods = pods["items"].as_array().cloned().unwrap_or_default();
+        let names: Vec<String> =
+            pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str().map(str::to_owned)).collect();
+        if names.len() == 2 { Ok(names) } else { Err(format!("its pods are {names:?}")) }
+    };
+    let early = eventually(SOON, of_deployment);
+    for name in early.iter().map(String::as_str).chain(["alone"]) {
+        case.wait_pull_error(&namespace, name);
+    }
+    let alone = case.get_pod(&namespace, "alone").unwrap()["metadata"]["uid"].clone();
+    let label = format!("case={}", case.name);
+    case.cluster().kubectl_ok(&["label", "namespace", &namespace, &label]);
+
+    let rollout = ["-n", &*namespace, "rollout", "status", "deployment/app", "--timeout=90s"];
+    case.cluster().kubectl_ok(&rollout);
+    let late = eventually(SOON, of_deployment);
+    assert!(late.iter().all(|name| !early.contains(name)), "{early:?} became {late:?}");
+    for name in &late {
+        assert_eq!(pull_secrets(&case.wait_running(&namespace, name)["spec"]), [case.secret()]);
+    }
+    // Nobody would make it again.
+    case.wait_pull_error(&namespace, "alone");
+    assert_eq!(case.get_pod(&namespace, "alone").unwrap()["metadata"]["uid"], alone);
+}
+
 pub fn a_chart_whose_pod_names_the_secret_heals_by_itself(case: &Case) {
     let image = case.image("gcr.io", &case.name);
     let version = source(case);

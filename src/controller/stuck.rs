@@ -1,0 +1,297 @@
+//! Pods that were too early: watches those that wait for an image, asks `plan` which of them our entry would let pull,
+//! counts them for the status, and evicts them where that is wanted.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, stream};
+use kube::{
+    Api,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event, watcher},
+    },
+};
+use tokio::sync::{Notify, watch};
+use tracing::{debug, info, warn};
+
+use super::{
+    apply,
+    backoff::{Backoff, LASTING, TRANSIENT, WatchBackoff},
+    caches,
+    context::Context,
+    error::WriteError,
+    queue::Lane,
+};
+use crate::{
+    api::StuckPods,
+    catalog::Catalog,
+    metrics::Watch,
+    names::{CredentialName, NamespaceName, PodName},
+    observe::Observed,
+    plan::{self, Pod, Turns, WaitingPods},
+    rollout::{self, Tally},
+    text::Text,
+};
+
+/// At most one eviction in so long a time for each owner, so that a Deployment is never without most of its pods at once.
+const TURN: Duration = Duration::from_secs(1);
+
+/// How many evictions are in flight at once.
+const WRITES: usize = 8;
+
+/// What is known of pods that were too early.
+#[derive(Default)]
+pub struct Stuck {
+    known: Mutex<Known>,
+    /// Whether any RegistryCredential wants them looked for.
+    wanted: watch::Sender<bool>,
+    /// There may be something to evict.
+    found: Notify,
+    retries: Backoff<Text>,
+}
+
+#[derive(Default)]
+struct Known {
+    sight: Sight,
+    pods: WaitingPods,
+    tally: Tally,
+    turns: Turns,
+    /// The last eviction was refused, and that has been said.
+    refused: bool,
+}
+
+/// Whether pods are seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Sight {
+    /// They haven't been listed yet.
+    #[default]
+    NotYet,
+    /// They may not be watched.
+    Forbidden,
+    /// All that wait are known.
+    All,
+}
+
+impl Stuck {
+    /// The RegistryCredentials have changed.
+    pub fn wanted_by(&self, catalog: &Catalog) {
+        let wanted = catalog.entries().any(|entry| entry.claim.stuck.policy != StuckPods::Off);
+        self.wanted.send_if_modified(|before| std::mem::replace(before, wanted) != wanted);
+    }
+
+    /// What a status says.
+    pub fn report(&self, name: &CredentialName, catalog: &Catalog) -> rollout::Stuck {
+        let known = self.known();
+        match (catalog.get(name).map(|entry| entry.claim.stuck.policy), known.sight) {
+            (None | Some(StuckPods::Off), _) | (_, Sight::Forbidden) => rollout::Stuck::Untold,
+            (_, Sight::NotYet) => rollout::Stuck::Unknown,
+            (_, Sight::All) => rollout::Stuck::Found(known.tally.counts(name)),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // A panic while it was held can't have left half a change: each change is one call.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing is known any more. Returns whether that is news for the statuses.
+    fn forget(&self, sight: Sight) -> bool {
+        let mut known = self.known();
+        let before = known.sight;
+        (known.sight, known.pods, known.tally) = (sight, WaitingPods::default(), Tally::default());
+        before != sight
+    }
+}
+
+/// Runs for good. Every cache and the catalog have synced before.
+pub async fn run(context: Arc<Context>) {
+    tokio::join!(watch_while_wanted(&context), evict_in_turn(&context));
+}
+
+/// Something has happened in a namespace: which of its pods are stuck now?
+pub fn look(context: &Context, name: &NamespaceName) {
+    let mut known = context.stuck.known();
+    if known.sight != Sight::All || known.pods.of(name).next().is_none() && !known.tally.has(name) {
+        return;
+    }
+    let catalog = context.catalog();
+    let index = context.index();
+    let stuck = |namespace| plan::stuck(name, &catalog.claims(), namespace, known.pods.of(name));
+    let found = index.get(name).map(stuck).unwrap_or_default();
+    drop(index);
+    let touched = known.tally.record(name, found);
+    drop(known);
+    context.statuses.add_all(touched, Lane::Live);
+    context.stuck.found.notify_one();
+}
+
+async fn watch_while_wanted(context: &Context) {
+    let mut wanted = context.stuck.wanted.subscribe();
+    // An error would mean that the sender is gone, which is in the context.
+    while wanted.wait_for(|wanted| *wanted).await.is_ok() {
+        tokio::select! {
+            () = watch_pods(context) => {}
+            _ = wanted.wait_for(|wanted| !wanted) => {}
+        }
+        context.stuck.forget(Sight::NotYet);
+    }
+}
+
+async fn watch_pods(context: &Context) {
+    let forbidden = Backoff::default();
+    loop {
+        follow(context, &forbidden).await;
+        if context.stuck.forget(Sight::Forbidden) {
+            info!(
+                "pods may not be watched, so no status counts those that were created too early; apply \
+                 config/overlays/stuck-pods, or set spec.stuckPods to Off"
+            );
+            report_all(context);
+        }
+        // Somebody may grant it; until then nothing is to be had from asking often.
+        tokio::time::sleep(forbidden.failed(&(), LASTING)).await;
+    }
+}
+
+/// Follows all pending pods until that is forbidden. The watch begins with all that there are.
+async fn follow(context: &Context, forbidden: &Backoff<()>) {
+    let api = Api::<Observed<Option<Pod>>>::all(context.client.clone());
+    let config = watcher::Config::default().streaming_lists().fields("status.phase=Pending");
+    let mut stream = Box::pin(watcher(api, config).backoff(WatchBackoff::default()));
+    let mut failing = false;
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(event) => {
+                context.metrics.watch_event(Watch::Pods);
+                if !matches!(event, Event::Init) {
+                    failing = false;
+                    forbidden.worked(&());
+                }
+                handle(context, event);
+            }
+            Err(error) => {
+                context.metrics.watch_error(Watch::Pods);
+                if caches::status(&error).is_some_and(|status| status.code == 403) {
+                    return;
+                }
+                caches::report(Watch::Pods, &error, failing);
+                failing = true;
+            }
+        }
+    }
+}
+
+fn handle(context: &Context, event: Event<Observed<Option<Pod>>>) {
+    let stuck = &context.stuck;
+    match event {
+        Event::InitApply(seen) | Event::Apply(seen) => {
+            let (namespace, name) = seen.key::<PodName>();
+            stuck.known().pods.seen(&namespace, &name, seen.object);
+            look(context, &namespace);
+        }
+        Event::Delete(seen) => {
+            let (namespace, name) = seen.key::<PodName>();
+            stuck.known().pods.gone(&namespace, &name);
+            look(context, &namespace);
+        }
+        Event::Init => stuck.known().pods.relist_begins(),
+        Event::InitDone => {
+            let namespaces = stuck.known().pods.relist_ends();
+            let before = std::mem::replace(&mut stuck.known().sight, Sight::All);
+            namespaces.iter().for_each(|namespace| look(context, namespace));
+            if before != Sight::All {
+                report_all(context);
+            }
+        }
+    }
+}
+
+fn report_all(context: &Context) {
+    let names: Vec<_> = context.objects().keys().cloned().collect();
+    context.statuses.add_all(names, Lane::Live);
+}
+
+/// A pod to evict.
+struct Candidate {
+    credential: CredentialName,
+    namespace: NamespaceName,
+    name: PodName,
+    pod: Pod,
+}
+
+async fn evict_in_turn(context: &Context) {
+    loop {
+        let (candidates, next) = candidates(context, Instant::now());
+        if !candidates.is_empty() {
+            stream::iter(candidates).for_each_concurrent(WRITES, |candidate| evict(context, candidate)).await;
+            continue;
+        }
+        let found = context.stuck.found.notified();
+        match next {
+            None => found.await,
+            Some(next) => {
+                // Whichever comes first.
+                let _ = tokio::time::timeout_at(next.into(), found).await;
+            }
+        }
+    }
+}
+
+/// One pod of each owner whose turn it is, and when the next turn comes. Whether a pod is stuck is asked anew: what is
+/// known of its namespace may have changed since it was counted.
+fn candidates(context: &Context, now: Instant) -> (Vec<Candidate>, Option<Instant>) {
+    let known = context.stuck.known();
+    let catalog = context.catalog();
+    let index = context.index();
+    let claims = catalog.claims();
+    let (mut candidates, mut owners, mut next) = (Vec::new(), HashSet::new(), None::<Instant>);
+    for claim in claims.iter().filter(|claim| claim.stuck.policy == StuckPods::Evict) {
+        for (namespace, name) in known.tally.of(&claim.credential) {
+            let (Some(pod), Some(there)) = (known.pods.get(namespace, name), index.get(namespace)) else { continue };
+            if let Some(turn) = known.turns.wait(&pod.owner, now) {
+                next = Some(next.map_or(turn, |next| next.min(turn)));
+            } else if !owners.contains(&pod.owner) && plan::is_stuck(claim, namespace, &claims, there, pod) {
+                owners.insert(pod.owner.clone());
+                let (credential, namespace) = (claim.credential.clone(), namespace.clone());
+                candidates.push(Candidate { credential, namespace, name: name.clone(), pod: pod.clone() });
+            }
+        }
+    }
+    (candidates, next)
+}
+
+async fn evict(context: &Context, candidate: Candidate) {
+    let stuck = &context.stuck;
+    let Candidate { credential, namespace, name, pod } = candidate;
+    let put_off = |wait: Duration| {
+        let now = Instant::now();
+        stuck.known().turns.put_off(&pod.owner, now + wait, now);
+    };
+    put_off(TURN);
+    match apply::evict_pod(context, &namespace, &name, &pod).await {
+        Ok(()) => {
+            info!(%credential, %namespace, pod = %name, "evicted: it was created before its service account had the entry");
+            stuck.retries.worked(&pod.owner);
+            let mut known = stuck.known();
+            known.refused = false;
+            known.pods.gone(&namespace, &name);
+            drop(known);
+            look(context, &namespace);
+        }
+        // It is another one by now, or has gone on, which its own event tells.
+        Err(WriteError::Moved | WriteError::Gone) => debug!(%namespace, pod = %name, "moved before it was evicted"),
+        Err(error) => {
+            let refused = matches!(error, WriteError::Denied(_) | WriteError::Invalid(_));
+            put_off(TURN.max(stuck.retries.failed(&pod.owner, if refused { LASTING } else { TRANSIENT })));
+            if std::mem::replace(&mut stuck.known().refused, true) {
+                debug!(%namespace, pod = %name, %error, "couldn't be evicted and is tried again");
+            } else {
+                warn!(%namespace, pod = %name, %error, "a pod couldn't be evicted and is tried again, as others will be");
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Pods that were too early: created before their service account had our entry, they wait for an image that the entry
+//! would let them pull, for as long as they live.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    assess,
+    claim::Claim,
+    observed::{Namespace, ResourceVersion, Second},
+};
+use crate::{
+    api::{RegistryCredentialSpec, StuckPods},
+    credential::RegistryKey,
+    names::{CredentialName, NamespaceName, PodName, SecretName, ServiceAccountName},
+    text::Text,
+};
+
+/// How many seconds after the Secret and the service account an entry is made, at most, if nothing is in its way. Also,
+/// times are in whole seconds, and a chart makes service account and pod in the same one.
+const SLACK: i64 = 1;
+
+/// A pod that waits for an image and that a controller would make again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// `metadata.uid`.
+    pub uid: Box<str>,
+    /// `metadata.resourceVersion`.
+    pub resource_version: ResourceVersion,
+    /// `metadata.creationTimestamp`.
+    pub created: Second,
+    /// The UID of the controller that made it.
+    pub owner: Text,
+    /// The service account that it runs as.
+    pub service_account: ServiceAccountName,
+    /// The names in its imagePullSecrets; it keeps them.
+    pub entries: Box<[SecretName]>,
+    /// The images that it waits for.
+    pub images: Box<[Text]>,
+}
+
+/// `spec.stuckPods` and `spec.registries`, ready to be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StuckRule {
+    /// What becomes of such pods.
+    pub policy: StuckPods,
+    registries: Vec<RegistryKey>,
+}
+
+/// For a spec that can't be read: nothing becomes of them.
+impl Default for StuckRule {
+    fn default() -> Self {
+        Self { policy: StuckPods::Off, registries: Vec::new() }
+    }
+}
+
+impl StuckRule {
+    /// Where an entry of `registries` isn't one the credential is held anyway.
+    pub fn new(spec: &RegistryCredentialSpec) -> Self {
+        let registries = spec.registries.iter().filter_map(|text| RegistryKey::parse(text).ok()).collect();
+        Self { policy: spec.stuck_pods, registries }
+    }
+
+    fn is_for(&self, pod: &Pod) -> bool {
+        pod.images.iter().any(|image| self.registries.iter().any(|key| key.matches(image.as_str())))
+    }
+}
+
+/// The pods of a namespace that were too early, by the credential that they lack.
+pub fn stuck<'a>(
+    name: &NamespaceName,
+    claims: &[&Claim],
+    namespace: &Namespace,
+    pods: impl Iterator<Item = (&'a PodName, &'a Pod)> + Clone,
+) -> BTreeMap<CredentialName, BTreeSet<PodName>> {
+    let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for claim in claims.iter().filter(|claim| claim.stuck.policy != StuckPods::Off) {
+        for (pod_name, _) in pods.clone().filter(|(_, pod)| is_stuck(claim, name, claims, namespace, pod)) {
+            found.entry(claim.credential.clone()).or_default().insert(pod_name.clone());
+        }
+    }
+    found
+}
+
+/// Whether the pod would be created with our entry if it were created now, lacks it because it was too early, and waits
+/// for an image that the entry is for.
+///
+/// A pod that brings a list of its own would come without the entry again. It is told by a name that its service account
+/// doesn't have; where its names are all among those, it is left alone as soon as it is younger than the entry, so that
+/// the one that is made in its place is not evicted again.
+pub fn is_stuck(claim: &Claim, name: &NamespaceName, claims: &[&Claim], namespace: &Namespace, pod: &Pod) -> bool {
+    let (account, secret) =
+        (namespace.service_accounts.get(&pod.service_account), namespace.secrets.get(&claim.secret));
+    let (Some(account), Some(secret)) = (account, secret) else { return false };
+    let entry_made = Second(account.written.max(secret.created).0 + SLACK);
+    claim.stuck.is_for(pod)
+        && !namespace.terminating
+        && claim.targets(name, namespace)
+        && claim.chooses(&pod.service_account, account)
+        && !account.deleting
+        && account.entries.contains(&claim.secret)
+        // Where the entry isn't ours, nothing tells when it was made.
+        && account.added.get(&claim.secret) == Some(&claim.credential)
+        && pod.created <= entry_made
+        && !pod.entries.contains(&claim.secret)
+        && pod.entries.iter().all(|entry| account.entries.contains(entry))
+        && assess::holds(claim, name, claims, namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::{ConflictPolicy, NamespaceTargets, ServiceAccountTargets},
+        credential::testing::{resolved, spec},
+        plan::{ClaimState, NamespaceRule, Scope, Secret, ServiceAccount, ServiceAccountRule},
+    };
+
+    /// `darwin`, for gcr.io/darwin/, in team-a, for the service account `default`.
+    fn claim() -> Claim {
+        let namespaces = NamespaceTargets { names: vec!["team-a".to_owned()], ..NamespaceTargets::default() };
+        let spec = spec(&["gcr.io/darwin/"]);
+        Claim {
+            credential: "darwin".into(),
+            uid: "darwin-uid".into(),
+            created: Default::default(),
+            secret: "pull".into(),
+            scope: Scope::Known {
+                namespaces: NamespaceRule::new(&namespaces).unwrap(),
+                service_accounts: ServiceAccountRule::new(&ServiceAccountTargets::default()).unwrap(),
+            },
+            policy: ConflictPolicy::Fail,
+            state: ClaimState::Resolved { revision: resolved("any", &spec).revision().clone(), fields: 3 },
+            stuck: StuckRule::new(&spec),
+        }
+    }
+
+    fn secret(claim: &Claim) -> Secret {
+        let ClaimState::Resolved { revision, fields } = &claim.state else { panic!("it is resolved") };
+        Secret {
+            created: Second(90),
+            label: Some("darwin".into()),
+            credential_owners: [("darwin".into(), "darwin-uid".into())].into(),
+            revision: Some(revision.as_str().into()),
+            applied_fields: Some(*fields),
+            ..Secret::default()
+        }
+    }
+
+    fn account() -> ServiceAccount {
+        ServiceAccount {
+            entries: ["theirs", "pull"].map(Into::into).into(),
+            added: [("pull".into(), "darwin".into())].into(),
+            written: Second(100),
+            ..ServiceAccount::default()
+        }
+    }
+
+    fn namespace() -> Namespace {
+        Namespace {
+            secrets: [("pull".into(), secret(&claim()))].into(),
+            service_accounts: [("default".into(), account())].into(),
+            ..Namespace::default()
+        }
+    }
+
+    /// A pod that was too early.
+    fn pod() -> Pod {
+        Pod {
+            uid: "p".into(),
+            resource_version: ResourceVersion(41),
+            created: Second(99),
+            owner: "rs".into(),
+            service_account: "default".into(),
+            entries: [].into(),
+            images: ["gcr.io/darwin/api:1".into()].into(),
+        }
+    }
+
+    fn is_stuck_in(claim: &Claim, namespace: &Namespace, pod: &Pod) -> bool {
+        is_stuck(claim, &"team-a".into(), &[claim], namespace, pod)
+    }
+
+    fn is_stuck_pod(pod: Pod) -> bool {
+        is_stuck_in(&claim(), &namespace(), &pod)
+    }
+
+    #[test]
+    fn a_pod_that_was_too_early_is_stuck() {
+        assert!(is_stuck_pod(pod()));
+        let images = ["docker.io/x".into(), "gcr.io/darwin/api:1".into()].into();
+        assert!(is_stuck_pod(Pod { images, ..pod() }), "one of its images is enough");
+        assert!(is_stuck_pod(Pod { entries: ["theirs".into()].into(), ..pod() }), "the list as it was before");
+        assert!(is_stuck_pod(Pod { created: Second(101), ..pod() }), "the entry may have come in the next second");
+    }
+
+    #[test]
+    fn another_pod_is_not() {
+        assert!(!is_stuck_pod(Pod { created: Second(102), ..pod() }), "younger than the entry: the list is its own");
+        assert!(!is_stuck_pod(Pod { entries: ["pull".into()].into(), ..pod() }), "it has our entry");
+        assert!(!is_stuck_pod(Pod { entries: ["theirs".into(), "own".into()].into(), ..pod() }), "the list is its own");
+        assert!(!is_stuck_pod(Pod { images: ["gcr.io/darwin2/api:1".into()].into(), ..pod() }), "another registry");
+        assert!(!is_stuck_pod(Pod { images: ["darwin/api".into()].into(), ..pod() }), "Docker Hub");
+        assert!(!is_stuck_pod(Pod { service_account: "other".into(), ..pod() }), "another service account");
+    }
+
+    #[test]
+    fn nor_is_one_whose_service_account_is_not_ready_by_our_doing() {
+        let with = |account: ServiceAccount| Namespace {
+            service_accounts: [("default".into(), account)].into(),
+            ..namespace()
+        };
+        let stuck = |account| is_stuck_in(&claim(), &with(account), &pod());
+        assert!(stuck(account()));
+        assert!(!stuck(ServiceAccount { entries: ["theirs".into()].into(), ..account() }), "no entry");
+        assert!(!stuck(ServiceAccount { added: [].into(), ..account() }), "somebody else's entry");
+        assert!(!stuck(ServiceAccount { added: [("pull".into(), "other".into())].into(), ..account() }), "another's");
+        assert!(!stuck(ServiceAccount { written: Second(97), ..account() }), "an older one");
+        assert!(!stuck(ServiceAccount { deleting: true, ..account() }));
+    }
+
+    #[test]
+    fn nor_one_in_a_namespace_that_is_not_ready() {
+        let stuck = |namespace: Namespace| is_stuck_in(&claim(), &namespace, &pod());
+        assert!(!stuck(Namespace { terminating: true, ..namespace() }));
+        let younger = Secret { created: Second(200), ..secret(&claim()) };
+        let late = Pod { created: Second(150), ..pod() };
+        let with_younger = Namespace { secrets: [("pull".into(), younger)].into(), ..namespace() };
+        assert!(is_stuck_in(&claim(), &with_younger, &late), "no entry comes before its Secret");
+        assert!(!stuck(Namespace { secrets: [].into(), ..namespace() }), "no Secret");
+        let stale = Secret { revision: Some("v1:old".into()), ..secret(&claim()) };
+        assert!(!stuck(Namespace { secrets: [("pull".into(), stale)].into(), ..namespace() }), "an old revision");
+        let foreign = Secret { label: None, ..secret(&claim()) };
+        assert!(!stuck(Namespace { secrets: [("pull".into(), foreign)].into(), ..namespace() }), "somebody else's");
+        assert!(!is_stuck(&claim(), &"team-b".into(), &[&claim()], &namespace(), &pod()), "not a target");
+    }
+
+    #[test]
+    fn nor_one_of_a_credential_that_is_held_or_unreadable() {
+        let stuck = |claim: Claim| is_stuck_in(&claim, &namespace(), &pod());
+        assert!(!stuck(Claim { state: ClaimState::Held, ..claim() }));
+        assert!(!stuck(Claim { scope: Scope::Unknown, ..claim() }));
+        let targets = ServiceAccountTargets { names: Some(vec!["other".to_owned()]), ..Default::default() };
+        let service_accounts = ServiceAccountRule::new(&targets).unwrap();
+        let Scope::Known { namespaces, .. } = claim().scope else { panic!("it is known") };
+        assert!(!stuck(Claim { scope: Scope::Known { namespaces, service_accounts }, ..claim() }), "not chosen");
+    }
+
+    #[test]
+    fn stuck_pods_are_told_by_credential_and_not_where_the_policy_is_off() {
+        let young = Pod { created: Second(102), ..pod() };
+        let pods: BTreeMap<PodName, Pod> = [("a".into(), pod()), ("b".into(), young), ("c".into(), pod())].into();
+        let found = |claim: &Claim| stuck(&"team-a".into(), &[claim], &namespace(), pods.iter());
+        assert_eq!(found(&claim()), [("darwin".into(), ["a", "c"].map(Into::into).into())].into());
+        let off = StuckRule { policy: StuckPods::Off, ..claim().stuck };
+        assert_eq!(found(&Claim { stuck: off, ..claim() }), BTreeMap::new());
+    }
+}
