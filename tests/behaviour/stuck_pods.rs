@@ -6,11 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use controlplane::{ADMIN, Audit, ControlPlane, Controllers, Operator, Options, eventually};
+use controlplane::{
+    ADMIN, Answer, Audit, ControlPlane, Controllers, FaultProxy, Operator, Options, Request, eventually,
+};
 use serde_json::{Value, json};
 
 use crate::{
-    fault_proxy::{Answer, FaultProxy, Request},
     probe::uid,
     world::{ROOT, SOON, World, cluster, key},
 };
