@@ -22,11 +22,11 @@ use crate::{
     world::{self, SOON},
 };
 
-const ROUNDS: usize = 24;
+const ROUNDS: usize = 16;
 /// In each round.
 const CREDENTIALS: usize = 12;
 /// In each round.
-const ACCOUNTS: usize = 120;
+const ACCOUNTS: usize = 160;
 
 /// Names in which a dot, a dash and an `x` stand in the same place.
 const NAMESPACES: [&str; 8] = ["a", "ab", "a-b", "axb", "b", "ba-ab", "aab", "b-a"];
