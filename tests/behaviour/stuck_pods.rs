@@ -6,14 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use controlplane::{
-    ADMIN, Answer, Audit, ControlPlane, Controllers, FaultProxy, Operator, Options, Request, eventually,
-};
+use controlplane::{ADMIN, Answer, Audit, ControlPlane, Controllers, FaultProxy, Options, Request, eventually};
 use serde_json::{Value, json};
 
 use crate::{
     probe::uid,
-    world::{ROOT, SOON, World, cluster, key},
+    world::{ROOT, SOON, World, cluster, key, operator_with},
 };
 
 const IMAGE: &str = "gcr.io/darwin/api:1";
@@ -296,11 +294,10 @@ fn evictions(proxy: &FaultProxy, mut answer: impl FnMut(&str) -> Option<Answer> 
 
 type Evictions = Arc<Mutex<Vec<(Instant, String)>>>;
 
-fn behind(proxy: &FaultProxy, cluster: ControlPlane) -> World {
-    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_regcred"));
-    let operator = Operator::start(binary, proxy.kubeconfig(), &["--credential-namespaces=regcred-system"], &[]);
-    operator.wait_ready(SOON);
-    World::with(cluster, operator)
+fn behind(proxy: &FaultProxy, mut world: World) -> World {
+    world.operator = operator_with(proxy.kubeconfig(), &["--credential-namespaces=regcred-system"]);
+    world.operator.wait_ready(SOON);
+    world
 }
 
 #[test]
@@ -315,8 +312,7 @@ fn an_owner_loses_one_pod_a_second_at_most_and_owners_do_not_wait_for_each_other
     world.operator.stop();
     let proxy = FaultProxy::start(&world.cluster);
     let seen = evictions(&proxy, |_| None);
-    let World { cluster, .. } = world;
-    let world = behind(&proxy, cluster);
+    let world = behind(&proxy, world);
     world.credential("darwin", json!({"namespaces": {"names": ["team-a"]}, "stuckPods": "Evict"}));
     world.wait_pods(&[]);
 
@@ -374,8 +370,7 @@ fn a_pod_that_has_gone_on_is_not_evicted_and_a_busy_api_server_is_asked_again() 
         }
         None
     });
-    let World { cluster, .. } = world;
-    let world = behind(&proxy, cluster);
+    let world = behind(&proxy, world);
     let before = uid(&world.get(&["-n", "team-a", "pod", "made-again"]).unwrap());
     world.credential("darwin", json!({"namespaces": {"names": ["team-a"]}, "stuckPods": "Evict"}));
     world.wait_pods(&["team-a/made-again".to_owned(), "team-a/runs".to_owned()]);
