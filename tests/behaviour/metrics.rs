@@ -147,7 +147,7 @@ type Case = (&'static [&'static str], &'static [(&'static str, &'static str)], &
 
 #[test]
 fn a_wrong_flag_or_setting_is_answered_by_one_clear_sentence() {
-    let cases: [Case; 11] = [
+    let cases: [Case; 12] = [
         (&["run", "--concurrency", "0"], &[], "0 is not in 1..=1024"),
         (&["run", "--concurrency", "many"], &[], "invalid value 'many' for '--concurrency <N>'"),
         (&["run", "--listen", "8080"], &[], "invalid value '8080' for '--listen <ADDRESS:PORT>'"),
@@ -157,6 +157,7 @@ fn a_wrong_flag_or_setting_is_answered_by_one_clear_sentence() {
         (&["run", "--log-format", "xml"], &[], "[possible values: json, text]"),
         (&["run", "--log-filter", "a=b=c"], &[], "--log-filter a=b=c: "),
         (&["run", "--nonsense"], &[], "unexpected argument '--nonsense'"),
+        (&["run"], &[("REGCRED_LEADER_ELECT", "perhaps")], "invalid value 'perhaps' for '--leader-elect <true|false>'"),
         (&["run"], &[("REGCRED_CONCURRENCY", "5000")], "5000 is not in 1..=1024"),
         (&["run", "--listen", "127.0.0.1:0"], &[], "$KUBECONFIG can't be used: "),
     ];
@@ -199,8 +200,17 @@ fn help_names_every_flag_and_crd_prints_the_file_that_is_shipped() {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
     let help = text(&["run", "--help"]);
-    let flags = ["credential-namespaces", "allowed-registries", "managed-secret-names", "listen", "concurrency"];
-    for flag in flags.into_iter().chain(["log-format", "log-filter"]) {
+    let flags = [
+        "credential-namespaces",
+        "allowed-registries",
+        "managed-secret-names",
+        "listen",
+        "leader-elect",
+        "concurrency",
+        "log-format",
+        "log-filter",
+    ];
+    for flag in flags {
         let variable = format!("REGCRED_{}", flag.to_uppercase().replace('-', "_"));
         assert!(help.contains(&format!("--{flag}")) && help.contains(&variable), "{help}");
     }
