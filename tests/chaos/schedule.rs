@@ -12,7 +12,7 @@ const ACTS: usize = 30;
 pub fn run(trial: &mut Trial<'_>) {
     trial.script.begin();
     // From a network that loses a request now and then to one that hardly works.
-    let chance = trial.random.pick(&[5, 20, 50]).unwrap_or_default();
+    let chance = trial.random.pick(&[10, 30, 50]).unwrap_or_default();
     let mut outages = usize::from(trial.random.percent(20));
     for _ in 0..ROUNDS {
         trial.begin_faults(chance);

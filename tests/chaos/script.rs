@@ -31,6 +31,9 @@ const CREDENTIALS_BY_NAME: [(&str, &str, bool); 4] = [
     ("delta", "delta-pull", true),
 ];
 
+/// How the names begin of RegistryCredentials that want nothing.
+const MARKER: &str = "marker-";
+
 const ACCOUNT_NAMES: [&str; 3] = ["default", "build", "deploy"];
 
 /// People's own Secrets and entries.
@@ -122,11 +125,23 @@ impl<'a> Script<'a> {
         }
         let names: Vec<String> = self.model.namespaces.keys().cloned().collect();
         names.iter().for_each(|name| self.wait_default(name));
+        self.mark();
         for name in std::mem::take(&mut self.unseen) {
             if self.model.namespaces.contains_key(&name) {
                 self.label_namespace(&name, "nudged", Some(format!("{}", self.count)));
             }
         }
+    }
+
+    /// A RegistryCredential without a target: its status shows that the operator knows which ones are gone. Until then it may
+    /// rightly make a Secret again that the garbage collector has taken.
+    fn mark(&mut self) {
+        let old: Vec<String> = self.model.credentials.keys().filter(|name| name.starts_with(MARKER)).cloned().collect();
+        old.iter().for_each(|name| self.delete_credential(name));
+        let (name, names) = (format!("{MARKER}{}", self.next()), vec!["nowhere".to_owned()]);
+        let (secret, exclude) = ("marker".to_owned(), Vec::new());
+        let wish = Wish { secret, names, label: None, exclude, accounts: Accounts::None, adopt: false };
+        self.make_credential(&name, wish, SOURCE_NAMES[0]);
     }
 
     /// Waits for the service account that comes by itself. Where a namespace is made again at once, the service-account
@@ -156,6 +171,7 @@ impl<'a> Script<'a> {
 
     /// Deletes the rest; the namespaces end on their own time.
     pub fn clean_up(&mut self) {
+        self.delete_credentials();
         SOURCE_NAMES.iter().for_each(|name| drop(self.people.delete(SOURCES, name)));
         for name in self.model.namespaces.keys() {
             let _ = self.people.delete(NAMESPACES, name);
@@ -282,7 +298,8 @@ impl<'a> Script<'a> {
     // RegistryCredentials
 
     fn any_credential(&mut self) -> Option<String> {
-        let names: Vec<String> = self.model.credentials.keys().cloned().collect();
+        let names = self.model.credentials.keys().filter(|name| !name.starts_with(MARKER));
+        let names: Vec<String> = names.cloned().collect();
         self.random.pick(&names)
     }
 
