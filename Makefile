@@ -51,7 +51,7 @@ FUZZ ?= docker_config key plan registry targets
 fuzz:
 	@for target in $(FUZZ); do \
 	  mkdir -p fuzz/grown/$$target; \
-	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target fuzz/grown/$$target fuzz/corpus/$$target -- \
+	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target fuzz/grown/$$target fuzz/corpus/$$target tests/fixtures -- \
 	    -max_total_time=$(SECONDS) -print_final_stats=1 || exit 1; \
 	done
 
