@@ -85,17 +85,20 @@ mod tests {
     #[test]
     fn what_was_found_in_a_namespace_replaces_what_was_found_before() {
         let (mut tally, darwin): (_, CredentialName) = (Tally::default(), "darwin".into());
-        assert_eq!(tally.record(&"b".into(), found(&["one", "two"])), [darwin.clone()]);
-        assert_eq!(tally.record(&"a".into(), found(&["three"])), [darwin.clone()]);
-        assert!(tally.record(&"a".into(), found(&["three"])).is_empty(), "nothing new");
-        assert!(tally.record(&"c".into(), BTreeMap::new()).is_empty());
-        assert_eq!(tally.counts(&darwin).pods, ["a/three", "b/one", "b/two"]);
-        assert!(tally.has(&"b".into()) && !tally.has(&"c".into()));
-        assert_eq!(tally.record(&"b".into(), found(&["two"])), [darwin.clone()]);
-        assert_eq!(tally.counts(&darwin).count, 2);
-        assert_eq!(tally.record(&"a".into(), BTreeMap::new()), [darwin.clone()]);
-        assert_eq!(tally.record(&"b".into(), BTreeMap::new()), [darwin.clone()]);
-        assert_eq!(tally.counts(&darwin), StuckPodCounts::default());
+        let mut is_news = |namespace: &str, pods: &[&str]| {
+            let found = if pods.is_empty() { BTreeMap::new() } else { found(pods) };
+            let touched = tally.record(&namespace.into(), found);
+            assert!(touched.iter().all(|name| *name == darwin) && touched.len() < 2);
+            (!touched.is_empty(), tally.counts(&darwin).pods, tally.has(&namespace.into()))
+        };
+        let pods = |pods: &[&str]| pods.iter().map(|pod| (*pod).to_owned()).collect::<Vec<_>>();
+        assert_eq!(is_news("b", &["one", "two"]), (true, pods(&["b/one", "b/two"]), true));
+        assert_eq!(is_news("a", &["three"]), (true, pods(&["a/three", "b/one", "b/two"]), true));
+        assert_eq!(is_news("a", &["three"]), (false, pods(&["a/three", "b/one", "b/two"]), true));
+        assert_eq!(is_news("c", &[]), (false, pods(&["a/three", "b/one", "b/two"]), false));
+        assert_eq!(is_news("b", &["two"]), (true, pods(&["a/three", "b/two"]), true));
+        assert_eq!(is_news("a", &[]), (true, pods(&["b/two"]), false));
+        assert_eq!(is_news("b", &[]), (true, pods(&[]), false));
         assert!(tally.pods.is_empty());
     }
 
