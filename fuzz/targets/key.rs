@@ -18,7 +18,10 @@ fuzz_target!(|file: &[u8]| {
             assert_eq!(key.expose_file().as_bytes(), file, "the password isn't the file");
             let identity = key.identity();
             for text in [&identity.client_email, &identity.project_id, &identity.private_key_id] {
-                assert!(!text.is_empty() && text.len() <= 320 && text.chars().all(|c| c.is_ascii_graphic()), "{text:?}");
+                assert!(
+                    !text.is_empty() && text.len() <= 320 && text.chars().all(|c| c.is_ascii_graphic()),
+                    "{text:?}"
+                );
             }
             let members: serde_json::Value = serde_json::from_slice(file).expect("what we take is JSON");
             assert_eq!(members["type"], "service_account");

@@ -24,7 +24,9 @@ use credential::{
     docker_config::{DockerConfig, Username},
 };
 use names::SecretName;
-use plan::{Claim, ClaimState, Contested, NamespaceRule, OtherOwners, ResourceVersion, Scope, Secret, ServiceAccountRule, Step};
+use plan::{
+    Claim, ClaimState, Contested, NamespaceRule, OtherOwners, ResourceVersion, Scope, Secret, ServiceAccountRule, Step,
+};
 use world::{Answer, FIELDS, SECRETS, StoredSecret, World, data_of};
 
 const NAMESPACE: &str = "team-a";

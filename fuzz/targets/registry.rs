@@ -41,7 +41,10 @@ fuzz_target!(|input: (&str, &str, [&str; 2])| {
     let instance = RegistryKey::parse(&format!("{host}{}", &key.as_str()[key.host().len()..]));
     if let Ok(instance) = instance {
         for allowed in std::iter::once(&none).chain(&allowed) {
-            assert!(!allowed.permits(&key) || allowed.permits(&instance), "{key} is permitted, {instance} isn't: {list}");
+            assert!(
+                !allowed.permits(&key) || allowed.permits(&instance),
+                "{key} is permitted, {instance} isn't: {list}"
+            );
         }
     }
 });
