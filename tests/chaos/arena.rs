@@ -42,7 +42,7 @@ impl Arena {
             manifests: vec![crd],
             ..Options::default()
         });
-        for part in ["namespace", "rbac"] {
+        for part in ["namespace", "rbac", "overlays/stuck-pods/report"] {
             cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/{part}")]);
         }
         Arena { proxy: FaultProxy::start(&cluster), people: People::of(&cluster), cluster }
