@@ -103,7 +103,9 @@ pub fn settle(model: &mut Model, observed: &Observed) {
     for (namespace, of) in &mut model.namespaces {
         of.foreign.retain(|name, _| observed.secrets.contains_key(&(namespace.clone(), name.clone())));
     }
-    for ((namespace, name), account) in &observed.accounts {
+    // One that is going and will be made again loses all.
+    let stays = |namespace: &String| model.namespaces.contains_key(namespace);
+    for ((namespace, name), account) in observed.accounts.iter().filter(|((namespace, _), _)| stays(namespace)) {
         for (secret, credential) in records(account) {
             if entries(account).contains(&secret) {
                 model.settled.entries.insert((namespace.clone(), name.clone(), secret), credential);
