@@ -266,7 +266,8 @@ fn a_standby_writes_nothing_and_takes_over_a_converged_cluster_without_a_write_o
     let (second, world) = pair(&[]);
     namespaces(&world.cluster, "team", 10);
     world.source("key", &key('a'));
-    world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
+    // Whether it may watch pods, a leader finds out by trying.
+    world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}, "stuckPods": "Off"}));
     wait_rolled_out(&world, 10);
     let reads = || {
         let log = world.cluster.audit_log().into_iter();
