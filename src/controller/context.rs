@@ -14,9 +14,9 @@ use tokio::sync::watch;
 
 use super::{
     backoff::Backoff,
+    known_pods::Stuck,
     pace::Pace,
     queue::{Lane, Queue},
-    stuck::Stuck,
 };
 use crate::{
     catalog::Catalog,

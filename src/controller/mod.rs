@@ -7,6 +7,7 @@ mod caches;
 mod context;
 mod credential;
 mod error;
+mod known_pods;
 mod namespace;
 mod pace;
 mod queue;

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,6 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use tokio::sync::{Notify, watch};
 use tracing::{debug, info, warn};
 
 use super::{
@@ -24,17 +23,15 @@ use super::{
     caches,
     context::Context,
     error::WriteError,
+    known_pods::Sight,
     queue::Lane,
 };
 use crate::{
     api::StuckPods,
-    catalog::Catalog,
     metrics::Watch,
     names::{CredentialName, NamespaceName, PodName},
     observe::Observed,
-    plan::{self, Pod, Turns, WaitingPods},
-    rollout::{self, Tally},
-    text::Text,
+    plan::{self, Pod},
 };
 
 /// At most one eviction in so long a time for each owner, so that a Deployment is never without most of its pods at once.
@@ -42,70 +39,6 @@ const TURN: Duration = Duration::from_secs(1);
 
 /// How many evictions are in flight at once.
 const WRITES: usize = 8;
-
-/// What is known of pods that were too early.
-#[derive(Default)]
-pub struct Stuck {
-    known: Mutex<Known>,
-    /// Whether any RegistryCredential wants them looked for.
-    wanted: watch::Sender<bool>,
-    /// There may be something to evict.
-    found: Notify,
-    retries: Backoff<Text>,
-}
-
-#[derive(Default)]
-struct Known {
-    sight: Sight,
-    pods: WaitingPods,
-    tally: Tally,
-    turns: Turns,
-    /// The last eviction was refused, and that has been said.
-    refused: bool,
-}
-
-/// Whether pods are seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Sight {
-    /// They haven't been listed yet.
-    #[default]
-    NotYet,
-    /// They may not be watched.
-    Forbidden,
-    /// All that wait are known.
-    All,
-}
-
-impl Stuck {
-    /// The RegistryCredentials have changed.
-    pub fn wanted_by(&self, catalog: &Catalog) {
-        let wanted = catalog.entries().any(|entry| entry.claim.stuck.policy != StuckPods::Off);
-        self.wanted.send_if_modified(|before| std::mem::replace(before, wanted) != wanted);
-    }
-
-    /// What a status says.
-    pub fn report(&self, name: &CredentialName, catalog: &Catalog) -> rollout::Stuck {
-        let known = self.known();
-        match (catalog.get(name).map(|entry| entry.claim.stuck.policy), known.sight) {
-            (None | Some(StuckPods::Off), _) | (_, Sight::Forbidden) => rollout::Stuck::Untold,
-            (_, Sight::NotYet) => rollout::Stuck::Unknown,
-            (_, Sight::All) => rollout::Stuck::Found(known.tally.counts(name)),
-        }
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        // A panic while it was held can't have left half a change: each change is one call.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Nothing is known any more. Returns whether that is news for the statuses.
-    fn forget(&self, sight: Sight) -> bool {
-        let mut known = self.known();
-        let before = known.sight;
-        (known.sight, known.pods, known.tally) = (sight, WaitingPods::default(), Tally::default());
-        before != sight
-    }
-}
 
 /// Runs for good. Every cache and the catalog have synced before.
 pub async fn run(context: Arc<Context>) {

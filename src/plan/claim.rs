@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     observed::{Namespace, Secret, ServiceAccount},
-    stuck::StuckRule,
+    stuck_rule::StuckRule,
     targets::{NamespaceRule, ServiceAccountRule},
 };
 use crate::{

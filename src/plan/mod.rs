@@ -16,6 +16,7 @@ mod proof;
 mod refusal;
 mod service_account;
 mod stuck;
+mod stuck_rule;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,8 @@ pub use observed::{
 };
 pub use refusal::Refusal;
 pub use service_account::{Change, json_patch};
-pub use stuck::{Pod, StuckRule, is_stuck, stuck};
+pub use stuck::{Pod, is_stuck, stuck};
+pub use stuck_rule::StuckRule;
 pub use targets::{Labels, NamespaceRule, ServiceAccountRule};
 pub use vanished::Vanished;
 use verdict::Verdict;

@@ -9,8 +9,7 @@ use super::{
     observed::{Namespace, ResourceVersion, Second},
 };
 use crate::{
-    api::{RegistryCredentialSpec, StuckPods},
-    credential::RegistryKey,
+    api::StuckPods,
     names::{CredentialName, NamespaceName, PodName, SecretName, ServiceAccountName},
     text::Text,
 };
@@ -36,33 +35,6 @@ pub struct Pod {
     pub entries: Box<[SecretName]>,
     /// The images that it waits for.
     pub images: Box<[Text]>,
-}
-
-/// `spec.stuckPods` and `spec.registries`, ready to be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StuckRule {
-    /// What becomes of such pods.
-    pub policy: StuckPods,
-    registries: Vec<RegistryKey>,
-}
-
-/// For a spec that can't be read: nothing becomes of them.
-impl Default for StuckRule {
-    fn default() -> Self {
-        Self { policy: StuckPods::Off, registries: Vec::new() }
-    }
-}
-
-impl StuckRule {
-    /// Where an entry of `registries` isn't one the credential is held anyway.
-    pub fn new(spec: &RegistryCredentialSpec) -> Self {
-        let registries = spec.registries.iter().filter_map(|text| RegistryKey::parse(text).ok()).collect();
-        Self { policy: spec.stuck_pods, registries }
-    }
-
-    fn is_for(&self, pod: &Pod) -> bool {
-        pod.images.iter().any(|image| self.registries.iter().any(|key| key.matches(image.as_str())))
-    }
 }
 
 /// The pods of a namespace that were too early, by the credential that they lack.
@@ -92,7 +64,7 @@ pub fn is_stuck(claim: &Claim, name: &NamespaceName, claims: &[&Claim], namespac
         (namespace.service_accounts.get(&pod.service_account), namespace.secrets.get(&claim.secret));
     let (Some(account), Some(secret)) = (account, secret) else { return false };
     let entry_made = Second(account.written.max(secret.created).0 + SLACK);
-    claim.stuck.is_for(pod)
+    claim.stuck.is_for(&pod.images)
         && !namespace.terminating
         && claim.targets(name, namespace)
         && claim.chooses(&pod.service_account, account)
@@ -112,7 +84,7 @@ mod tests {
     use crate::{
         api::{ConflictPolicy, NamespaceTargets, ServiceAccountTargets},
         credential::testing::{resolved, spec},
-        plan::{ClaimState, NamespaceRule, Scope, Secret, ServiceAccount, ServiceAccountRule},
+        plan::{ClaimState, NamespaceRule, Scope, Secret, ServiceAccount, ServiceAccountRule, StuckRule},
     };
 
     /// `darwin`, for gcr.io/darwin/, in team-a, for the service account `default`.
@@ -251,7 +223,8 @@ mod tests {
         let pods: BTreeMap<PodName, Pod> = [("a".into(), pod()), ("b".into(), young), ("c".into(), pod())].into();
         let found = |claim: &Claim| stuck(&"team-a".into(), &[claim], &namespace(), pods.iter());
         assert_eq!(found(&claim()), [("darwin".into(), ["a", "c"].map(Into::into).into())].into());
-        let off = StuckRule { policy: StuckPods::Off, ..claim().stuck };
+        let mut off = claim().stuck;
+        off.policy = StuckPods::Off;
         assert_eq!(found(&Claim { stuck: off, ..claim() }), BTreeMap::new());
     }
 }
