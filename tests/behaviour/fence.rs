@@ -13,6 +13,12 @@ use crate::{
 
 const PULL_SECRET: &str = "kubernetes.io/dockerconfigjson";
 
+/// What the policies say.
+const REGCREDS_SECRETS: &str = "only Secrets of type kubernetes.io/dockerconfigjson with its label";
+const REGCREDS_SERVICE_ACCOUNTS: &str = "may only update service accounts, and change nothing of them but its own";
+const MARKS: &str = "mark what regcred made, so only regcred may set or change them";
+const RECORDS: &str = "record which imagePullSecrets regcred added, so only regcred may set or change them";
+
 /// Somebody who may write Secrets and service accounts, and nothing else.
 const EDITOR: &str = SPARES[0];
 
@@ -99,7 +105,7 @@ fn delete_raw(cluster: &ControlPlane, user: &str, path: &str) -> Result<String, 
     run(cluster, user, &["delete", "--raw", &format!("/api/v1/namespaces/team/{path}")], &Value::Null)
 }
 
-/// Waits until all four policies are in force, by one request that each of them refuses.
+/// Waits until both sides of both policies are in force, by one request that each refuses.
 fn wait_in_force(cluster: &ControlPlane) {
     let dry = |user: &str, object: &Value| run(cluster, user, &["create", "--dry-run=server", "-f", "FILE"], object);
     let probes = [
@@ -168,7 +174,7 @@ fn the_operators_token_writes_no_secret_but_pull_secrets_with_its_label() {
             ),
             ("PUT that unlabels", put(c, me, "secret/ours", strip)),
         ],
-        "with its label regcred.dev/credential only",
+        REGCREDS_SECRETS,
     );
     assert_refused(
         &[
@@ -191,7 +197,7 @@ fn the_operators_token_writes_no_secret_but_pull_secrets_with_its_label() {
             ("DELETE of a labelled one", delete(c, me, "secret/posing")),
             ("deletecollection", delete_raw(c, me, "secrets?fieldSelector=type%3DOpaque")),
         ],
-        "of type kubernetes.io/dockerconfigjson only",
+        REGCREDS_SECRETS,
     );
     assert_eq!(everything(c), before);
     assert!(delete_raw(c, me, "secrets").is_err(), "deletecollection of all");
@@ -216,7 +222,7 @@ fn the_operators_token_changes_no_service_account_but_in_the_entries_that_its_an
             ("deletecollection", delete_raw(c, me, "serviceaccounts")),
             ("a token", run(c, me, &["-n", "team", "create", "token", "app"], &Value::Null)),
         ],
-        "may not create or delete service accounts, nor ask for their tokens",
+        REGCREDS_SERVICE_ACCOUNTS,
     );
     let metadata = |member: &str, value: Value| merge(json!({"metadata": {member: value}}));
     let owner = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "x"}]);
@@ -233,7 +239,7 @@ fn the_operators_token_changes_no_service_account_but_in_the_entries_that_its_an
             ),
             ("a label by JSON", json(json!([{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}]))),
         ],
-        "nothing of a service account but imagePullSecrets and its own annotations",
+        REGCREDS_SERVICE_ACCOUNTS,
     );
     assert_refused(
         &[
@@ -243,7 +249,7 @@ fn the_operators_token_changes_no_service_account_but_in_the_entries_that_its_an
             ("all removed", metadata("annotations", json!(null))),
             ("one that looks like it", metadata("annotations", json!({"added.regcred.dev.example.com/x": "c"}))),
         ],
-        "no annotation of a service account but its own",
+        REGCREDS_SERVICE_ACCOUNTS,
     );
     let list = |names: &[&str]| account("app", names, json!({}))["imagePullSecrets"].clone();
     assert_refused(
@@ -271,7 +277,7 @@ fn the_operators_token_changes_no_service_account_but_in_the_entries_that_its_an
                     {"op": "remove", "path": "/metadata/annotations/added.regcred.dev~1gone"}])),
             ),
         ],
-        "only those imagePullSecrets that its annotations added.regcred.dev/SECRET name",
+        REGCREDS_SERVICE_ACCOUNTS,
     );
     assert_eq!(everything(c), before);
 
@@ -323,14 +329,14 @@ fn nobody_else_sets_or_changes_the_operators_marks_and_everybody_may_take_them_a
                     put(c, me, "secret/ours", |o| o["metadata"]["labels"] = json!({"regcred.dev/credential": "d"})),
                 ),
             ],
-            "so only regcred may set or change it",
+            MARKS,
         );
         assert_refused(
             &[
                 ("a revision set", annotations("secret/theirs", "regcred.dev/revision", json!("v1:1"))),
                 ("a revision changed", annotations("secret/ours", "regcred.dev/revision", json!("v1:1"))),
             ],
-            "says what regcred wrote into a Secret",
+            MARKS,
         );
         assert_refused(
             &[
@@ -341,7 +347,7 @@ fn nobody_else_sets_or_changes_the_operators_marks_and_everybody_may_take_them_a
                     create(c, me, &account("new", &["x"], json!({"added.regcred.dev/y": "c"}))),
                 ),
             ],
-            "record which imagePullSecrets regcred added",
+            RECORDS,
         );
         assert_eq!(everything(c), before);
     }
@@ -450,14 +456,14 @@ fn the_policies_survive_a_prefix_a_suffix_and_another_name_of_the_operator() {
     assert!(copied.unwrap().success());
     let overlay = folder.join("acme");
     fs::create_dir(&overlay).unwrap();
-    // The patches are those of fence_operator.yaml.
-    let shipped = fs::read_to_string(format!("{ROOT}/config/policy/fence_operator.yaml")).unwrap();
-    let patches = shipped.split_once("#   patches:\n").unwrap().1.split_once("\napiVersion").unwrap().0;
-    let patches: Vec<_> = patches.lines().map(|line| line.trim_start_matches('#').replacen("   ", "", 1)).collect();
-    let patches = patches.join("\n").replace("NAMESPACE:NAME", "acme:acme-regcred");
-    let kustomization = format!(
-        "namePrefix: acme-\nnameSuffix: -two\nresources: [../policy, ../policy/at-creation]\npatches:\n{patches}\n"
-    );
+    // The overlay is that of fence.yaml.
+    let shipped = fs::read_to_string(format!("{ROOT}/config/policy/fence.yaml")).unwrap();
+    let (_, documented) = shipped.split_once("#   resources: [../policy]\n").unwrap();
+    let lines = documented.lines().take_while(|line| line.starts_with('#'));
+    let lines: Vec<_> = lines.map(|line| line.strip_prefix("#   ").unwrap()).collect();
+    let documented = lines.join("\n").replace("NAMESPACE:NAME", "acme:acme-regcred");
+    let kustomization =
+        format!("namePrefix: acme-\nnameSuffix: -two\nresources: [../policy, ../policy/at-creation]\n{documented}\n");
     fs::write(overlay.join("kustomization.yaml"), &kustomization).unwrap();
     cluster.kubectl_ok(&["apply", "--server-side", "-k", &overlay.to_string_lossy()]);
 
@@ -466,17 +472,21 @@ fn the_policies_survive_a_prefix_a_suffix_and_another_name_of_the_operator() {
         let text = |item: &Value| item.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         items.as_array().unwrap().iter().map(text).filter(|name| name.contains("regcred")).collect()
     };
-    for (kind, count) in [("validatingadmissionpolicies", 5), ("mutatingadmissionpolicies", 1)] {
+    for (kind, count) in [("validatingadmissionpolicies", 3), ("mutatingadmissionpolicies", 1)] {
         let policies = names(kind, "/metadata/name");
         assert_eq!(policies.len(), count, "{policies:?}");
         assert!(policies.iter().all(|name| name.starts_with("acme-") && name.ends_with("-two")), "{policies:?}");
         let bound = kind.replace("policies", "policybindings");
         assert_eq!(names(&bound, "/spec/policyName"), policies);
     }
-    let conditions = names("validatingadmissionpolicies", "/spec/matchConditions/0/expression");
-    assert_eq!(conditions.len(), 5);
-    let (ours, others): (Vec<_>, Vec<_>) = conditions.iter().partition(|c| c.contains("== 'system:serviceaccount"));
-    assert_eq!(ours, ["request.userInfo.username == 'system:serviceaccount:acme:acme-regcred'"; 2]);
-    let others: Vec<_> = others.into_iter().filter(|c| c.contains("userInfo")).collect();
-    assert_eq!(others, ["request.userInfo.username != 'system:serviceaccount:acme:acme-regcred'"; 2]);
+    let user = |expression: &str| expression.split('\'').nth(1).unwrap().to_owned();
+    for place in ["/spec/matchConditions/0/expression", "/spec/validations/0/messageExpression"] {
+        let expressions = names("validatingadmissionpolicies", place);
+        let users: Vec<_> =
+            expressions.iter().filter(|text| text.contains("userInfo")).map(|text| user(text)).collect();
+        assert_eq!(users, ["system:serviceaccount:acme:acme-regcred"; 2], "{expressions:?}");
+    }
+    let whole = cluster.get_json(&["validatingadmissionpolicies"]).to_string();
+    assert!(!whole.contains("system:serviceaccount:regcred-system"), "{whole}");
+    assert!(cluster.try_get_json(&["configmap", "acme-operator-two"]).is_err(), "for kustomize alone");
 }
