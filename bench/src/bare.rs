@@ -43,6 +43,9 @@ pub struct Args {
     in_flight: usize,
     #[arg(long, default_value_t = 1)]
     credentials: usize,
+    /// Watch the first credential's Secrets by their name.
+    #[arg(long)]
+    named: bool,
 }
 
 /// Prints the seconds that the task took, from the start of the process.
@@ -51,14 +54,14 @@ pub async fn main(args: Args) {
     let client = cluster::client(args.kubeconfig.clone()).await;
     match args.task {
         Task::Converge => {
-            watches(&client).await;
+            watches(&client, args.named).await;
             converge(&client, &args).await;
         }
         Task::Rotate => {
-            watches(&client).await;
+            watches(&client, args.named).await;
             rotate(&client, &args).await;
         }
-        Task::List => watches(&client).await,
+        Task::List => watches(&client, args.named).await,
         Task::Follow => follow(&client).await,
     }
     // The cost has to be read while the process is there.
@@ -67,14 +70,15 @@ pub async fn main(args: Args) {
 }
 
 /// Holds the operator's watches from now on, and returns when each has listed everything: the same lists, all at once.
-async fn watches(client: &Client) {
+async fn watches(client: &Client, named: bool) {
     let streaming = || watcher::Config::default().streaming_lists();
     let plain = || watcher::Config::default().page_size(10_000);
     let credentials = watcher(cluster::credentials(client), plain());
     let namespaces = watcher(Api::<PartialObjectMeta<Namespace>>::all(client.clone()), plain());
     let sources = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), "regcred-system");
-    let typed = streaming().fields("type=kubernetes.io/dockerconfigjson");
-    let secrets = watcher(Api::<PartialObjectMeta<Secret>>::all(client.clone()), typed);
+    let mine =
+        if named { format!("metadata.name={}", secret(0)) } else { "type=kubernetes.io/dockerconfigjson".to_owned() };
+    let secrets = watcher(Api::<PartialObjectMeta<Secret>>::all(client.clone()), streaming().fields(&mine));
     let accounts = watcher(Api::<ServiceAccount>::all(client.clone()), streaming());
     let sources = watcher(sources, streaming());
     tokio::join!(hold(credentials), hold(namespaces), hold(sources), hold(secrets), hold(accounts));

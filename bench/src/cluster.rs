@@ -118,6 +118,8 @@ pub struct Cluster {
     pub client: Client,
     pub namespaces: usize,
     pub accounts: usize,
+    /// Whether the yardstick, too, has to watch Secrets by name.
+    pub fenced: bool,
     pub seen: Arc<Seen>,
 }
 
@@ -166,7 +168,7 @@ impl Cluster {
             control_plane.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/{part}")]);
         }
         let client = client(control_plane.kubeconfig(ADMIN)).await;
-        let cluster = Self { control_plane, client, namespaces, accounts, seen: Arc::default() };
+        let cluster = Self { control_plane, client, namespaces, accounts, fenced: false, seen: Arc::default() };
         cluster.fill().await;
         cluster.watch();
         cluster

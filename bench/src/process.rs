@@ -56,6 +56,7 @@ impl Bare {
             .args(["--service-accounts", &cluster.accounts.to_string()])
             .args(["--in-flight", &in_flight.to_string()])
             .args(["--credentials", &credentials.to_string()])
+            .args(cluster.fenced.then_some("--named"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

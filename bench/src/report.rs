@@ -8,6 +8,34 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+/// What is compared: the ratio's name, the operator's figure and the yardstick's.
+const RATIOS: [[&str; 3]; 8] = [
+    ["converge{with}", "regcred converge{with} [s]", "bare converge{with}, best [s]"],
+    ["converge{with}, CPU", "regcred converge{with}: CPU [s]", "bare converge{with}, best: CPU [s]"],
+    ["rotation{with}", "regcred rotation{with} [s]", "bare rotation{with}, best [s]"],
+    ["restart{with}: ready / bare lists", "regcred restart{with}, to ready [s]", "bare lists{with} [s]"],
+    [
+        "new service account{with}, p50",
+        "regcred new service account{with} [ms]: p50",
+        "bare new service account{with} [ms]: p50",
+    ],
+    [
+        "new service account{with}, p99",
+        "regcred new service account{with} [ms]: p99",
+        "bare new service account{with} [ms]: p99",
+    ],
+    [
+        "new service account during a rotation{with}, p50",
+        "regcred new service account, during a rotation{with} [ms]: p50",
+        "bare new service account, during a rotation{with} [ms]: p50",
+    ],
+    [
+        "new service account during a rotation{with}, p99",
+        "regcred new service account, during a rotation{with} [ms]: p99",
+        "bare new service account, during a rotation{with} [ms]: p99",
+    ],
+];
+
 /// All figures of one run.
 #[derive(Serialize, Deserialize)]
 pub struct Report {
@@ -83,42 +111,10 @@ impl Report {
             println!("| {name} | {:.2} | {} |", median(values), all.join(" "));
         }
         println!("\n| ratio | |\n| --- | ---: |");
-        let ratios = [
-            ("converge: regcred / bare", "regcred converge [s]", "bare converge, best [s]"),
-            ("converge, CPU: regcred / bare", "regcred converge: CPU [s]", "bare converge, best: CPU [s]"),
-            ("rotation: regcred / bare", "regcred rotation [s]", "bare rotation, best [s]"),
-            ("restart: regcred ready / bare lists", "regcred restart, to ready [s]", "bare lists [s]"),
-            (
-                "converge, 2 credentials",
-                "regcred converge, 2 credentials [s]",
-                "bare converge, 2 credentials, best [s]",
-            ),
-            (
-                "converge, 4 credentials",
-                "regcred converge, 4 credentials [s]",
-                "bare converge, 4 credentials, best [s]",
-            ),
-            (
-                "converge, 8 credentials",
-                "regcred converge, 8 credentials [s]",
-                "bare converge, 8 credentials, best [s]",
-            ),
-            ("new service account, p50", "regcred new service account [ms]: p50", "bare new service account [ms]: p50"),
-            ("new service account, p99", "regcred new service account [ms]: p99", "bare new service account [ms]: p99"),
-            (
-                "new service account during a rotation, p50",
-                "regcred new service account, during a rotation [ms]: p50",
-                "bare new service account, during a rotation [ms]: p50",
-            ),
-            (
-                "new service account during a rotation, p99",
-                "regcred new service account, during a rotation [ms]: p99",
-                "bare new service account, during a rotation [ms]: p99",
-            ),
-        ];
-        for (name, a, b) in ratios {
-            if let (Some(a), Some(b)) = (self.get(a), self.get(b)) {
-                println!("| {name} | {:.2} |", a / b);
+        for with in ["", ", 2 credentials", ", 4 credentials", ", 8 credentials", ", fenced"] {
+            for [name, regcred, bare] in RATIOS {
+                let named = |text: &str| text.replace("{with}", with);
+                self.ratio(&named(name), &named(regcred), &named(bare));
             }
         }
         println!();
@@ -127,6 +123,11 @@ impl Report {
         }
     }
 
+    fn ratio(&self, name: &str, regcred: &str, bare: &str) {
+        if let (Some(regcred), Some(bare)) = (self.get(regcred), self.get(bare)) {
+            println!("| {name} | {:.2} |", regcred / bare);
+        }
+    }
     pub fn write(&self, path: &Path) {
         let text = serde_json::to_string_pretty(self).expect("figures are JSON");
         std::fs::write(path, text + "\n").unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -74,7 +74,8 @@ pub async fn run(args: Args) {
                 break;
             }
             eprintln!("credentials for each namespace: {credentials}");
-            bench.compare(credentials).await;
+            let with = if credentials == 1 { String::new() } else { format!(", {credentials} credentials") };
+            bench.compare(credentials, &with).await;
         }
         if round == bench.args.rounds {
             bench.life().await;
@@ -109,8 +110,7 @@ impl Bench {
     }
 
     /// The operator and the yardstick, one after the other, with so many credentials for each namespace.
-    async fn compare(&mut self, credentials: usize) {
-        let with = if credentials == 1 { String::new() } else { format!(", {credentials} credentials") };
+    async fn compare(&mut self, credentials: usize, with: &str) {
         let (secrets, entries) = (self.args.namespaces * credentials, self.all() * credentials);
         let converged = move |s: &Seen| s.entries() == entries && s.secrets() == secrets;
 
@@ -131,7 +131,7 @@ impl Bench {
         self.report.add(&format!("bare converge{with}, best: CPU [s]"), best.2);
         self.report.add(&format!("bare rotation{with}, best [s]"), rotation);
 
-        self.roll_out(credentials, &with).await.stop();
+        self.roll_out(credentials, with).await.stop();
 
         // A restart when converged, five times.
         for _ in 0..5 {
@@ -187,7 +187,7 @@ impl Bench {
     /// What follows the first roll-out: new service accounts, rest, deletion, a label.
     async fn life(&mut self) {
         let (n, regcred) = (self.args.namespaces, self.converged().await);
-        self.latencies(&regcred).await;
+        self.latencies(&regcred, "").await;
         self.idle(&regcred, "regcred idle").await;
         self.report.add("regcred, all in all: RSS at most [MiB]", regcred.cost().peak);
 
@@ -258,41 +258,42 @@ impl Bench {
         self.cluster.reset().await;
     }
 
-    /// What the rights by name and the policies cost.
+    /// The same with rights by name and behind the policies, for the yardstick, too.
     async fn fenced(&mut self) {
         self.cluster.fence();
+        self.cluster.fenced = true;
         self.args.with += &format!(" --managed-secret-names {}", crate::cluster::secret(0));
         for _ in 0..self.args.rounds {
-            let regcred = self.roll_out(1, ", fenced").await;
-            let latencies = self.cluster.latencies(self.args.samples, "fenced").await;
-            self.report.quantiles("regcred, fenced: new service account [ms]", latencies);
-            regcred.stop();
-            self.cluster.reset().await;
+            self.compare(1, ", fenced").await;
         }
+        let regcred = self.converged().await;
+        self.latencies(&regcred, ", fenced").await;
+        regcred.stop();
+        self.cluster.reset().await;
     }
 
     /// From a new service account to its patch: alone, and during a rotation of all.
-    async fn latencies(&mut self, regcred: &Regcred) {
+    async fn latencies(&mut self, regcred: &Regcred, with: &str) {
         let (samples, n) = (self.args.samples, self.args.namespaces);
         let alone = self.cluster.latencies(samples, "alone").await;
-        self.report.quantiles("regcred new service account [ms]", alone);
+        self.report.quantiles(&format!("regcred new service account{with} [ms]"), alone);
         let old = self.cluster.seen.revisions();
         source(&self.cluster, 'a').await;
         self.cluster.until(Instant::now(), "a rotation's start", |seen| seen.rotated(&old) > 0).await;
         let busy = self.during(samples, "busy", |s| s.rotated(&old) < n).await;
-        self.report.quantiles("regcred new service account, during a rotation [ms]", busy);
+        self.report.quantiles(&format!("regcred new service account, during a rotation{with} [ms]"), busy);
         self.cluster.until(Instant::now(), "rotation", |seen| seen.rotated(&old) == n).await;
 
         regcred.pause();
         let mut follower = Bare::start(&self.cluster, "follow", 1);
         follower.done();
         let alone = self.cluster.latencies(samples, "bare").await;
-        self.report.quantiles("bare new service account [ms]", alone);
+        self.report.quantiles(&format!("bare new service account{with} [ms]"), alone);
         let old = self.cluster.seen.revisions();
         let rotation = Bare::start(&self.cluster, "rotate", self.best);
         self.cluster.until(Instant::now(), "a rotation's start", |seen| seen.rotated(&old) > 0).await;
         let busy = self.during(samples, "busy-bare", |s| s.rotated(&old) < n).await;
-        self.report.quantiles("bare new service account, during a rotation [ms]", busy);
+        self.report.quantiles(&format!("bare new service account, during a rotation{with} [ms]"), busy);
         self.cluster.until(Instant::now(), "rotation", |seen| seen.rotated(&old) == n).await;
         drop((rotation, follower));
         // What the yardstick wrote is drift to the operator.
