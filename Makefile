@@ -3,7 +3,7 @@
 CARGO ?= cargo
 CRD = crds/registrycredentials.regcred.dev.yaml
 
-.PHONY: help demo test test-scoped chaos fuzz e2e bench bench-plot promises lint crd build controlplane clean clean-controlplane
+.PHONY: help demo test test-scoped chaos fuzz fuzz-corpus e2e bench bench-plot promises lint crd build controlplane clean clean-controlplane
 
 help:
 	@echo 'make demo           show regcred at work on a real Kubernetes API server, on loopback only'
@@ -13,6 +13,8 @@ help:
 	@echo 'make chaos          random faults, and kill -9 at bad moments, on a real control plane (half an hour)'
 	@echo 'make chaos SEED=17 SCHEDULES=1 KILLS=0   the random faults of one seed'
 	@echo 'make fuzz SECONDS=60   fuzz each parser and the plan for so long (needs cargo-fuzz and a C++ compiler)'
+	@echo 'make fuzz QUIET=600    each until it has found no new coverage for so long'
+	@echo 'make fuzz-corpus    build the fuzz targets, and run what they start from (needs a C++ compiler)'
 	@echo 'make e2e            prove on a real node that pods pull (as root; two minutes)'
 	@echo 'make e2e CASE=rotation   the cases whose names have that in them'
 	@echo 'make bench          measure regcred against a bare client, in 1,000 namespaces (some minutes)'
@@ -52,9 +54,19 @@ FUZZ ?= docker_config key plan registry targets
 
 fuzz:
 	@for target in $(FUZZ); do \
+	  if [ -n "$(QUIET)" ]; then CARGO="$(CARGO)" fuzz/until_quiet.sh $$target $(QUIET) || exit 1; continue; fi; \
 	  mkdir -p fuzz/grown/$$target; \
 	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target fuzz/grown/$$target fuzz/corpus/$$target tests/fixtures -- \
 	    -max_total_time=$(SECONDS) -print_final_stats=1 || exit 1; \
+	done
+
+# Without cargo-fuzz, and on whatever the compiler is.
+fuzz-corpus:
+	$(CARGO) build --manifest-path fuzz/Cargo.toml --locked --target-dir target
+	@for target in $(FUZZ); do \
+	  echo "$$target"; target/debug/$$target -runs=0 fuzz/corpus/$$target tests/fixtures 2>fuzz/failed.log || \
+	    { cat fuzz/failed.log; exit 1; }; \
+	  rm fuzz/failed.log; \
 	done
 
 e2e:

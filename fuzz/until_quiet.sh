@@ -6,8 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=$1 quiet=$2
 log=$(mktemp)
 mkdir -p "fuzz/grown/$target"
-RUSTC_BOOTSTRAP=1 cargo fuzz build --sanitizer none "$target"
-RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none "$target" "fuzz/grown/$target" "fuzz/corpus/$target" tests/fixtures -- \
+RUSTC_BOOTSTRAP=1 "${CARGO:-cargo}" fuzz build --sanitizer none "$target"
+RUSTC_BOOTSTRAP=1 "${CARGO:-cargo}" fuzz run --sanitizer none "$target" "fuzz/grown/$target" "fuzz/corpus/$target" tests/fixtures -- \
   -print_final_stats=1 2>"$log" &
 runner=$!
 started=$SECONDS last=$SECONDS coverage=0

@@ -25,7 +25,8 @@ use credential::{
 };
 use names::SecretName;
 use plan::{
-    Claim, ClaimState, Contested, NamespaceRule, OtherOwners, ResourceVersion, Scope, Secret, ServiceAccountRule, Step,
+    Claim, ClaimState, Contested, NamespaceRule, OtherOwners, ResourceVersion, Scope, Second, Secret,
+    ServiceAccountRule, Step,
 };
 use world::{Answer, FIELDS, SECRETS, StoredSecret, World, data_of};
 
@@ -109,7 +110,7 @@ impl AnyClaim {
         let chosen: Vec<String> =
             ACCOUNTS.iter().zip(self.chosen).filter(|(_, is)| *is).map(|(name, _)| (*name).to_owned()).collect();
         let attach = if chosen.is_empty() { Attach::None } else { Attach::Selected };
-        let service_accounts = ServiceAccountTargets { attach, names: Some(chosen), selector: None };
+        let service_accounts = ServiceAccountTargets { attach, names: Some(chosen), ..Default::default() };
         let scope = Scope::Known {
             namespaces: NamespaceRule::new(&namespaces).expect("no selector"),
             service_accounts: ServiceAccountRule::new(&service_accounts).expect("no selector"),
@@ -127,6 +128,7 @@ impl AnyClaim {
                 true => ClaimState::Held,
                 false => ClaimState::Resolved { revision: revision(credential), fields: FIELDS },
             },
+            stuck: Default::default(),
         }
     }
 }
@@ -142,6 +144,7 @@ impl AnySecret {
         let meta = Secret {
             uid: format!("uid of {name}").into(),
             resource_version: ResourceVersion(7),
+            created: Second(0),
             deleting: self.deleting,
             wrong_type: self.wrong_type,
             label: label.map(Into::into),
