@@ -10,11 +10,14 @@ use crate::{evidence::apply_all, world::ROOT};
 
 pub const MANAGED_NAMES: &str = "--managed-secret-names";
 
-/// The names that the suite's Secrets have, but for those that a test makes by the dozen.
-const SECRETS: &str = "a-younger broken darwin darwin-secret deleted elsewhere evil first gone good invalid killed later \
-    legacy marker mirror missing newer no-line-break-at-its-end odd off other partial plain restarted second shared \
-    suspended waiting wrong-key z-older zz-marker";
-const ACCOUNTS: &str = "app builder default deployer later";
+/// The names that the suite's Secrets have, but for those that a test makes by the dozen. What a test does with another
+/// name fails at once ([`crate::world::World::assert_managed`]).
+const SECRETS: &str = "a-younger broken bystander darwin darwin-secret deleted elsewhere evil first gone good invalid killed \
+    labelled late-pull later legacy marker mirror missing newer no-line-break-at-its-end odd off other partial plain \
+    restarted second shared suspended waiting without-owner wrong-key z-older zz-marker";
+/// The service accounts that a RegistryCredential of the suite may choose. A write to another would be refused, which the
+/// audit log shows in the end.
+const ACCOUNTS: &str = "adopted app both builder default deployer forged later theirs with without";
 
 /// What the operator is confined to.
 pub struct Scope {
