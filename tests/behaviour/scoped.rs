@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     evidence::{namespaces, requests, versions, wait_reasons},
     scope::{MANAGED_NAMES, Scope},
-    world::{SOON, World, key, operator, operator_with, unauthorized_cluster},
+    world::{ROOT, SOON, World, key, operator, operator_with, unauthorized_cluster},
 };
 
 /// What `settle` uses, and the service accounts that it makes.
@@ -99,6 +99,8 @@ fn the_overlay_gives_the_operator_the_names_that_its_role_allows_and_they_are_se
 #[test]
 fn its_token_lists_watches_and_gets_no_secrets_but_those_it_manages() {
     let cluster = cluster();
+    // The wide rights that config/default gave before are gone with it.
+    cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/rbac")]);
     Scope::new(&["darwin-secret"], &["default"]).install(&cluster);
     let output = cluster.kubectl_as(OPERATOR, &["auth", "can-i", "--list", "-n", "default", "--no-headers"]);
     let rules = String::from_utf8(output.stdout).unwrap();
