@@ -13,7 +13,7 @@ help:
 	@echo 'make chaos          random faults, and kill -9 at bad moments, on a real control plane (half an hour)'
 	@echo 'make chaos SEED=17 SCHEDULES=1 KILLS=0   the random faults of one seed'
 	@echo 'make fuzz SECONDS=60   fuzz each parser and the plan for so long (needs cargo-fuzz and a C++ compiler)'
-	@echo 'make e2e            prove on a real node that pods pull (as root; two minutes)'
+	@echo 'make e2e            prove on a real node that pods pull (as root; two to three minutes)'
 	@echo 'make e2e CASE=rotation   the cases whose names have that in them'
 	@echo 'make bench          measure regcred against a bare client, in 1,000 namespaces (some minutes)'
 	@echo 'make bench N=10000 ACCOUNTS=2   the same in 10,000, with two service accounts in each'
