@@ -180,13 +180,17 @@ impl Cluster {
         for part in ["policy", "policy/at-creation"] {
             self.control_plane.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/{part}")]);
         }
-        let wide = self.control_plane.get_json(&["clusterrole", "regcred"])["rules"][4].clone();
+        let about_accounts = |rule: &Value| rule["resources"] == json!(["serviceaccounts"]);
+        let rules = |role: &Value| role["rules"].as_array().expect("rules").clone();
+        let installed = rules(&self.control_plane.get_json(&["clusterrole", "regcred"]));
+        let wide = installed.into_iter().find(about_accounts).expect("a rule about service accounts");
         let overlay = format!("{ROOT}/config/overlays/scoped");
         let built = self.control_plane.kubectl_ok(&["create", "--dry-run=client", "-o", "json", "-k", &overlay]);
         let objects = serde_json::Deserializer::from_str(&built).into_iter::<Value>().map(Result::unwrap);
         let is_role = |object: &Value| object["kind"] == "ClusterRole" && object["metadata"]["name"] == "regcred";
         let mut role = objects.into_iter().find(is_role).expect("the operator's role");
-        role["rules"][4] = wide;
+        let others = rules(&role).into_iter().filter(|rule| !about_accounts(rule));
+        role["rules"] = others.chain([wide]).collect();
         self.control_plane.apply(&role.to_string()).expect("the narrowed role");
     }
 

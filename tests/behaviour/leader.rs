@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     evidence::{namespaces, versions},
-    world::{SOON, World, cluster, key},
+    world::{SOON, World, cluster, key, operator_with},
 };
 
 /// The second replica's user, with the same rights, so that the audit log tells the two apart.
@@ -27,7 +27,7 @@ fn audited() -> ControlPlane {
 
 fn replica(kubeconfig: &Path, more: &[&str]) -> Operator {
     let args = [&["--leader-elect", "true"], more].concat();
-    Operator::start(Path::new(env!("CARGO_BIN_EXE_regcred")), kubeconfig, &args, &[])
+    operator_with(kubeconfig, &args)
 }
 
 /// A world whose operator leads.

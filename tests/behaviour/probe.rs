@@ -41,8 +41,9 @@ impl World {
         self.cluster.kubectl_with_input(&["create", "-f", "-"], &manifest.to_string()).unwrap();
     }
 
-    /// Creates a Secret that isn't ours.
+    /// Creates a Secret that isn't ours, of a name that the operator looks at.
     pub fn foreign_secret(&self, namespace: &str, name: &str, type_: &str) {
+        self.assert_managed(name);
         let manifest = json!({
             "apiVersion": "v1", "kind": "Secret", "type": type_,
             "metadata": {"name": name, "namespace": namespace, "annotations": {"whose": "somebody's"}},

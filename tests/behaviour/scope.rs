@@ -1,20 +1,23 @@
 //! The rights of config/overlays/scoped: Secrets and service accounts by name. With REGCRED_TEST_SCOPED=1 (`make
 //! test-scoped`) every world has them, with the names below, in place of config/rbac.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use controlplane::ControlPlane;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{evidence::apply_all, world::ROOT};
 
 pub const MANAGED_NAMES: &str = "--managed-secret-names";
 
-/// The names that the suite's Secrets have, but for those that a test makes by the dozen.
-const SECRETS: &str = "a-younger broken darwin darwin-secret deleted elsewhere evil first gone good invalid killed later \
-    legacy marker mirror missing newer no-line-break-at-its-end odd off other partial plain restarted second shared \
-    suspended waiting wrong-key z-older zz-marker";
-const ACCOUNTS: &str = "app builder default deployer later";
+/// The names that the suite's Secrets have, but for those that a test makes by the dozen. What a test does with another
+/// name fails at once ([`crate::world::World::assert_managed`]).
+const SECRETS: &str = "a-younger broken bystander darwin darwin-secret deleted elsewhere evil first gone good invalid killed \
+    labelled late-pull later legacy marker mirror missing newer no-line-break-at-its-end odd off other partial plain \
+    restarted second shared suspended waiting without-owner wrong-key z-older zz-marker";
+/// The service accounts that a RegistryCredential of the suite may choose. A write to another would be refused, which the
+/// audit log shows in the end.
+const ACCOUNTS: &str = "adopted app both builder default deployer forged later theirs with without";
 
 /// What the operator is confined to.
 pub struct Scope {
@@ -49,21 +52,10 @@ impl Scope {
         }
     }
 
-    /// Installs the overlay without its Deployment, as nothing would run that: that is what it gives back. The names
-    /// are set as an administrator sets them, in that one file.
+    /// Installs the overlay without its Deployment, as nothing would run that: that is what it gives back.
     pub fn install(&self, cluster: &ControlPlane) -> Value {
-        let config = cluster.folder().join("config");
-        for part in ["rbac", "manager", "default", "overlays/scoped"] {
-            copy(&Path::new(ROOT).join("config").join(part), &config.join(part));
-        }
-        let overlay = config.join("overlays/scoped");
-        let file = overlay.join("kustomization.yaml");
-        let mut text = fs::read_to_string(&file).unwrap();
-        for (shipped, names) in [("[darwin-secret]", &self.secrets), ("[default]", &self.accounts)] {
-            assert_eq!(text.matches(shipped).count(), 1, "{shipped} is to be given once");
-            text = text.replace(shipped, &json!(names).to_string()); // quoted: YAML takes off for false
-        }
-        fs::write(&file, text).unwrap();
+        let config = Path::new(ROOT).join("config");
+        let overlay = cluster.scoped_overlay(&config, &self.secrets, &self.accounts);
         let built = cluster.kubectl_ok(&["create", "--dry-run=client", "-o", "json", "-k", &overlay.to_string_lossy()]);
         let objects = serde_json::Deserializer::from_str(&built).into_iter::<Value>().map(Result::unwrap);
         let (mut deployments, others): (Vec<_>, Vec<_>) = objects.partition(|object| object["kind"] == "Deployment");
@@ -74,12 +66,4 @@ impl Scope {
 
 fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for file in fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), to.join(file.file_name())).unwrap();
-    }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     evidence::{namespaces, requests, versions, wait_reasons},
     scope::{MANAGED_NAMES, Scope},
-    world::{SOON, World, key, operator, operator_with, unauthorized_cluster},
+    world::{ROOT, SOON, World, key, operator, operator_with, unauthorized_cluster},
 };
 
 /// What `settle` uses, and the service accounts that it makes.
@@ -99,6 +99,8 @@ fn the_overlay_gives_the_operator_the_names_that_its_role_allows_and_they_are_se
 #[test]
 fn its_token_lists_watches_and_gets_no_secrets_but_those_it_manages() {
     let cluster = cluster();
+    // The wide rights that config/default gave before are gone with it.
+    cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/rbac")]);
     Scope::new(&["darwin-secret"], &["default"]).install(&cluster);
     let output = cluster.kubectl_as(OPERATOR, &["auth", "can-i", "--list", "-n", "default", "--no-headers"]);
     let rules = String::from_utf8(output.stdout).unwrap();
@@ -147,6 +149,7 @@ fn a_name_that_isnt_managed_is_held_and_keeps_what_it_has_until_it_is_managed_ag
     let message = world.wait_condition("kept", "Ready", "False", "SecretNameNotAllowed");
     world.wait_condition("kept", "Stalled", "True", "SecretNameNotAllowed");
     assert!(message.contains("--managed-secret-names (managed, zz-marker)") && message.contains("kept"), "{message}");
+    world.may_be_unmanaged = true;
     // Its name is nobody else's, neither a new one nor one that loses what it has.
     world.credential("late", json!({"namespaces": {"names": ["team-*"]}, "secretTemplate": {"name": "kept"}}));
     world.credential("never-was", json!({"namespaces": {"names": ["team-*"]}}));

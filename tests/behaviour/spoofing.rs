@@ -54,6 +54,7 @@ fn a_secret_with_forged_marks_is_neither_written_nor_deleted_and_no_forged_annot
 }
 
 fn forge(world: &World, namespace: &str, name: &str, owners: &Value) {
+    world.assert_managed(name);
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
         "metadata": {

@@ -25,6 +25,8 @@ pub struct World {
     pub round: AtomicUsize,
     /// Whether RBAC may refuse a request: the test is about that, or an API server starts, which knows no roles at first.
     pub may_be_refused: bool,
+    /// Whether a Secret's name alone may keep the operator from doing anything: the test is about that.
+    pub may_be_unmanaged: bool,
 }
 
 /// The shipped RBAC covers all that the operator has asked for in any test, but for pods: whether it may watch them, it
@@ -57,7 +59,7 @@ impl World {
 
     /// With this operator, ready or not.
     pub fn with(cluster: ControlPlane, operator: Operator) -> World {
-        World { cluster, operator, round: AtomicUsize::new(0), may_be_refused: false }
+        World { cluster, operator, round: AtomicUsize::new(0), may_be_refused: false, may_be_unmanaged: false }
     }
 
     /// Puts a key file into the source Secret `name` in regcred-system.
@@ -77,7 +79,20 @@ impl World {
 
     /// Applies a RegistryCredential for Google with these members of the spec.
     pub fn credential(&self, name: &str, spec: Value) {
+        self.assert_managed(spec["secretTemplate"]["name"].as_str().unwrap_or(name));
         self.cluster.apply(&credential(name, spec).to_string()).unwrap();
+    }
+
+    /// That the operator has been given this name, if it has been given any: it does nothing about others, and that it
+    /// does nothing would show nothing.
+    #[track_caller]
+    pub fn assert_managed(&self, secret: &str) {
+        let args = self.operator.args();
+        let mut after = args.iter().skip_while(|arg| **arg != MANAGED_NAMES).skip(1).peekable();
+        let any = after.peek().is_none() || self.may_be_unmanaged;
+        let listed =
+            after.take_while(|arg| !arg.starts_with("--")).flat_map(|arg| arg.split(',')).any(|name| name == secret);
+        assert!(any || listed, "the operator doesn't manage Secrets named {secret}: add it to SECRETS in scope.rs");
     }
 
     pub fn get(&self, args: &[&str]) -> Result<Value, String> {

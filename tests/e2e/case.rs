@@ -32,6 +32,16 @@ impl Case {
         Case { suite: suite.clone(), name: test.replace("::", "-").replace('_', "-") }
     }
 
+    /// One beside it, with a project, namespaces and a RegistryCredential of its own.
+    pub fn another(&self, name: &str) -> Case {
+        Case { suite: self.suite.clone(), name: format!("{}-{name}", self.name) }
+    }
+
+    /// See [`Suite::confine`].
+    pub fn confine(&self, secrets: &[String], accounts: &[String]) -> u64 {
+        self.suite.confine(secrets, accounts)
+    }
+
     /// Runs it; if it fails, with what the cluster has to say.
     pub fn run(&self, test: Test) -> Result<(), Failed> {
         catch_unwind(AssertUnwindSafe(|| test(self))).map_err(|panic| {
@@ -128,6 +138,15 @@ impl Case {
             let (object, what) = (format!("regcred/{}", self.name), format!("--for={what}"));
             self.cluster().kubectl_ok(&["wait", &object, &what, "--timeout=60s"]);
         }
+    }
+
+    /// The registry takes a new key alone, then the source holds it, then every namespace.
+    pub fn rotate(&self) -> String {
+        let new = self.key("second");
+        self.accept(&new);
+        let version = self.source(&new);
+        self.wait_rolled_out(&version);
+        new
     }
 
     pub fn apply(&self, object: &Value) {

@@ -20,6 +20,7 @@ mod cases {
     pub mod pulls;
     pub mod requests;
     pub mod rotation;
+    pub mod scoped;
 }
 
 use std::path::Path;
@@ -56,11 +57,17 @@ const AFTERWARDS: [(&str, fn(&Suite)); 5] = [
     ("requests::no_right_is_unused", cases::requests::no_right_is_unused),
 ];
 
+/// The last, as it takes rights from the operator that all others use.
+const CONFINED: (&str, Test) = (
+    "scoped::names",
+    cases::scoped::with_rights_by_name_it_serves_the_names_on_its_list_and_holds_others_with_what_they_have,
+);
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     if arguments.list {
         let nothing = || Ok(());
-        let names = CASES.map(|(name, _)| name).into_iter().chain(AFTERWARDS.map(|(name, _)| name));
+        let names = CASES.map(|(name, _)| name).into_iter().chain(AFTERWARDS.map(|(name, _)| name)).chain([CONFINED.0]);
         return libtest_mimic::run(&arguments, names.map(|name| Trial::test(name, nothing)).collect()).exit_code();
     }
     let Some(cgroup) = sandbox::cgroup() else { return sandbox::enter() };
@@ -68,14 +75,16 @@ fn main() -> ExitCode {
     let suite = Arc::new(Suite::start(Path::new(sandbox::FOLDER), &cgroup));
     // The cases wait for most of their time, so the number of cores doesn't matter.
     let at_once = Arguments { test_threads: arguments.test_threads.or(Some(CASES.len())), ..arguments.clone() };
-    let trials = CASES.map(|(name, test)| {
+    let trial = |(name, test): (&'static str, Test)| {
         let case = Case::new(&suite, name);
         Trial::test(name, move || case.run(test))
-    });
-    let cases = libtest_mimic::run(&at_once, trials.into());
+    };
+    let cases = libtest_mimic::run(&at_once, CASES.map(trial).into());
     // They look back on all cases.
     let everything = arguments.filter.is_none() && arguments.skip.is_empty();
-    let failed = cases.has_failed() || everything && afterwards(&arguments, &suite).has_failed();
+    let failed = cases.has_failed()
+        || everything && afterwards(&arguments, &suite).has_failed()
+        || libtest_mimic::run(&arguments, vec![trial(CONFINED)]).has_failed();
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use controlplane::ControlPlane;
+use controlplane::{ControlPlane, eventually};
+use serde_json::{Value, json};
 
 use crate::image::{Image, libraries};
 use crate::node::Node;
@@ -33,10 +35,30 @@ impl Suite {
             node.cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/{part}")]);
         }
         let suite = Suite { node, registry };
-        let wait = ["-n", NAMESPACE, "rollout", "status", "deployment/regcred", "--timeout=60s"];
-        let output = suite.cluster().kubectl(&wait);
-        assert!(output.status.success(), "the operator isn't available:{}", suite.report(NAMESPACE));
+        suite.wait_available();
         suite
+    }
+
+    fn wait_available(&self) {
+        let wait = ["-n", NAMESPACE, "rollout", "status", "deployment/regcred", "--timeout=60s"];
+        let output = self.cluster().kubectl(&wait);
+        assert!(output.status.success(), "the operator isn't available:{}", self.report(NAMESPACE));
+    }
+
+    /// Puts `config/overlays/scoped` with these names of Secrets and service accounts in place of `config/default`, by
+    /// the README's command. Gives the audit log's position when no pod was left that isn't told of them.
+    pub fn confine(&self, secrets: &[String], accounts: &[String]) -> u64 {
+        let overlay = self.cluster().scoped_overlay(&Path::new(ROOT).join("config"), secrets, accounts);
+        self.cluster().kubectl_ok(&["apply", "--server-side", "-k", &overlay.to_string_lossy()]);
+        self.wait_available();
+        eventually(Duration::from_secs(60), || {
+            let pods = self.cluster().try_get_json(&["-n", NAMESPACE, "pods"])?;
+            let pods = pods["items"].as_array().cloned().unwrap_or_default();
+            let told = |pod: &Value| pod["spec"]["containers"][0]["args"] == json!(secrets);
+            let told = pods.iter().filter(|pod| told(pod)).count();
+            if (told, pods.len()) == (2, 2) { Ok(()) } else { Err(format!("{told} of {} pods are new", pods.len())) }
+        });
+        self.cluster().audit_position()
     }
 
     pub fn cluster(&self) -> &ControlPlane {

@@ -15,6 +15,7 @@ mod fault_proxy;
 mod http;
 mod kubectl;
 mod operator;
+mod overlay;
 mod ports;
 mod process;
 mod requests;

@@ -38,6 +38,11 @@ impl Operator {
         self.port
     }
 
+    /// What it is told on its command line.
+    pub fn args(&self) -> Vec<&str> {
+        self.command.get_args().filter_map(|arg| arg.to_str()).collect()
+    }
+
     /// The process id; another one after [`Operator::restart`].
     pub fn pid(&self) -> u32 {
         self.process().pid()

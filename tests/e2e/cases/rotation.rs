@@ -20,7 +20,7 @@ pub fn after_a_rotation_new_pods_pull_with_the_new_key_and_running_ones_run_on(c
         case.wait_running(namespace, "before");
     }
 
-    let new = rotate(case);
+    let new = case.rotate();
     // What a copy of the old key is worth now.
     case.apply(&by_hand(&namespaces[0], "stale", &old));
     let stale = json!({"imagePullSecrets": [{"name": "stale"}]});
@@ -64,19 +64,10 @@ pub fn an_image_that_is_present_needs_no_pull_before_and_after_a_rotation(case: 
     starts_without_a_pull("second");
     // The image was pulled with a credential that is no more. The kubelet knows the Secret by its UID, which an update
     // in place keeps.
-    rotate(case);
+    case.rotate();
     starts_without_a_pull("third");
     case.restart_container(&namespace, "first");
     assert_eq!(case.registry().requests(&case.name), pulled, "the registry wasn't asked again");
-}
-
-/// The registry takes the new key alone, then the source holds it, then every namespace.
-fn rotate(case: &Case) -> String {
-    let new = case.key("second");
-    case.accept(&new);
-    let version = case.source(&new);
-    case.wait_rolled_out(&version);
-    new
 }
 
 /// What people made before regcred: `kubectl create secret docker-registry`.
