@@ -1,5 +1,7 @@
 //! Two replicas: one writes, the other stands by with everything at hand and takes over.
 
+mod outage;
+
 use std::{path::Path, thread, time::Duration};
 
 use controlplane::{
