@@ -30,6 +30,9 @@ pub struct NotLeading;
 /// webhook, unless that says otherwise.
 const LINGERS: Duration = Duration::from_secs(10);
 
+/// Where SelfSubjectAccessReviews are created.
+const QUESTIONS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+
 /// See the module's documentation. Closed at first.
 #[derive(Debug, Default)]
 pub struct Gate {
@@ -55,7 +58,7 @@ impl Inner {
 }
 
 impl Gate {
-    /// A client whose writes pass this gate. What only reads always passes.
+    /// A client whose writes pass this gate. What only reads or asks always passes.
     pub fn guard(self: &Arc<Self>, client: &Client) -> Client {
         let (gate, inner) = (self.clone(), client.clone());
         let namespace = client.default_namespace().to_owned();
@@ -67,7 +70,7 @@ impl Gate {
     }
 
     async fn send(&self, client: &Client, request: Request<Body>) -> kube::Result<Response<Body>> {
-        if request.method() == Method::GET {
+        if request.method() == Method::GET || is_question(&request) {
             return client.send(request).await;
         }
         let mut write = self.enter().ok_or_else(|| kube::Error::Service(NotLeading.into()))?;
@@ -132,6 +135,12 @@ impl Gate {
         // Nothing in here panics half-way through a change.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether it asks what we may do, which the API server wants to be POSTed and keeps nowhere. As it changes nothing, an
+/// answer that never comes leaves nothing under way, for which the Lease would have to run out.
+fn is_question(request: &Request<Body>) -> bool {
+    request.method() == Method::POST && request.uri().path() == QUESTIONS
 }
 
 /// A write that has passed.
@@ -235,6 +244,26 @@ mod tests {
         gate.lose();
         gate.open(Instant::now() + LONG);
         assert!(!gate.is_open() && gate.is_lost());
+    }
+
+    #[tokio::test]
+    async fn reads_and_questions_pass_a_closed_gate_and_nothing_else() {
+        let answer = |_: Request<Body>| async { Ok::<_, BoxError>(Response::new(Body::empty())) };
+        let gate = Arc::<Gate>::default();
+        let client = gate.guard(&Client::new(tower::service_fn(answer), "default"));
+        let list = "/apis/authorization.k8s.io/v1";
+        for (method, path, passes) in [
+            (Method::GET, "/api/v1/secrets".to_owned(), true),
+            (Method::POST, QUESTIONS.to_owned(), true),
+            (Method::POST, format!("{QUESTIONS}?fieldManager=regcred"), true),
+            (Method::POST, format!("{list}/namespaces/team-a/localsubjectaccessreviews"), false),
+            (Method::POST, "/api/v1/namespaces/selfsubjectaccessreviews/secrets".to_owned(), false),
+            (Method::PATCH, QUESTIONS.to_owned(), false),
+        ] {
+            let request = Request::builder().method(method).uri(&path).body(Body::empty()).unwrap();
+            assert_eq!(client.send(request).await.is_ok(), passes, "{path}");
+        }
+        assert!(gate.finish(LONG).await, "none of them is waited for");
     }
 
     #[tokio::test]

@@ -230,7 +230,8 @@ fn secrets(client: &Client, namespace: &NamespaceName) -> Api<Observed<Secret>> 
     Api::namespaced(client.clone(), namespace.as_str())
 }
 
-async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
+/// Waits for an answer no longer than [`WRITE_TIMEOUT`].
+pub(super) async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
     match tokio::time::timeout(WRITE_TIMEOUT, call).await {
         Ok(answer) => answer.map_err(WriteError::from),
         Err(_) => {

@@ -1,6 +1,7 @@
 //! IO: what the API server says → the plan's question → writes. Nothing here decides: it observes, asks `plan`,
 //! executes and reports.
 
+mod access;
 mod apply;
 mod backoff;
 mod caches;

@@ -18,7 +18,7 @@ use kube::{
 use tracing::{debug, info, warn};
 
 use super::{
-    apply,
+    access, apply,
     backoff::{Backoff, LASTING, TRANSIENT, WatchBackoff},
     caches,
     context::Context,
@@ -36,6 +36,9 @@ use crate::{
 
 /// At most one eviction in so long a time for each owner, so that a Deployment is never without most of its pods at once.
 const TURN: Duration = Duration::from_secs(1);
+
+/// Those pods that may wait for an image.
+const PENDING: &str = "status.phase=Pending";
 
 /// How many evictions are in flight at once.
 const WRITES: usize = 8;
@@ -74,10 +77,13 @@ async fn watch_while_wanted(context: &Context) {
     }
 }
 
+/// Watches pods whenever and for as long as that is allowed.
 async fn watch_pods(context: &Context) {
-    let forbidden = Backoff::default();
+    let refusals = Backoff::default();
     loop {
-        follow(context, &forbidden).await;
+        if may_watch(context).await {
+            follow(context, &refusals).await;
+        }
         if context.stuck.forget(Sight::Forbidden) {
             info!(
                 "pods may not be watched, so no status counts those that were created too early; apply \
@@ -86,14 +92,32 @@ async fn watch_pods(context: &Context) {
             report_all(context);
         }
         // Somebody may grant it; until then nothing is to be had from asking often.
-        tokio::time::sleep(forbidden.failed(&(), LASTING)).await;
+        tokio::time::sleep(refusals.failed(&(), LASTING)).await;
+    }
+}
+
+/// Asks whether pods may be watched until there is an answer.
+async fn may_watch(context: &Context) -> bool {
+    let unanswered = Backoff::default();
+    loop {
+        match access::may_watch_pods(&context.client, PENDING).await {
+            Ok(may) => return may,
+            Err(error @ (WriteError::Unavailable(_) | WriteError::TooBusy(_))) => {
+                if unanswered.count(&()) == 0 {
+                    warn!(%error, "whether pods may be watched couldn't be asked, and is asked again");
+                }
+                tokio::time::sleep(unanswered.failed(&(), TRANSIENT)).await;
+            }
+            // Who may not even ask can but try.
+            Err(_) => return true,
+        }
     }
 }
 
 /// Follows all pending pods until that is forbidden. The watch begins with all that there are.
-async fn follow(context: &Context, forbidden: &Backoff<()>) {
+async fn follow(context: &Context, refusals: &Backoff<()>) {
     let api = Api::<Observed<Option<Pod>>>::all(context.client.clone());
-    let config = watcher::Config::default().streaming_lists().fields("status.phase=Pending");
+    let config = watcher::Config::default().streaming_lists().fields(PENDING);
     let mut stream = Box::pin(watcher(api, config).backoff(WatchBackoff::default()));
     let mut failing = false;
     while let Some(event) = stream.next().await {
@@ -102,7 +126,7 @@ async fn follow(context: &Context, forbidden: &Backoff<()>) {
                 context.metrics.watch_event(Watch::Pods);
                 if !matches!(event, Event::Init) {
                     failing = false;
-                    forbidden.worked(&());
+                    refusals.worked(&());
                 }
                 handle(context, event);
             }

@@ -39,6 +39,23 @@ fn unreliable(codes: &'static [(u16, &'static str)]) -> impl FnMut(&Request) -> 
     }
 }
 
+/// The timers of the connections to a port of this machine: 0 none, 1 waits for an acknowledgement, 2 probes (proc(5)).
+fn timers(port: u16) -> Vec<String> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let established = rows.filter(|row| row[2].ends_with(&format!(":{port:04X}")) && row[3] == "01");
+    established.map(|row| row[5][..2].to_owned()).collect()
+}
+
+#[test]
+fn each_of_its_watches_is_probed_while_it_is_quiet() {
+    let (_world, proxy) = proxied(&[]);
+    eventually(SOON, || match timers(proxy.port()) {
+        timers if timers.len() >= 5 && timers.iter().all(|timer| timer == "02") => Ok(()),
+        timers => Err(format!("the timers are {timers:?}")),
+    });
+}
+
 #[test]
 fn conflicts_and_an_overloaded_api_server_are_survived() {
     let (world, proxy) = proxied(&[]);

@@ -6,10 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use controlplane::{ADMIN, Answer, Audit, ControlPlane, Controllers, FaultProxy, Options, Request, eventually};
+use controlplane::{
+    ADMIN, Answer, Audit, AuditEntry, ControlPlane, Controllers, FaultProxy, OPERATOR, Options, Request, eventually,
+};
 use serde_json::{Value, json};
 
 use crate::{
+    evidence::requests,
     probe::uid,
     world::{ROOT, SOON, World, cluster, key, operator_with},
 };
@@ -107,6 +110,21 @@ impl World {
         eventually(SOON, || match self.status("darwin")?["stuckPods"].clone() {
             found if found == wanted => Ok(()),
             found => Err(format!("stuckPods is {found}, not {wanted}")),
+        });
+    }
+
+    /// How often the operator has asked whether it may watch pods, and what it was refused of them, evictions apart.
+    fn asked(&self) -> (usize, Vec<AuditEntry>) {
+        let log = requests(&self.cluster);
+        let questions = log.iter().filter(|entry| entry.is_question() && entry.code == 201).count();
+        let of_pods = |entry: &AuditEntry| entry.resource == "pods" && entry.subresource.is_empty();
+        (questions, log.into_iter().filter(|entry| of_pods(entry) && entry.code == 403).collect())
+    }
+
+    fn wait_asked(&self, times: usize) {
+        eventually(SOON, || match self.asked().0 {
+            found if found >= times => Ok(()),
+            found => Err(format!("it has asked {found} times, not {times}")),
         });
     }
 
@@ -248,23 +266,23 @@ fn nothing_is_evicted_or_counted_while_the_credential_is_held() {
 
 #[test]
 fn without_rights_on_pods_all_else_goes_on_and_nothing_is_counted() {
-    let world = begin(with_rights(None));
+    let mut world = begin(with_rights(None));
     world.stuck_pod(pod("early"));
     world.credential("darwin", json!({"namespaces": {"names": ["team-a"]}}));
-    let asked = |world: &World| {
-        world.cluster.audit_log().into_iter().filter(|entry| entry.resource == "pods" && entry.code == 403).count()
-    };
-    eventually(SOON, || if asked(&world) > 1 { Ok(()) } else { Err("it hasn't asked twice".to_owned()) });
+    world.wait_asked(2);
     world.wait_ready("darwin");
     world.settle();
     world.wait_stuck(Value::Null);
-    assert!(asked(&world) < 8, "it asks less and less often");
+    assert!(world.asked().0 < 8, "it asks less and less often");
+    world.assert_nothing_was_forbidden();
     let told = world.operator.log().lines().filter(|line| line.contains("config/overlays/stuck-pods")).count();
     assert_eq!(told, 1, "{}", world.operator.log());
 
     // The right to watch is noticed, and is all that counting takes.
     grant(&world.cluster, "report");
     world.wait_stuck(json!({"count": 1, "pods": ["team-a/early"]}));
+    world.assert_nothing_was_forbidden();
+    world.may_be_refused = true; // who says Evict wants it tried
     world.patch_spec("darwin", json!({"stuckPods": "Evict"}));
     eventually(SOON, || match world.evictions().as_slice() {
         [_, (_, 403), ..] => Ok(()),
@@ -277,6 +295,46 @@ fn without_rights_on_pods_all_else_goes_on_and_nothing_is_counted() {
     assert_eq!(told, 1, "{}", world.operator.log());
     grant(&world.cluster, "evict");
     world.wait_pods(&[]);
+}
+
+#[test]
+fn a_right_that_is_taken_away_is_asked_for_again_and_who_may_not_ask_tries() {
+    let mut world = begin(with_rights(Some("report")));
+    world.may_be_refused = true; // so it learns that the right was taken away
+    world.stuck_pod(pod("early"));
+    world.operator.stop();
+    let proxy = FaultProxy::start(&world.cluster);
+    let mut busy = 2;
+    proxy.answer(move |request| {
+        let is_question = request.path() == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        is_question.then(|| match busy {
+            0 => Answer::Refuse(403, "Forbidden", "a fault of the test".to_owned()),
+            _ => {
+                busy -= 1;
+                Answer::Refuse(503, "ServiceUnavailable", "a fault of the test".to_owned())
+            }
+        })
+    });
+    let world = behind(&proxy, world);
+    let early = json!({"count": 1, "pods": ["team-a/early"]});
+    world.credential("darwin", json!({"namespaces": {"names": ["team-a"]}}));
+    world.wait_stuck(early.clone());
+    assert_eq!(world.asked().0, 0);
+
+    proxy.answer(|_| None);
+    world.kubectl(&["delete", "clusterrolebinding", "regcred-stuck-pods"]);
+    let may = ["auth", "can-i", "watch", "pods", "-A", &format!("--as={OPERATOR}")];
+    eventually(SOON, || match world.cluster.kubectl(&may).status.success() {
+        true => Err("the API server doesn't know of it yet".to_owned()),
+        false => Ok(()),
+    });
+    assert!(proxy.cut_watches() > 0);
+    world.wait_stuck(Value::Null);
+    world.wait_asked(3);
+    let (_, refused) = world.asked();
+    assert_eq!(refused.len(), 1, "it asks before it tries again: {refused:#?}");
+    grant(&world.cluster, "report");
+    world.wait_stuck(early);
 }
 
 /// The evictions that an operator behind this proxy asks for: when, and of which pod.

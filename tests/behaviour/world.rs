@@ -29,14 +29,13 @@ pub struct World {
     pub may_be_unmanaged: bool,
 }
 
-/// The shipped RBAC covers all that the operator has asked for in any test, but for pods: whether it may watch them, it
-/// finds out by trying, and the right comes by an overlay of its own.
+/// The shipped RBAC covers all that the operator has asked for in any test.
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() || self.may_be_refused {
             return;
         }
-        let log = self.cluster.audit_log().into_iter().filter(|entry| entry.resource != "pods");
+        let log = self.cluster.audit_log().into_iter();
         let forbidden: Vec<_> = log.filter(|entry| entry.user == OPERATOR && entry.unauthorized).collect();
         assert!(forbidden.is_empty(), "RBAC refused: {forbidden:#?}");
     }

@@ -42,6 +42,7 @@ impl Arena {
             manifests: vec![crd],
             ..Options::default()
         });
+        // With pods in view, there is one watch more that faults may hit.
         for part in ["namespace", "rbac", "overlays/stuck-pods/report"] {
             cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/{part}")]);
         }

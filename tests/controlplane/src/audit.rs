@@ -41,7 +41,12 @@ pub struct AuditEntry {
 impl AuditEntry {
     /// Whether it was meant to change something (a dry run counts, too).
     pub fn is_write(&self) -> bool {
-        !["get", "list", "watch"].contains(&self.verb.as_str())
+        !["get", "list", "watch"].contains(&self.verb.as_str()) && !self.is_question()
+    }
+
+    /// Whether it asks what the user itself may do, which is a `create` of what is kept nowhere.
+    pub fn is_question(&self) -> bool {
+        (&*self.group, &*self.resource) == ("authorization.k8s.io", "selfsubjectaccessreviews")
     }
 }
 

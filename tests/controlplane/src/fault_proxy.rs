@@ -120,6 +120,11 @@ impl FaultProxy {
         &self.kubeconfig
     }
 
+    /// Where it listens; nobody but who has [`FaultProxy::kubeconfig`] connects to it.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// From now on, this decides.
     pub fn answer(&self, rule: impl FnMut(&Request) -> Option<Answer> + Send + 'static) {
         *self.rule.lock().unwrap() = Box::new(rule);

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -10,6 +11,12 @@ use crate::binaries::binary;
 use crate::control_plane::ControlPlane;
 use crate::process::without_proxies;
 use crate::users::ADMIN;
+
+/// More than any kubectl of a test takes; one that goes on is a failure that says which it was.
+const ENDS_WITHIN: Duration = Duration::from_secs(120);
+
+/// The exit code of `timeout` where its time was up.
+const TIMED_OUT: i32 = 124;
 
 #[derive(Debug)]
 pub(crate) struct Kubectl {
@@ -24,7 +31,17 @@ impl Kubectl {
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+        self.configured(Command::new(&self.program), args)
+    }
+
+    /// As [`Kubectl::command`], but it ends: kubectl itself waits for an answer or a deletion for as long as it takes.
+    fn bounded(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("timeout");
+        command.arg(ENDS_WITHIN.as_secs().to_string()).arg(&self.program);
+        self.configured(command, args)
+    }
+
+    fn configured(&self, mut command: Command, args: &[&str]) -> Command {
         command.args(args).env("KUBECONFIG", &self.kubeconfig).env("KUBECACHEDIR", &self.cache);
         command.env("KUBERC", "off");
         without_proxies(&mut command);
@@ -32,11 +49,11 @@ impl Kubectl {
     }
 
     pub(crate) fn output(&self, args: &[&str]) -> Output {
-        self.command(args).stdin(Stdio::null()).output().expect("kubectl runs")
+        self.bounded(args).stdin(Stdio::null()).output().expect("kubectl runs")
     }
 
     pub(crate) fn with_input(&self, args: &[&str], input: &str) -> Output {
-        let mut command = self.command(args);
+        let mut command = self.bounded(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("kubectl runs");
         // kubectl reads all of its input before it writes; if it ends early its own message says why.
@@ -52,7 +69,11 @@ impl Kubectl {
 
 fn result(output: Output) -> Result<String, String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    match output.status.code() {
+        Some(0) => Ok(text(&output.stdout)),
+        Some(TIMED_OUT) => Err(format!("kubectl hadn't ended after {ENDS_WITHIN:?}\n{}", text(&output.stderr))),
+        _ => Err(text(&output.stderr)),
+    }
 }
 
 /// What tests do by kubectl; as [`ADMIN`] where no user is named.
@@ -110,5 +131,19 @@ impl ControlPlane {
     pub fn try_get_json(&self, args: &[&str]) -> Result<Value, String> {
         let args = [&["get"], args, &["-o", "json"]].concat();
         serde_json::from_str(&result(self.kubectl(&args))?).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_never_ends_is_told_from_one_that_fails() {
+        let output = |program: &str, args: &[&str]| Command::new(program).args(args).output().unwrap();
+        let endless = result(output("timeout", &["0.1", "sleep", "60"])).unwrap_err();
+        assert!(endless.starts_with("kubectl hadn't ended after 120s"), "{endless}");
+        assert_eq!(result(output("sh", &["-c", "echo why >&2; exit 1"])), Err("why\n".to_owned()));
+        assert_eq!(result(output("echo", &["fine"])), Ok("fine\n".to_owned()));
     }
 }

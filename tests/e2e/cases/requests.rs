@@ -13,6 +13,7 @@ pub fn none_was_forbidden(suite: &Suite) {
     provoke_a_race(suite);
     // Where a RegistryCredential is deleted, the garbage collector may be faster; here nobody else deletes its Secret.
     suite.cluster().kubectl_ok(&["label", "namespace", "chart-early-late", "case-"]);
+    assert!(ours(suite).iter().any(AuditEntry::is_question), "nothing beyond its roles lets it ask what it may do");
     let forbidden: Vec<AuditEntry> = ours(suite).into_iter().filter(|entry| [401, 403].contains(&entry.code)).collect();
     assert!(forbidden.is_empty(), "{forbidden:#?}");
 }
