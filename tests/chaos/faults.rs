@@ -8,29 +8,39 @@ use std::{
 
 use controlplane::{Answer, FaultProxy, Request};
 
-use crate::random::Random;
+use crate::{figures, random::Random};
 
 /// How many requests to a path (without its query) went wrong.
 pub type Count = HashMap<String, usize>;
 
-/// Lets so many of a hundred requests go wrong, each in a way of its own, until [`end`].
+/// Lets so many of a hundred requests go wrong, each in a way of its own, until [`FaultProxy::heal`].
 pub fn begin(proxy: &FaultProxy, mut random: Random, chance: usize, count: &Arc<Mutex<Count>>) {
     let count = count.clone();
     proxy.answer(move |request| {
         let fault = random.percent(chance).then(|| fault(request, &mut random))?;
         *count.lock().unwrap().entry(request.path().to_owned()).or_default() += 1;
+        figures::add(|figures| *figures.faults.entry(kind(&fault)).or_default() += 1);
         Some(fault)
     });
 }
 
-/// From now on all is well.
-pub fn end(proxy: &FaultProxy) {
-    proxy.answer(|_| None);
+/// As the summary of a run calls it.
+fn kind(fault: &Answer) -> String {
+    match fault {
+        Answer::Refuse(code, ..) => code.to_string(),
+        Answer::GoneEvent => "gone events".to_owned(),
+        Answer::Nothing => "ended watches".to_owned(),
+        Answer::Held(_) => "held".to_owned(),
+        Answer::Late(_) => "late".to_owned(),
+        Answer::Cut => "cut".to_owned(),
+        Answer::Lost => "lost".to_owned(),
+        Answer::Truncated(_) => "truncated".to_owned(),
+    }
 }
 
 fn fault(request: &Request, random: &mut Random) -> Answer {
     let refuse = |code, reason| Answer::Refuse(code, reason, "a fault of the test".to_owned());
-    match random.below(if request.is_watch() { 15 } else { 10 }) {
+    match random.below(if request.is_watch() { 15 } else { 11 }) {
         0 => refuse(429, "TooManyRequests"),
         1 => refuse(500, "InternalError"),
         2 => refuse(503, "ServiceUnavailable"),
@@ -41,6 +51,7 @@ fn fault(request: &Request, random: &mut Random) -> Answer {
         7 => Answer::Truncated(1 + random.below(200)),
         8 => Answer::Truncated(200 + random.below(4000)),
         9 => Answer::Late(Duration::from_millis(random.below(300) as u64)),
+        10 if !request.is_watch() => Answer::Held(Duration::from_millis(random.below(1500) as u64)),
         10..14 => Answer::GoneEvent,
         _ => Answer::Nothing,
     }

@@ -57,15 +57,12 @@ pub fn run(name: &str, seed: u64, how: &str, args: &[&str], trial: impl FnOnce(&
         let mut this = Trial { arena: &arena, operator, script, random, faults, name, position, began, looks, unknown };
         this.restarted();
         let result = catch_unwind(AssertUnwindSafe(|| trial(&mut this)));
-        faults::end(&arena.proxy);
+        arena.proxy.answer(|_| None);
         story = std::mem::take(&mut this.script.story);
         if let Err(panic) = result {
             std::panic::resume_unwind(panic); // drops the operator, which shows its last log lines
         }
-        figures::add(|figures| {
-            figures.acts += story.len();
-            figures.faults += this.faults.lock().unwrap().values().sum::<usize>();
-        });
+        figures::add(|figures| figures.acts += story.len());
         this.script.clean_up();
     }));
     match result {
@@ -117,7 +114,7 @@ impl Trial<'_> {
 
     /// No more faults: then everything becomes as people asked, and stays so without a write.
     pub fn quiet(&mut self) {
-        faults::end(&self.arena.proxy);
+        self.arena.proxy.heal();
         self.script.finish();
         self.script.story.push("quiet".to_owned());
         let begun = Instant::now();
