@@ -8,19 +8,29 @@ use std::{
 
 use controlplane::{Answer, FaultProxy, Request};
 
-use crate::{figures, random::Random};
+use crate::{figures, order::Order, random::Random};
 
 /// How many requests to a path (without its query) went wrong.
 pub type Count = HashMap<String, usize>;
 
-/// Lets so many of a hundred requests go wrong, each in a way of its own, until [`FaultProxy::heal`].
-pub fn begin(proxy: &FaultProxy, mut random: Random, chance: usize, count: &Arc<Mutex<Count>>) {
+/// Lets so many of a hundred requests go wrong, each in a way of its own, until [`end`].
+pub fn begin(proxy: &FaultProxy, mut random: Random, chance: usize, count: &Arc<Mutex<Count>>, order: Order) {
     let count = count.clone();
     proxy.answer(move |request| {
+        order.look(request);
         let fault = random.percent(chance).then(|| fault(request, &mut random))?;
         *count.lock().unwrap().entry(request.path().to_owned()).or_default() += 1;
         figures::add(|figures| *figures.faults.entry(kind(&fault)).or_default() += 1);
         Some(fault)
+    });
+}
+
+/// From now on all is well; see [`FaultProxy::heal`].
+pub fn end(proxy: &FaultProxy, order: Order) {
+    proxy.heal();
+    proxy.answer(move |request| {
+        order.look(request);
+        None
     });
 }
 

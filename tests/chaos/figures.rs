@@ -12,6 +12,8 @@ pub struct Figures {
     pub kills: usize,
     /// Ends of the API server by SIGKILL.
     pub outages: usize,
+    /// Entries that people took away until the operator gave up.
+    pub fights: usize,
     /// The operator's writes that the API server took.
     pub writes: usize,
     /// How long it took after each round of faults until all was as it should be.
@@ -34,13 +36,14 @@ pub fn summary(took: Duration) -> String {
     };
     let kinds: Vec<_> = figures.faults.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     format!(
-        "{} acts, {} faults ({}), {} kills of the operator, {} of the API server, {} writes; quiet {} times, after {:.1} s in \
+        "{} acts, {} faults ({}), {} kills of the operator, {} of the API server, {} fights, {} writes; quiet {} times, after {:.1} s in \
          the median and {:.1} s at most; {:.1} minutes",
         figures.acts,
         figures.faults.values().sum::<usize>(),
         kinds.join(", "),
         figures.kills,
         figures.outages,
+        figures.fights,
         figures.writes,
         figures.settled.len(),
         settled(50),

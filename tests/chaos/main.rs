@@ -8,11 +8,13 @@
 
 mod arena;
 mod check;
+mod clashes;
 mod evidence;
 mod faults;
 mod figures;
 mod kill;
 mod model;
+mod order;
 mod people;
 mod random;
 mod schedule;

@@ -70,6 +70,16 @@ impl People {
         self.send(Request::new(path).patch(name, &PatchParams::default(), &Patch::Merge(patch)))
     }
 
+    /// Server-side apply that takes over whatever others have.
+    pub fn apply(&self, path: &str, name: &str, manager: &str, object: &Value) -> Answer {
+        self.send(Request::new(path).patch(name, &PatchParams::apply(manager).force(), &Patch::Apply(object)))
+    }
+
+    /// `kubectl delete --cascade=orphan`; what it owns stays.
+    pub fn delete_orphaning(&self, path: &str, name: &str) -> Answer {
+        self.send(Request::new(path).delete(name, &DeleteParams::orphan()))
+    }
+
     pub fn delete(&self, path: &str, name: &str) -> Answer {
         self.send(Request::new(path).delete(name, &DeleteParams::background()))
     }
