@@ -50,7 +50,8 @@ fn kind(fault: &Answer) -> String {
 
 fn fault(request: &Request, random: &mut Random) -> Answer {
     let refuse = |code, reason| Answer::Refuse(code, reason, "a fault of the test".to_owned());
-    match random.below(if request.is_watch() { 15 } else { 11 }) {
+    let is_write = request.method != "GET";
+    match random.below(if request.is_watch() || is_write { 15 } else { 10 }) {
         0 => refuse(429, "TooManyRequests"),
         1 => refuse(500, "InternalError"),
         2 => refuse(503, "ServiceUnavailable"),
@@ -61,7 +62,8 @@ fn fault(request: &Request, random: &mut Random) -> Answer {
         7 => Answer::Truncated(1 + random.below(200)),
         8 => Answer::Truncated(200 + random.below(4000)),
         9 => Answer::Late(Duration::from_millis(random.below(300) as u64)),
-        10 if !request.is_watch() => Answer::Held(Duration::from_millis(random.below(1500) as u64)),
+        // Long enough for people to come between the decision and the write.
+        10.. if is_write => Answer::Held(Duration::from_millis(random.below(1500) as u64)),
         10..14 => Answer::GoneEvent,
         _ => Answer::Nothing,
     }
