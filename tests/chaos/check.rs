@@ -353,7 +353,8 @@ impl<'a> Check<'a> {
         let wanted = (format!("{ready}/{desired}"), format!("{}/{}", chosen(true), chosen(false)));
         let counted = (text(&status["namespaces"]["summary"]), text(&status["serviceAccounts"]["summary"]));
         let reason = if failures.is_empty() { "True/RolledOut" } else { "False/PartiallyReady" };
-        let settled = is == reason && listed == failures && counted == wanted;
+        // Pods are looked at, and none comes too early: there are none. It may take a moment longer to know that.
+        let settled = is == reason && listed == failures && counted == wanted && status["stuckPods"]["count"] == 0;
         if !current || !settled {
             self.wrong.push(format!(
                 "the status of {name} is {is} {counted:?} {listed:?}, not {reason} {wanted:?} {failures:?} (current: {current})"

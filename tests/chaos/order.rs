@@ -45,12 +45,12 @@ impl Order {
         let added = operations.filter(|o| o["op"] == "add" && is_list(&o["path"])).map(|o| o["value"].clone());
         let entries = added.flat_map(|value| value.as_array().cloned().unwrap_or_else(|| vec![value]));
         let names = entries.filter_map(|entry| entry["name"].as_str().map(str::to_owned));
-        let absent = names.filter(|name| self.people.get(&within(namespace, "secrets"), name) == Err(404));
+        let absent = names.filter(|name| self.people.try_get(&within(namespace, "secrets"), name) == Some(Err(404)));
         absent.map(|secret| Early::Entry { namespace: namespace.to_owned(), secret, at: Timestamp::now() }).collect()
     }
 
     fn deletion(&self, namespace: &str, secret: &str) -> Vec<Early> {
-        let accounts = self.people.list(&within(namespace, "serviceaccounts"));
+        let accounts = self.people.try_list(&within(namespace, "serviceaccounts"));
         let annotation = format!("added.regcred.dev/{secret}");
         let named = accounts.into_iter().filter(|account| account["metadata"]["annotations"][&annotation].is_string());
         let account = |account: &Value| account["metadata"]["name"].as_str().unwrap().to_owned();
