@@ -151,7 +151,8 @@ impl<'a> Check<'a> {
         if owner.as_deref() == Some("") {
             self.wrong.push(format!("{at} is neither ours nor as people made it"));
         }
-        if foreign.is_some_and(|f| !intact && !(f.usable_type && self.model.may_be_adopted(namespace, name))) {
+        let is_adoptable = self.model.may_be_adopted(namespace, name);
+        if foreign.is_some_and(|f| !intact && !(f.usable_type && is_adoptable)) {
             self.wrong.push(format!("{at} is somebody else's, and isn't as it was"));
         }
         let model = self.model;
