@@ -53,7 +53,10 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
         && !matches!(known.state, State::Held { hold: Hold::Retried, .. })
         && !is_being_orphaned(&object)
     {
-        return ReconcileResult::Done; // only its status or something that we don't use has changed
+        // Only its status or something that we don't use has changed. A status may be one that our predecessor sent
+        // before it was killed, and that arrived late, or somebody's.
+        context.statuses.add(name.clone(), Lane::Live);
+        return ReconcileResult::Done;
     }
 
     let found = decoded.resolve(context, name).await;

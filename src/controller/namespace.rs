@@ -39,14 +39,13 @@ const WRITES: usize = 8;
 
 /// Reconciles one namespace and says when to come again.
 pub async fn reconcile(context: &Arc<Context>, name: &NamespaceName) -> ReconcileResult {
-    let catalog = context.catalog();
     let (contested, until) = context.fights().contested(name, Instant::now());
     let (vanishing, due) = context.vanished().waiting(name, Instant::now());
     context.index().forget_unwatched(name);
     let mut run = Run {
         context,
         name,
-        catalog: &catalog,
+        catalog: context.catalog(),
         contested,
         vanishing,
         written: HashMap::new(),
@@ -88,7 +87,8 @@ enum Target {
 struct Run<'a> {
     context: &'a Arc<Context>,
     name: &'a NamespaceName,
-    catalog: &'a Arc<Catalog>,
+    /// As of the last plan.
+    catalog: Arc<Catalog>,
     contested: Contested,
     /// Secrets that aren't made again yet.
     vanishing: BTreeSet<SecretName>,
@@ -103,6 +103,8 @@ impl Run<'_> {
     /// The steps that are right now and haven't failed yet, with all that it takes to execute them.
     fn plan(&mut self) -> Vec<Task> {
         self.refused.clear();
+        // A round may take seconds: what was suspended or deleted meanwhile is gone on with no more.
+        self.catalog = self.context.catalog();
         let index = self.context.index();
         let Some(namespace) = index.get(self.name) else {
             return Vec::new();
@@ -194,7 +196,7 @@ impl Run<'_> {
             return; // the namespace, or what was in it, is going: what becomes of it is known next time
         }
         let outcomes = self.outcomes();
-        let touched = self.context.ledger().record(self.name, self.catalog, &outcomes);
+        let touched = self.context.ledger().record(self.name, &self.catalog, &outcomes);
         self.context.statuses.add_all(touched, Lane::Live);
     }
 

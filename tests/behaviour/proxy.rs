@@ -236,3 +236,23 @@ fn while_nobody_tells_of_a_deletion_the_garbage_collector_is_not_fought() {
     world.wait_entries("team-0", "default", &[]);
     world.wait_no_secret("team-1", "darwin");
 }
+
+#[test]
+fn a_reconcile_that_waits_for_an_answer_while_its_credential_is_suspended_goes_on_with_nothing() {
+    let (world, proxy) = proxied(&[]);
+    namespaces(&world.cluster, "team", 1);
+    world.source("key", &key('a'));
+    let first = |request: &Request| request.method == "PATCH" && request.path().ends_with("/team-0/secrets/darwin");
+    proxy.answer(move |request| first(request).then_some(Answer::Late(Duration::from_secs(4))));
+    world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
+    world.wait_secret("team-0", "darwin");
+    let suspend = json!({"spec": {"suspend": true}}).to_string();
+    world.cluster.kubectl_ok(&["patch", "registrycredential", "darwin", "--type=merge", "-p", &suspend]);
+    world.wait_condition("darwin", "Ready", "False", "Suspended");
+    // A namespace is worked on once at a time, so this one's Secret comes after the late answer.
+    let none = json!({"attach": "None"});
+    world.credential("other", json!({"namespaces": {"names": ["team-*"]}, "serviceAccounts": none}));
+    world.wait_secret("team-0", "other");
+    world.wait_ready("other");
+    assert_eq!(world.entries("team-0", "default").unwrap(), [""; 0]);
+}

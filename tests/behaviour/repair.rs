@@ -107,3 +107,27 @@ fn an_overwritten_list_and_a_service_account_made_again_get_their_entry_back() {
     world.wait_ready("darwin");
     world.assert_nothing_was_forbidden();
 }
+
+/// Such as a leader that was killed while what it had written last was still on its way.
+#[test]
+fn a_status_that_somebody_else_writes_last_is_put_right() {
+    let world = World::new();
+    world.source("key", &key('a'));
+    world.namespace("team-a", json!({}));
+    world.credential("darwin", json!({"namespaces": {"names": ["team-a"]}}));
+    let wanted = world.wait_ready("darwin");
+    let stale = json!({"status": {"observedGeneration": 0, "namespaces": {"ready": 0, "summary": "0/7"}}}).to_string();
+    world.cluster.kubectl_ok(&[
+        "patch",
+        "registrycredential",
+        "darwin",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &stale,
+    ]);
+    eventually(SOON, || match world.status("darwin")? {
+        status if status == wanted => Ok(()),
+        status => Err(format!("{status:#}")),
+    });
+}

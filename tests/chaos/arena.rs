@@ -1,7 +1,10 @@
 //! Where schedules take place: a control plane and a proxy, used by one after the other, as starting them takes longer
 //! than a schedule's quietest part.
 
-use std::{path::Path, sync::Mutex};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use controlplane::{Audit, ControlPlane, Controllers, FaultProxy, Operator, Options};
 
@@ -11,7 +14,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 pub struct Arena {
     pub proxy: FaultProxy, // stopped first
-    pub people: People,
+    pub people: Arc<People>,
     pub cluster: ControlPlane,
 }
 
@@ -46,7 +49,7 @@ impl Arena {
         for part in ["namespace", "rbac", "overlays/stuck-pods/report"] {
             cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/{part}")]);
         }
-        Arena { proxy: FaultProxy::start(&cluster), people: People::of(&cluster), cluster }
+        Arena { proxy: FaultProxy::start(&cluster), people: Arc::new(People::of(&cluster)), cluster }
     }
 
     /// The built operator under its shipped RBAC, behind the proxy.

@@ -94,6 +94,9 @@ pub fn settle(model: &mut Model, observed: &Observed) {
     for (key, secret) in &observed.secrets {
         let owner = text(&secret["metadata"]["labels"][LABEL]);
         let Some(namespace) = model.namespaces.get_mut(&key.0).filter(|_| !owner.is_empty()) else { continue };
+        if namespace.foreign.get(&key.1).is_some_and(|f| f.version == version(secret)) {
+            continue; // left to people
+        }
         namespace.foreign.remove(&key.1);
         if model.credentials.get(&owner).is_some_and(|credential| model.held(credential).is_none()) {
             model.tampered.remove(key);
@@ -114,6 +117,17 @@ pub fn settle(model: &mut Model, observed: &Observed) {
     }
 }
 
+fn version(object: &Value) -> String {
+    text(&object["metadata"]["resourceVersion"])
+}
+
+/// Whether somebody else applies its list of entries.
+fn is_applied(account: &Value) -> bool {
+    let managers = account["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let mut others = managers.filter(|manager| manager["operation"] == "Apply");
+    others.any(|manager| !manager["fieldsV1"]["f:imagePullSecrets"].is_null())
+}
+
 fn entries(account: &Value) -> Vec<String> {
     account["imagePullSecrets"].as_array().into_iter().flatten().map(|entry| text(&entry["name"])).collect()
 }
@@ -130,14 +144,15 @@ impl<'a> Check<'a> {
         let key = (namespace.to_owned(), name.to_owned());
         let seen = self.observed.secrets.get(&key);
         let foreign = self.model.namespaces[namespace].foreign.get(name);
-        let is_intact = |seen: &Value| foreign.is_some_and(|f| text(&seen["metadata"]["resourceVersion"]) == f.version);
+        let is_intact = |seen: &Value| foreign.is_some_and(|f| version(seen) == f.version);
         let intact = seen.is_some_and(is_intact);
         let managed = seen.filter(|_| !intact);
         let owner = managed.map(|seen| text(&seen["metadata"]["labels"][LABEL]));
         if owner.as_deref() == Some("") {
             self.wrong.push(format!("{at} is neither ours nor as people made it"));
         }
-        if foreign.is_some_and(|f| !intact && !(f.usable_type && self.model.may_be_adopted(namespace, name))) {
+        let is_adoptable = self.model.may_be_adopted(namespace, name);
+        if foreign.is_some_and(|f| !intact && !(f.usable_type && is_adoptable)) {
             self.wrong.push(format!("{at} is somebody else's, and isn't as it was"));
         }
         let model = self.model;
@@ -188,7 +203,8 @@ impl<'a> Check<'a> {
         let mut holders = self.model.holders(secret);
         holders.retain(|name| {
             let wants = self.model.credentials[*name].wish.wants(namespace, labels);
-            wants || owner == Some(*name) || recorded.iter().any(|record| record == name)
+            let left = self.model.orphaned_by(namespace, secret) == Some(*name);
+            wants || left || owner == Some(*name) || recorded.iter().any(|record| record == name)
         });
         holders
     }
@@ -238,18 +254,39 @@ impl<'a> Check<'a> {
         }
         for secret in ours {
             let (times, record) = (entries.iter().filter(|e| *e == secret).count(), records.get(secret));
-            let found = &self.found[&(namespace.to_owned(), secret.to_owned())];
+            let Some(found) = self.found.get_mut(&(namespace.to_owned(), secret.to_owned())) else { continue };
+            let left_by = self.model.orphaned_by(namespace, secret).filter(|_| found.owner.is_none());
             let key = (namespace.to_owned(), name.to_owned(), secret.to_owned());
             if found.is_frozen {
                 let holders = self.model.holders(secret);
-                let stays = self.model.settled.entries.get(&key).filter(|h| holders.contains(&h.as_str()));
+                let stays = self.model.settled.entries.get(&key).filter(|h| {
+                    let holder = Some(h.as_str());
+                    holders.iter().any(|h| Some(*h) == holder) || left_by == holder
+                });
                 if stays.is_some_and(|_| times != 1) || times > 1 || (times == 1 && record.is_none()) {
                     self.wrong.push(format!("{at} names {secret} {times} times, for {record:?}; a held one wants it"));
                 }
                 continue;
             }
+            if let Some(by) = left_by {
+                // Who orphaned a Secret wants pods to go on using it.
+                let stays = self.model.settled.entries.get(&key).is_some_and(|holder| holder == by);
+                let strange = record.is_some_and(|record| record != by) || (times == 1 && record.is_none());
+                if times > 1 || strange || (stays && times != 1) {
+                    self.wrong.push(format!("{at} names {secret} {times} times, for {record:?}; {by} left it there"));
+                }
+                continue;
+            }
             let chosen = |owner: &&String| self.model.credentials[*owner].wish.chooses(name, &known.labels);
             let wanted = found.owner.as_ref().filter(|o| self.model.credentials.contains_key(*o)).filter(chosen);
+            let adopts = |owner: &String| self.model.credentials[owner].wish.adopt;
+            if let (0, Some(owner)) = (times, wanted)
+                && (self.model.fought.contains(&key) || (is_applied(seen) && !adopts(owner)))
+            {
+                let failure = (owner.clone(), "ServiceAccountContested");
+                found.failures.push(failure);
+                continue;
+            }
             if times != usize::from(wanted.is_some()) || record != wanted {
                 self.wrong.push(format!("{at} names {secret} {times} times, for {record:?}, not for {wanted:?}"));
             }
@@ -299,16 +336,26 @@ impl<'a> Check<'a> {
         }
         let listed = status["failures"].as_array().into_iter().flatten();
         let listed: BTreeMap<_, _> = listed.map(|f| (text(&f["namespace"]), text(&f["reason"]))).collect();
-        let chosen = |failed: bool| {
-            let targets = targets.iter().filter(|(n, _)| !failed || !failures.contains_key(*n));
-            let accounts = targets.flat_map(|(_, of)| &of.accounts);
-            accounts.filter(|(name, of)| credential.wish.chooses(name, &of.labels)).count()
+        // Where an entry is contested, the others are there all the same.
+        let has_it = |namespace: &String, account: &String| match failures.get(namespace).map(String::as_str) {
+            None => true,
+            Some("ServiceAccountContested") => {
+                let seen = self.observed.accounts.get(&(namespace.clone(), account.clone()));
+                seen.is_some_and(|seen| entries(seen).contains(&credential.wish.secret))
+            }
+            Some(_) => false,
+        };
+        let chosen = |ready: bool| {
+            let accounts = targets.iter().flat_map(|(n, of)| of.accounts.iter().map(move |(name, of)| (*n, name, of)));
+            let chosen = accounts.filter(|(_, name, of)| credential.wish.chooses(name, &of.labels));
+            chosen.filter(|(namespace, name, _)| !ready || has_it(namespace, name)).count()
         };
         let (desired, ready) = (targets.len(), targets.len() - failures.len());
         let wanted = (format!("{ready}/{desired}"), format!("{}/{}", chosen(true), chosen(false)));
         let counted = (text(&status["namespaces"]["summary"]), text(&status["serviceAccounts"]["summary"]));
         let reason = if failures.is_empty() { "True/RolledOut" } else { "False/PartiallyReady" };
-        let settled = is == reason && listed == failures && counted == wanted;
+        // Pods are looked at, and none comes too early: there are none. It may take a moment longer to know that.
+        let settled = is == reason && listed == failures && counted == wanted && status["stuckPods"]["count"] == 0;
         if !current || !settled {
             self.wrong.push(format!(
                 "the status of {name} is {is} {counted:?} {listed:?}, not {reason} {wanted:?} {failures:?} (current: {current})"

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use controlplane::{AuditEntry, ControlPlane, OPERATOR, eventually};
 
-use crate::{faults::Count, model::Model};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{faults::Count, model::Model, order::Early};
 
 /// What the operator has asked for since that position of the log; all that was answered before this is called.
 pub fn requests(cluster: &ControlPlane, since: u64, mark: &str) -> Vec<AuditEntry> {
@@ -21,6 +23,8 @@ pub fn requests(cluster: &ControlPlane, since: u64, mark: &str) -> Vec<AuditEntr
 pub struct Causes<'a> {
     /// How often something changed for a namespace; by `""` for all of them. The operator's starts count there, too.
     pub events: &'a BTreeMap<String, usize>,
+    /// How often something happened that may end a wish for a Secret, likewise.
+    pub endings: &'a BTreeMap<String, usize>,
     /// Requests that went wrong, by path: such a write may have been made, and is made again.
     pub faults: &'a Count,
     /// How long all of it took.
@@ -68,5 +72,37 @@ pub fn judge(model: &Model, requests: &[AuditEntry], causes: &Causes<'_>) -> Vec
             wrong.push(format!("{path} was written {times} times, for {most} reasons at most: {}", all.join(", ")));
         }
     }
+    let mut deletions: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for request in requests.iter().filter(|r| r.resource == "secrets" && r.verb == "delete" && r.code < 300) {
+        *deletions.entry((&request.namespace, &request.name)).or_default() += 1;
+    }
+    let endings = |namespace: &str| causes.endings.get(namespace).copied().unwrap_or_default();
+    for ((namespace, name), times) in deletions {
+        let most = endings("") + endings(namespace);
+        if times > most {
+            wrong.push(format!("Secret {namespace}/{name} was deleted {times} times, for {most} reasons at most"));
+        }
+    }
     wrong
+}
+
+/// How long the operator may take to hear of a Secret's deletion: its watch may have broken off, and break off again.
+const NEWS: SignedDuration = SignedDuration::from_secs(20);
+
+/// What came before that which has to come before it, given what everybody has asked for.
+pub fn too_early(early: &[Early], log: &[AuditEntry]) -> Vec<String> {
+    let deletions = log.iter().filter(|r| r.resource == "secrets" && r.verb.starts_with("delete") && r.code < 300);
+    let deletions: Vec<_> = deletions.map(|r| (r, r.received.parse::<Timestamp>().expect("a time"))).collect();
+    let is_wrong = |early: &&Early| match early {
+        Early::Deletion(_) => true,
+        Early::Entry { namespace, secret, at } => !deletions.iter().any(|(request, time)| {
+            let same = request.namespace == *namespace && (request.name == *secret || request.name.is_empty());
+            same && at.duration_since(*time).abs() < NEWS
+        }),
+    };
+    let tell = |early: &Early| match early {
+        Early::Deletion(why) => format!("a deletion came too early: {why}"),
+        Early::Entry { namespace, secret, .. } => format!("an entry came too early: no Secret {namespace}/{secret}"),
+    };
+    early.iter().filter(is_wrong).map(tell).collect()
 }

@@ -8,18 +8,20 @@
 
 mod arena;
 mod check;
+mod clashes;
 mod evidence;
 mod faults;
 mod figures;
 mod kill;
 mod model;
+mod order;
 mod people;
 mod random;
 mod schedule;
 mod script;
 mod trial;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Instant};
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -27,6 +29,7 @@ use libtest_mimic::{Arguments, Trial};
 const AT_ONCE: usize = 3;
 
 fn main() -> ExitCode {
+    let began = Instant::now();
     let arguments = Arguments::from_args();
     let first = number("SEED", 1);
     let schedules = (first..first + number("SCHEDULES", 20)).map(|seed| {
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
     let conclusion = libtest_mimic::run(&at_once, trials);
     arena::Arena::stop_all();
     if !arguments.list {
-        println!("{}", figures::summary());
+        println!("{}", figures::summary(began.elapsed()));
     }
     conclusion.exit_code()
 }

@@ -18,6 +18,9 @@ pub struct Model {
     pub settled: Settled,
     /// Managed Secrets whose content people have changed: it stays changed while their credential is held.
     pub tampered: BTreeSet<Key>,
+    /// Namespace, service account and Secret of entries that people took away until the operator gave up: it may try
+    /// again, such as after a restart.
+    pub fought: BTreeSet<(String, String, String)>,
     /// Everything that was ever asked for. Watches are independent of each other, so an old spec may meet a new label.
     pub past: Past,
 }
@@ -42,6 +45,8 @@ pub struct Foreign {
     /// Its metadata.resourceVersion: as long as that is so, not a byte has changed.
     pub version: String,
     pub usable_type: bool,
+    /// The credential whose deletion with `--cascade=orphan` left it to people.
+    pub orphan_of: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -192,6 +197,11 @@ impl Model {
     /// Whoever had this Secret taken over, may have had it deleted since.
     pub fn may_be_adopted(&self, namespace: &str, secret: &str) -> bool {
         self.was_wanted(namespace, secret, |wish| wish.adopt)
+    }
+
+    /// The credential that left this Secret to people.
+    pub fn orphaned_by(&self, namespace: &str, secret: &str) -> Option<&str> {
+        self.namespaces.get(namespace)?.foreign.get(secret)?.orphan_of.as_deref()
     }
 
     /// People have touched something: what was settled there may legitimately change.

@@ -39,11 +39,33 @@ impl People {
     }
 
     fn send(&self, request: Result<axum::http::Request<Vec<u8>>, kube::core::request::Error>) -> Answer {
+        self.try_send(request).unwrap_or_else(|error| {
+            panic!("the API server, which has no fault of ours, doesn't answer: {error}");
+        })
+    }
+
+    /// As [`People::send`]; an error where the API server can't be reached.
+    fn try_send(
+        &self,
+        request: Result<axum::http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Answer, kube::Error> {
         match self.runtime.block_on(self.client.request::<Value>(request.unwrap())) {
-            Ok(object) => Ok(object),
-            Err(kube::Error::Api(status)) => Err(status.code),
-            Err(error) => panic!("the API server, which has no fault of ours, doesn't answer: {error}"),
+            Ok(object) => Ok(Ok(object)),
+            Err(kube::Error::Api(status)) => Ok(Err(status.code)),
+            Err(error) => Err(error),
         }
+    }
+
+    /// As [`People::get`]; `None` where the API server can't be reached, as while it is killed.
+    pub fn try_get(&self, path: &str, name: &str) -> Option<Answer> {
+        self.try_send(Request::new(path).get(name, &Default::default())).ok()
+    }
+
+    /// As [`People::list`]; empty where the API server can't be reached.
+    pub fn try_list(&self, path: &str) -> Vec<Value> {
+        let list = self.try_send(Request::new(path).list(&ListParams::default()));
+        let list = list.ok().and_then(Result::ok).unwrap_or_default();
+        list["items"].as_array().cloned().unwrap_or_default()
     }
 
     /// All objects of a path, such as `/api/v1/secrets`.
@@ -68,6 +90,16 @@ impl People {
 
     pub fn merge(&self, path: &str, name: &str, patch: &Value) -> Answer {
         self.send(Request::new(path).patch(name, &PatchParams::default(), &Patch::Merge(patch)))
+    }
+
+    /// Server-side apply that takes over whatever others have.
+    pub fn apply(&self, path: &str, name: &str, manager: &str, object: &Value) -> Answer {
+        self.send(Request::new(path).patch(name, &PatchParams::apply(manager).force(), &Patch::Apply(object)))
+    }
+
+    /// `kubectl delete --cascade=orphan`; what it owns stays.
+    pub fn delete_orphaning(&self, path: &str, name: &str) -> Answer {
+        self.send(Request::new(path).delete(name, &DeleteParams::orphan()))
     }
 
     pub fn delete(&self, path: &str, name: &str) -> Answer {

@@ -14,7 +14,7 @@ pub fn run(trial: &mut Trial<'_>) {
     // From a network that loses a request now and then to one that hardly works.
     let chance = trial.random.pick(&[10, 30, 50]).unwrap_or_default();
     let mut outages = usize::from(trial.random.percent(20));
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         trial.begin_faults(chance);
         for _ in 0..ACTS {
             trial.script.act();
@@ -32,6 +32,11 @@ pub fn run(trial: &mut Trial<'_>) {
             }
         }
         trial.quiet();
+        match round {
+            0 if trial.random.percent(50) => trial.restart_in_quiet(),
+            1 if trial.random.percent(50) => trial.fight(),
+            _ => {}
+        }
     }
     trial.begin_faults(chance);
     trial.script.delete_credentials();

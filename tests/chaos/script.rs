@@ -15,10 +15,10 @@ use crate::{
 };
 
 /// How long a namespace may take to end, or its service account to come, on a busy machine.
-const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// After the third time within ten minutes the operator gives up.
-const TAKEN_AWAY_AT_MOST: usize = 2;
+pub const TAKEN_AWAY_AT_MOST: usize = 2;
 
 const SOURCES: &str = "/api/v1/namespaces/regcred-system/secrets";
 const SOURCE_NAMES: [&str; 2] = ["source-1", "source-2"];
@@ -37,7 +37,7 @@ const MARKER: &str = "marker-";
 const ACCOUNT_NAMES: [&str; 3] = ["default", "build", "deploy"];
 
 /// People's own Secrets and entries.
-const THEIRS: [&str; 2] = ["theirs-1", "theirs-2"];
+pub const THEIRS: [&str; 2] = ["theirs-1", "theirs-2"];
 
 pub struct Script<'a> {
     pub people: &'a People,
@@ -49,11 +49,14 @@ pub struct Script<'a> {
     pub events: BTreeMap<String, usize>,
     /// All names of namespaces begin with it.
     prefix: String,
+    /// How often something happened that may end a wish for a Secret; as `events`.
+    pub endings: BTreeMap<String, usize>,
     /// Namespaces to be made again once they are gone.
     again: BTreeMap<String, Labels>,
     /// Namespaces that lost a Secret of another type, which no watch tells.
     unseen: BTreeSet<String>,
-    taken: BTreeMap<(String, String, String), usize>,
+    /// How often an entry was taken away: namespace, service account and Secret.
+    pub taken: BTreeMap<(String, String, String), usize>,
     count: usize,
 }
 
@@ -66,6 +69,7 @@ impl<'a> Script<'a> {
             story: Vec::new(),
             events: BTreeMap::new(),
             prefix: prefix.to_owned(),
+            endings: BTreeMap::new(),
             again: BTreeMap::new(),
             unseen: BTreeSet::new(),
             taken: BTreeMap::new(),
@@ -103,10 +107,12 @@ impl<'a> Script<'a> {
             33..41 => self.credential_comes(),
             41..49 => self.credential_changes(),
             49..54 => self.credential_is_suspended_or_not(),
-            54..58 => self.credential_goes(),
+            54..57 => self.credential_goes(),
+            57 => self.credential_is_orphaned(),
             58..64 => self.account_comes(),
             64..68 => self.account_goes(),
-            68..73 => self.account_is_labelled(),
+            68..71 => self.account_is_labelled(),
+            71..73 => self.list_is_applied(),
             73..80 => self.account_is_edited(),
             80..84 => self.entry_is_taken_away(),
             84..91 => self.secret_is_tampered_with(),
@@ -178,7 +184,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    fn tell(&mut self, namespace: &str, what: String) {
+    pub fn tell(&mut self, namespace: &str, what: String) {
         *self.events.entry(namespace.to_owned()).or_default() += 1;
         self.story.push(what);
         self.model.remember();
@@ -257,6 +263,7 @@ impl<'a> Script<'a> {
             None => labels.remove(key),
         };
         self.model.unsettle(|touched| touched.namespace == name);
+        *self.endings.entry(name.to_owned()).or_default() += 1;
         self.tell(name, format!("namespace {name} is labelled {key}={value:?}"));
     }
 
@@ -297,7 +304,7 @@ impl<'a> Script<'a> {
 
     // RegistryCredentials
 
-    fn any_credential(&mut self) -> Option<String> {
+    pub fn any_credential(&mut self) -> Option<String> {
         let names = self.model.credentials.keys().filter(|name| !name.starts_with(MARKER));
         let names: Vec<String> = names.cloned().collect();
         self.random.pick(&names)
@@ -369,6 +376,7 @@ impl<'a> Script<'a> {
             format!("{name} becomes suspend: {}, {}, {}, {:?}", next.suspend, next.source, next.template, next.wish);
         if self.model.credentials[name].wish != next.wish {
             self.model.unsettle(|touched| touched.credential == name);
+            *self.endings.entry(String::new()).or_default() += 1;
         }
         self.model.credentials.insert(name.to_owned(), Credential { generation, ..next });
         self.tell("", what);
@@ -387,12 +395,13 @@ impl<'a> Script<'a> {
         self.people.delete(CREDENTIALS, name).unwrap();
         self.model.credentials.remove(name);
         self.model.unsettle(|touched| touched.credential == name);
+        *self.endings.entry(String::new()).or_default() += 1;
         self.tell("", format!("{name} goes"));
     }
 
     // Service accounts
 
-    fn any_account(&mut self) -> Option<(String, String)> {
+    pub fn any_account(&mut self) -> Option<(String, String)> {
         let all = self.model.namespaces.iter();
         let all: Vec<_> =
             all.flat_map(|(n, of)| of.accounts.keys().map(move |account| (n.clone(), account.clone()))).collect();
@@ -418,7 +427,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    fn note_account(&mut self, namespace: &str, name: &str, account: Option<Account>, what: &str) {
+    pub fn note_account(&mut self, namespace: &str, name: &str, account: Option<Account>, what: &str) {
         let accounts = &mut self.model.namespaces.get_mut(namespace).unwrap().accounts;
         match &account {
             Some(account) => accounts.insert(name.to_owned(), account.clone()),
@@ -501,7 +510,10 @@ impl<'a> Script<'a> {
         let (namespace, which, how) = (self.any_namespace().unwrap(), self.random.below(8), self.random.below(4));
         let path = within(&namespace, "secrets");
         let mut managed = self.people.list(&path);
-        managed.retain(|secret| secret["metadata"]["labels"]["regcred.dev/credential"].is_string());
+        managed.retain(|secret| {
+            let is_left = self.model.orphaned_by(&namespace, secret["metadata"]["name"].as_str().unwrap()).is_some();
+            secret["metadata"]["labels"]["regcred.dev/credential"].is_string() && !is_left
+        });
         let Some(secret) = managed.get(which % managed.len().max(1)) else { return };
         let name = secret["metadata"]["name"].as_str().unwrap();
         let key = (namespace.clone(), name.to_owned());
@@ -542,7 +554,8 @@ impl<'a> Script<'a> {
         let foreign = &mut self.model.namespaces.get_mut(namespace).unwrap().foreign;
         match &seen {
             Some((answer, usable_type)) => {
-                let secret = Foreign { version: version(answer), usable_type: *usable_type };
+                let orphan_of = foreign.get(name).and_then(|known| known.orphan_of.clone());
+                let secret = Foreign { version: version(answer), usable_type: *usable_type, orphan_of };
                 foreign.insert(name.to_owned(), secret);
             }
             None => drop(foreign.remove(name)),
@@ -579,7 +592,7 @@ impl<'a> Script<'a> {
     }
 
     /// Reads, changes and writes until nobody comes between.
-    fn edit(&self, path: &str, name: &str, change: impl Fn(&mut Value)) -> Value {
+    pub fn edit(&self, path: &str, name: &str, change: impl Fn(&mut Value)) -> Value {
         eventually(SOON, || {
             let edited = |mut object: Value| -> Answer {
                 change(&mut object);
@@ -593,7 +606,7 @@ impl<'a> Script<'a> {
     }
 }
 
-fn version(object: &Value) -> String {
+pub fn version(object: &Value) -> String {
     object["metadata"]["resourceVersion"].as_str().unwrap().to_owned()
 }
 

@@ -16,8 +16,9 @@ use crate::{
     evidence::{self, Causes},
     faults::{self, Count},
     figures,
+    order::{Early, Order},
     random::Random,
-    script::Script,
+    script::{Script, TAKEN_AWAY_AT_MOST},
 };
 
 /// How long it may take after the last fault. Each thing is tried again within five seconds.
@@ -35,6 +36,7 @@ pub struct Trial<'a> {
     pub script: Script<'a>,
     pub random: Random,
     pub faults: Arc<Mutex<Count>>,
+    early: Arc<Mutex<Vec<Early>>>,
     name: String,
     position: u64,
     began: Instant,
@@ -52,20 +54,18 @@ pub fn run(name: &str, seed: u64, how: &str, args: &[&str], trial: impl FnOnce(&
         let script = Script::new(&arena.people, name, random.fork());
         let operator = arena.operator(args);
         let position = arena.cluster.audit_position();
-        let (faults, began) = (Arc::default(), Instant::now());
+        let (faults, early, began) = (Arc::default(), Arc::default(), Instant::now());
         let (name, looks, unknown) = (name.to_owned(), 0, 0);
-        let mut this = Trial { arena: &arena, operator, script, random, faults, name, position, began, looks, unknown };
+        let mut this =
+            Trial { arena: &arena, operator, script, random, faults, early, name, position, began, looks, unknown };
         this.restarted();
         let result = catch_unwind(AssertUnwindSafe(|| trial(&mut this)));
-        faults::end(&arena.proxy);
+        arena.proxy.answer(|_| None);
         story = std::mem::take(&mut this.script.story);
         if let Err(panic) = result {
             std::panic::resume_unwind(panic); // drops the operator, which shows its last log lines
         }
-        figures::add(|figures| {
-            figures.acts += story.len();
-            figures.faults += this.faults.lock().unwrap().values().sum::<usize>();
-        });
+        figures::add(|figures| figures.acts += story.len());
         this.script.clean_up();
     }));
     match result {
@@ -86,7 +86,12 @@ pub fn run(name: &str, seed: u64, how: &str, args: &[&str], trial: impl FnOnce(&
 impl Trial<'_> {
     /// Faults until [`Trial::quiet`].
     pub fn begin_faults(&mut self, chance: usize) {
-        faults::begin(&self.arena.proxy, self.random.fork(), chance, &self.faults);
+        let (random, order) = (self.random.fork(), self.order());
+        faults::begin(&self.arena.proxy, random, chance, &self.faults, order);
+    }
+
+    fn order(&self) -> Order {
+        Order::new(&self.arena.people, &self.early)
     }
 
     /// kill -9, and a new start.
@@ -117,7 +122,7 @@ impl Trial<'_> {
 
     /// No more faults: then everything becomes as people asked, and stays so without a write.
     pub fn quiet(&mut self) {
-        faults::end(&self.arena.proxy);
+        faults::end(&self.arena.proxy, self.order());
         self.script.finish();
         self.script.story.push("quiet".to_owned());
         let begun = Instant::now();
@@ -135,15 +140,41 @@ impl Trial<'_> {
         let took = begun.elapsed();
         figures::add(|figures| figures.settled.push(took));
         check::settle(&mut self.script.model, &observed);
+        self.silence();
+        let wrong = check::compare(&self.script.model, &Observed::of(&self.arena.people));
+        assert!(wrong.is_empty(), "it doesn't stay as it should be:\n  {}", wrong.join("\n  "));
+        assert!(self.operator.is_running(), "the operator has ended");
+    }
+
+    /// Nothing is written for a while.
+    fn silence(&mut self) {
         let position = self.arena.cluster.audit_position();
         thread::sleep(SILENCE);
+        self.unwritten_since(position);
+    }
+
+    fn unwritten_since(&mut self, position: u64) {
         let mut written = self.requests(position);
         // A write that is refused, for a Secret of another type, is how such a one is looked for again.
         written.retain(|request| request.is_write() && request.code < 300 && request.resource != "events");
         assert!(written.is_empty(), "written though all was as it should be: {written:#?}");
-        let wrong = check::compare(&self.script.model, &Observed::of(&self.arena.people));
-        assert!(wrong.is_empty(), "it doesn't stay as it should be:\n  {}", wrong.join("\n  "));
-        assert!(self.operator.is_running(), "the operator has ended");
+    }
+
+    /// A start where all is as it should be writes nothing.
+    pub fn restart_in_quiet(&mut self) {
+        let position = self.arena.cluster.audit_position();
+        self.kill();
+        self.operator.wait_ready(SETTLES_WITHIN);
+        thread::sleep(SILENCE);
+        self.unwritten_since(position);
+    }
+
+    /// Somebody undoes an entry each time, for as long as the operator makes it again.
+    pub fn fight(&mut self) {
+        if let Some(came_back) = self.script.fight() {
+            figures::add(|figures| figures.fights += 1);
+            assert!(came_back <= TAKEN_AWAY_AT_MOST, "a fight: an entry came back {came_back} times and more");
+        }
     }
 
     /// Nothing was written that nobody asked for, nor more often than there was reason to.
@@ -151,8 +182,13 @@ impl Trial<'_> {
         let requests = self.requests(self.position);
         let faults = self.faults.lock().unwrap();
         let seconds = self.began.elapsed().as_secs();
-        let causes = Causes { events: &self.script.events, faults: &faults, seconds };
+        let (events, endings) = (&self.script.events, &self.script.endings);
+        let causes = Causes { events, endings, faults: &faults, seconds };
         let mut wrong = evidence::judge(&self.script.model, &requests, &causes);
+        wrong.extend(evidence::too_early(
+            &self.early.lock().unwrap(),
+            &self.arena.cluster.audit_log_since(self.position),
+        ));
         let forbidden: Vec<_> = requests.iter().filter(|request| request.unauthorized).skip(self.unknown).collect();
         wrong.extend(forbidden.iter().map(|request| format!("forbidden: {} {}", request.verb, request.uri)));
         assert!(wrong.is_empty(), "of the operator's requests, these are wrong:\n  {}", wrong.join("\n  "));

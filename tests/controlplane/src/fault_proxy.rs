@@ -7,7 +7,10 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     path::PathBuf,
-    sync::{Arc, Mutex, Weak},
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -22,6 +25,9 @@ use crate::wait::eventually;
 
 /// How long `kubectl proxy` may take to listen on a busy machine.
 const LISTENS_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long a request may still be under way after [`FaultProxy::heal`], on a busy machine.
+const ENDS_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the operator asks for.
 #[derive(Debug)]
@@ -74,11 +80,23 @@ pub enum Answer {
 
 type Rule = Box<dyn FnMut(&Request) -> Option<Answer> + Send>;
 
+/// The time from one [`FaultProxy::heal`] to the next. Each request but a watch holds the one in which it came in.
+#[derive(Default)]
+struct Era {
+    is_over: Arc<AtomicBool>,
+}
+
+/// What its threads share.
+struct Shared {
+    rule: Mutex<Rule>,
+    watches: Mutex<Vec<Weak<TcpStream>>>,
+    era: Mutex<Arc<Era>>,
+}
+
 /// Forwards what its rule has no answer for.
 pub struct FaultProxy {
     port: u16,
-    rule: Arc<Mutex<Rule>>,
-    watches: Arc<Mutex<Vec<Weak<TcpStream>>>>,
+    shared: Arc<Shared>,
     kubeconfig: PathBuf,
     _upstream: Process,
 }
@@ -94,8 +112,8 @@ impl FaultProxy {
 
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let rule: Arc<Mutex<Rule>> = Arc::new(Mutex::new(Box::new(|_| None)));
-        let watches = Arc::new(Mutex::new(Vec::new()));
+        let rule: Mutex<Rule> = Mutex::new(Box::new(|_| None));
+        let shared = Arc::new(Shared { rule, watches: Mutex::default(), era: Mutex::default() });
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "proxy",
             "clusters": [{"name": "proxy", "cluster": {"server": format!("http://127.0.0.1:{port}")}}],
@@ -104,15 +122,15 @@ impl FaultProxy {
         });
         let kubeconfig = cluster.folder().join("proxy.kubeconfig");
         std::fs::write(&kubeconfig, config.to_string()).unwrap();
-        let (shared_rule, shared_watches) = (rule.clone(), watches.clone());
+        let of_all = shared.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (rule, watches) = (shared_rule.clone(), shared_watches.clone());
+                let shared = of_all.clone();
                 // An error means that one of the two has hung up, which is theirs to notice.
-                thread::spawn(move || serve(&Arc::new(client), upstream, &rule, &watches));
+                thread::spawn(move || serve(&Arc::new(client), upstream, &shared));
             }
         });
-        FaultProxy { port, rule, watches, kubeconfig, _upstream: process }
+        FaultProxy { port, shared, kubeconfig, _upstream: process }
     }
 
     /// What the operator is given as `$KUBECONFIG`.
@@ -127,12 +145,26 @@ impl FaultProxy {
 
     /// From now on, this decides.
     pub fn answer(&self, rule: impl FnMut(&Request) -> Option<Answer> + Send + 'static) {
-        *self.rule.lock().unwrap() = Box::new(rule);
+        *self.shared.rule.lock().unwrap() = Box::new(rule);
+    }
+
+    /// From now on all is well, for what is under way, too: watches are late no more and aren't cut off; all else that
+    /// came in before has been done or has failed when this returns. So nothing that was held up comes as a surprise,
+    /// and what the operator asks for from now on is its own decision of now.
+    #[track_caller]
+    pub fn heal(&self) {
+        self.answer(|_| None);
+        let before = std::mem::take(&mut *self.shared.era.lock().unwrap());
+        before.is_over.store(true, Ordering::Release);
+        eventually(ENDS_WITHIN, || match Arc::strong_count(&before) {
+            1 => Ok(()),
+            count => Err(format!("{} requests are still under way", count - 1)),
+        });
     }
 
     /// Breaks off every watch that is open.
     pub fn cut_watches(&self) -> usize {
-        let watches = std::mem::take(&mut *self.watches.lock().unwrap());
+        let watches = std::mem::take(&mut *self.shared.watches.lock().unwrap());
         // One that has ended already is closed, and needn't be.
         watches.iter().filter_map(Weak::upgrade).filter(|watch| watch.shutdown(Shutdown::Both).is_ok()).count()
     }
@@ -145,15 +177,12 @@ impl std::fmt::Debug for FaultProxy {
 }
 
 /// Serves one request. The connection ends with it: nobody else holds on to the stream.
-fn serve(
-    stream: &Arc<TcpStream>,
-    upstream: u16,
-    rule: &Mutex<Rule>,
-    watches: &Mutex<Vec<Weak<TcpStream>>>,
-) -> io::Result<()> {
+fn serve(stream: &Arc<TcpStream>, upstream: u16, shared: &Shared) -> io::Result<()> {
     let mut client = &**stream;
     let (head, request) = read(client)?;
-    let answer = (*rule.lock().unwrap())(&request);
+    // Before the rule is asked: whoever heals changes the rule first.
+    let era = shared.era.lock().unwrap().clone();
+    let answer = (*shared.rule.lock().unwrap())(&request);
     let (mut late, mut left) = (Duration::ZERO, usize::MAX);
     match answer {
         None => {}
@@ -168,8 +197,10 @@ fn serve(
             return client.write_all(http(code, &status(code, reason, &message).to_string()).as_bytes());
         }
     }
+    let is_over = era.is_over.clone();
+    let _under_way = (!request.is_watch()).then_some(era);
     if request.is_watch() {
-        let mut watches = watches.lock().unwrap();
+        let mut watches = shared.watches.lock().unwrap();
         watches.retain(|watch| watch.strong_count() > 0);
         watches.push(Arc::downgrade(stream));
     }
@@ -181,6 +212,9 @@ fn serve(
         let length = server.read(&mut part)?;
         if length == 0 {
             return Ok(());
+        }
+        if request.is_watch() && is_over.load(Ordering::Acquire) {
+            (late, left) = (Duration::ZERO, usize::MAX);
         }
         thread::sleep(late);
         let sent = length.min(left);
