@@ -61,7 +61,7 @@ pub fn a_leader_that_hangs_is_followed_by_the_standby_and_restarted(suite: &Suit
     assert_ne!(self::leader(suite).unwrap(), leader, "it stands by");
 }
 
-pub fn rotations_go_on_while_the_operator_is_updated(suite: &Suite) {
+pub fn rotations_go_on_while_the_operator_is_updated_or_evicted(suite: &Suite) {
     const NAME: &str = "update";
     let (cluster, before) = (suite.cluster(), leader(suite).unwrap());
     let namespace =
@@ -113,6 +113,28 @@ pub fn rotations_go_on_while_the_operator_is_updated(suite: &Suite) {
         assert!(begun.elapsed() < SOON + Duration::from_secs(60), "the update doesn't end");
     }
     assert_ne!(leader(suite).unwrap(), before, "that pod is gone");
+
+    // Of two that are asked to go at once, one stays until the other has been replaced.
+    let evict = |pod: &str| {
+        let eviction =
+            json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": NAMESPACE}});
+        let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction");
+        cluster.kubectl_with_input(&["create", "--raw", &path, "-f", "-"], &eviction.to_string())
+    };
+    eventually(SOON, || match cluster.try_get_json(&["-n", NAMESPACE, "pdb", "regcred"])?["status"].clone() {
+        status if status["disruptionsAllowed"] == 1 && status["currentHealthy"] == 2 => Ok(()),
+        status => Err(format!("{status:#}")),
+    });
+    let first = leader(suite).unwrap();
+    let others = pods(suite).unwrap().into_iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+    let second = others.map(|pod| name(&pod).to_owned()).find(|name| *name != first).expect("a standby");
+    evict(&first).unwrap();
+    let refused = evict(&second).unwrap_err();
+    assert!(refused.contains("disruption budget"), "{refused}");
+    let rotated = Instant::now();
+    rotate(0);
+    rotate(1);
+    println!("rotated twice within {:?} of the leader's eviction", rotated.elapsed());
 }
 
 /// The operator's pods.
