@@ -49,9 +49,10 @@ const CASES: [(&str, Test); 11] = [
 ];
 
 /// What must hold in the end, one after the other: of the operator's pods, and of the audit log.
-const AFTERWARDS: [(&str, fn(&Suite)); 5] = [
+const AFTERWARDS: [(&str, fn(&Suite)); 6] = [
     ("deployment::confined", cases::deployment::the_operator_runs_without_rights_on_its_node_and_was_never_restarted),
     ("deployment::probes", cases::deployment::a_leader_that_hangs_is_followed_by_the_standby_and_restarted),
+    ("deployment::update", cases::deployment::rotations_go_on_while_the_operator_is_updated_or_evicted),
     ("requests::none_was_forbidden", cases::requests::none_was_forbidden),
     ("requests::secrets_are_read_as_documented", cases::requests::secrets_are_read_as_documented),
     ("requests::no_right_is_unused", cases::requests::no_right_is_unused),

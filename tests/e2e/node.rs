@@ -148,7 +148,7 @@ fn kubelet_user() -> String {
 
 /// As pods find it: on the ClusterIP of the Service `kubernetes`, with the rights that a kubelet has in a real cluster.
 fn control_plane(manifests: Vec<String>) -> Options {
-    let more = ["deployment-controller", "replicaset-controller"];
+    let more = ["deployment-controller", "replicaset-controller", "disruption-controller"];
     Options {
         controllers: Controllers::And(more.map(str::to_owned).to_vec()),
         audit: Audit::Metadata,

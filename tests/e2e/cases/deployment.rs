@@ -1,10 +1,10 @@
 //! The operator as it is shipped: what it may do on its node, its probes and its replicas. All other cases run by it.
 
 use std::os::unix::fs::MetadataExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use controlplane::eventually;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::case::SOON;
 use crate::suite::{NAMESPACE, Suite};
@@ -59,6 +59,82 @@ pub fn a_leader_that_hangs_is_followed_by_the_standby_and_restarted(suite: &Suit
         }
     });
     assert_ne!(self::leader(suite).unwrap(), leader, "it stands by");
+}
+
+pub fn rotations_go_on_while_the_operator_is_updated_or_evicted(suite: &Suite) {
+    const NAME: &str = "update";
+    let (cluster, before) = (suite.cluster(), leader(suite).unwrap());
+    let namespace =
+        |index| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": format!("{NAME}-{index}")}});
+    let credential = json!({
+        "apiVersion": "regcred.dev/v1alpha1", "kind": "RegistryCredential", "metadata": {"name": NAME},
+        "spec": {
+            "credential": {"gcpServiceAccountKey": {"secretRef": {"name": NAME}}}, "registries": ["gcr.io/update/"],
+            "namespaces": {"names": [format!("{NAME}-*")]},
+        },
+    });
+    let objects: Vec<Value> = (0..20).map(namespace).chain([credential]).collect();
+    cluster.apply(&json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string()).unwrap();
+    let keys =
+        [include_str!("../../fixtures/throwaway-key-a.json"), include_str!("../../fixtures/throwaway-key-b.json")];
+    let rotate = |round: usize| {
+        let source = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME, "namespace": NAMESPACE},
+            "stringData": {"key.json": keys[round % 2]},
+        });
+        cluster.apply(&source.to_string()).unwrap();
+        let source = cluster.get_json(&["-n", NAMESPACE, "secret", NAME]);
+        let version = &source["metadata"]["resourceVersion"];
+        eventually(TAKEOVER, || {
+            let status = cluster.try_get_json(&["regcred", NAME])?["status"].clone();
+            let all =
+                status["namespaces"]["summary"] == "20/20" && &status["observedSource"]["resourceVersion"] == version;
+            if all { Ok(()) } else { Err(format!("{version} isn't rolled out: {status:#}")) }
+        });
+    };
+    rotate(0);
+
+    cluster.kubectl_ok(&["-n", NAMESPACE, "rollout", "restart", "deployment/regcred"]);
+    let is_done = || {
+        let deployment = cluster.get_json(&["-n", NAMESPACE, "deployment", "regcred"]);
+        let (status, count) = (&deployment["status"], |member: &str| deployment["status"][member].as_u64());
+        let current = status["observedGeneration"] == deployment["metadata"]["generation"];
+        current && ["replicas", "updatedReplicas", "availableReplicas"].map(count) == [Some(2); 3]
+    };
+    let (begun, mut slowest) = (Instant::now(), Duration::ZERO);
+    for round in 1.. {
+        let (done, rotated) = (is_done(), Instant::now());
+        rotate(round);
+        slowest = slowest.max(rotated.elapsed());
+        if done {
+            println!("{round} rotations, the slowest in {slowest:?}");
+            break;
+        }
+        assert!(begun.elapsed() < SOON + Duration::from_secs(60), "the update doesn't end");
+    }
+    assert_ne!(leader(suite).unwrap(), before, "that pod is gone");
+
+    // Of two that are asked to go at once, one stays until the other has been replaced.
+    let evict = |pod: &str| {
+        let eviction =
+            json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": NAMESPACE}});
+        let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction");
+        cluster.kubectl_with_input(&["create", "--raw", &path, "-f", "-"], &eviction.to_string())
+    };
+    eventually(SOON, || match cluster.try_get_json(&["-n", NAMESPACE, "pdb", "regcred"])?["status"].clone() {
+        status if status["disruptionsAllowed"] == 1 && status["currentHealthy"] == 2 => Ok(()),
+        status => Err(format!("{status:#}")),
+    });
+    let first = leader(suite).unwrap();
+    let others = pods(suite).unwrap().into_iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+    let second = others.map(|pod| name(&pod).to_owned()).find(|name| *name != first).expect("a standby");
+    evict(&first).unwrap();
+    let refused = evict(&second).unwrap_err();
+    assert!(refused.contains("disruption budget"), "{refused}");
+    let rotated = Instant::now();
+    rotate(0);
+    rotate(1);
+    println!("rotated twice within {:?} of the leader's eviction", rotated.elapsed());
 }
 
 /// The operator's pods.
