@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use controlplane::Operator;
+use controlplane::{AuditEntry, ControlPlane, Operator};
 use libtest_mimic::Failed;
 
 use crate::{
@@ -21,8 +21,9 @@ use crate::{
     script::{Script, TAKEN_AWAY_AT_MOST},
 };
 
-/// How long it may take after the last fault. Each thing is tried again within five seconds.
-const SETTLES_WITHIN: Duration = Duration::from_secs(90);
+/// How long it may take after the last fault. regcred tries each thing again within five seconds; the garbage collector,
+/// which a deleted owner's Secrets are left to, may take minutes after the API server was away.
+const SETTLES_WITHIN: Duration = Duration::from_secs(300);
 
 /// How long nothing may be written once all is as it should be.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -78,9 +79,22 @@ pub fn run(name: &str, seed: u64, how: &str, args: &[&str], trial: impl FnOnce(&
             let message = message.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
             let story = story.join("\n  ");
             let message = message.unwrap_or_default();
-            Err(Failed::from(format!("{message}\n\nThis one alone: {how}\n\nWhat people did:\n  {story}")))
+            let writes = writes(&arena.cluster, &message);
+            Err(Failed::from(format!(
+                "{message}\n\nThis one alone: {how}\n\nWhat people did:\n  {story}\n\nWho wrote to that:\n  {writes}"
+            )))
         }
     }
+}
+
+/// Every write to what a failure's message names as NAMESPACE/NAME.
+fn writes(cluster: &ControlPlane, message: &str) -> String {
+    let is_named = |entry: &AuditEntry| message.contains(&format!("{}/{} ", entry.namespace, entry.name));
+    let log = cluster.audit_log().into_iter().filter(|entry| entry.is_write() && is_named(entry));
+    let line = |AuditEntry { received, user, verb, resource, namespace, name, code, .. }| {
+        format!("{received} {user} {verb} {resource} {namespace}/{name}: {code}")
+    };
+    log.map(line).collect::<Vec<_>>().join("\n  ")
 }
 
 impl Trial<'_> {
