@@ -96,6 +96,7 @@ bench-plot:
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --test e2e --test chaos --locked -- -D warnings
 
 crd:
 	$(CARGO) run --quiet --locked -- crd > $(CRD).new

@@ -152,7 +152,7 @@ impl<'a> Check<'a> {
             self.wrong.push(format!("{at} is neither ours nor as people made it"));
         }
         let is_adoptable = self.model.may_be_adopted(namespace, name);
-        if foreign.is_some_and(|f| !intact && !(f.usable_type && is_adoptable)) {
+        if foreign.is_some_and(|f| !(intact || f.usable_type && is_adoptable)) {
             self.wrong.push(format!("{at} is somebody else's, and isn't as it was"));
         }
         let model = self.model;
