@@ -89,7 +89,8 @@ pub fn run(name: &str, seed: u64, how: &str, args: &[&str], trial: impl FnOnce(&
 
 /// Every write to what a failure's message names as NAMESPACE/NAME.
 fn writes(cluster: &ControlPlane, message: &str) -> String {
-    let is_named = |entry: &AuditEntry| message.contains(&format!("{}/{} ", entry.namespace, entry.name));
+    let words: Vec<&str> = message.split(|c: char| c.is_whitespace() || c == ':').collect();
+    let is_named = |entry: &AuditEntry| words.contains(&&*format!("{}/{}", entry.namespace, entry.name));
     let log = cluster.audit_log().into_iter().filter(|entry| entry.is_write() && is_named(entry));
     let line = |AuditEntry { received, user, verb, resource, namespace, name, code, .. }| {
         format!("{received} {user} {verb} {resource} {namespace}/{name}: {code}")
