@@ -4,6 +4,7 @@
 //!
 //! - [`text`], [`small_map`]: how what is cached stays small.
 //! - [`names`]: names of Kubernetes objects as types.
+//! - [`image`]: pure; what an image reference names, when it is pulled, and which entries of docker configs are for it.
 //! - [`api`]: the custom resource, its rules, reasons and status.
 //! - [`credential`]: pure; a source Secret's bytes → a pull secret, and the body that is applied.
 //! - [`managed_names`]: which Secret names may be managed.
@@ -25,6 +26,7 @@ pub mod cluster;
 pub mod controller;
 pub mod credential;
 pub mod gate;
+pub mod image;
 pub mod index;
 pub mod leader;
 pub mod managed_names;

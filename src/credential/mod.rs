@@ -6,7 +6,6 @@
 
 pub mod docker_config;
 pub mod gcp_key;
-mod image;
 mod json;
 mod key_error;
 mod key_file;
