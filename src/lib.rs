@@ -7,6 +7,7 @@
 //! - [`image`]: pure; what an image reference names, when it is pulled, and which entries of docker configs are for it.
 //! - [`api`]: the custom resource, its rules, reasons and status.
 //! - [`credential`]: pure; a source Secret's bytes → a pull secret, and the body that is applied.
+//! - [`pull`]: pure; an image and the pull secrets of a pod → which credentials the kubelet tries, in which order.
 //! - [`managed_names`]: which Secret names may be managed.
 //! - [`plan`]: pure; what is wanted and what is there in one namespace → the steps to take.
 //! - [`catalog`]: all RegistryCredentials, each with its claim and its pull secret.
@@ -37,6 +38,7 @@ pub mod names;
 pub mod observe;
 pub mod plan;
 pub mod process;
+pub mod pull;
 pub mod rollout;
 pub mod server;
 pub mod small_map;

@@ -5,6 +5,7 @@
 //! for the status, which holds nothing of the credential.
 
 pub mod docker_config;
+pub mod docker_logins;
 pub mod gcp_key;
 mod json;
 mod key_error;
