@@ -9,7 +9,8 @@ use regcred::{
         act,
         clean_up::{self, CleanupArgs},
         completion::{self, CompletionArgs},
-        invocation, out,
+        explain::{self, ExplainArgs},
+        invocation, out, report,
         run::{self, RunArgs},
     },
     process,
@@ -35,6 +36,10 @@ enum Command {
     ///
     /// It needs no running operator, and a running one would make them again: stop it first.
     Cleanup(CleanupArgs),
+    /// Explain what an image reference names, when it is pulled, and with which pull secrets for a pod.
+    ///
+    /// Without --pod and --service-account no cluster is asked.
+    Explain(Box<ExplainArgs>),
     /// Print a shell's completion script.
     Completion(CompletionArgs),
 }
@@ -54,6 +59,7 @@ fn main() -> ExitCode {
         Command::Run(args) => act(block_on(run::run(*args))),
         Command::Crd => act(out::write(&crd::yaml()).map_err(|error| format!("it can't be written: {error}"))),
         Command::Cleanup(args) => act(block_on(clean_up::run(args))),
+        Command::Explain(args) => report(block_on(explain::run(*args))),
         Command::Completion(args) => act(completion::run(&args, Cli::command())),
     };
     ended.unwrap_or_else(|failure| {

@@ -6,6 +6,7 @@
 pub mod args;
 pub mod clean_up;
 pub mod completion;
+pub mod explain;
 pub mod invocation;
 pub mod out;
 pub mod progress;

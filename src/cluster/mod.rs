@@ -4,11 +4,13 @@ mod transport;
 
 use std::{path::Path, sync::Arc};
 
+use http_body_util::BodyExt;
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 pub use transport::client;
+use zeroize::Zeroizing;
 
 use crate::gate::Gate;
 
@@ -70,6 +72,21 @@ pub async fn connect_as_user(kubeconfig: Option<&Path>, context: Option<&str>) -
     let namespace = config.default_namespace.clone();
     let client = Client::try_from(config).map_err(|error| format!("the cluster's address can't be used: {error}"))?;
     Ok((client, namespace))
+}
+
+/// Sends a request, and gives the answer's body undecoded, in memory that is wiped: it may hold a Secret's data, and the
+/// client would log what it can't decode.
+///
+/// # Errors
+/// The client's, where there is no answer. A refusal is one.
+pub async fn read_undecoded(
+    client: &Client,
+    request: http::Request<Vec<u8>>,
+) -> Result<(http::StatusCode, Zeroizing<Vec<u8>>), kube::Error> {
+    let response = client.send(request.map(Into::into)).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok((status, Zeroizing::new(body.to_vec())))
 }
 
 /// Where we run.

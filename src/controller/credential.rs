@@ -5,12 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http_body_util::BodyExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::{Api, Resource, api::DynamicObject, core::Request};
 use tracing::{debug, info, warn};
-use zeroize::Zeroizing;
 
 use super::{
     backoff::TRANSIENT,
@@ -21,6 +19,7 @@ use super::{
 use crate::{
     api::{Reason, RegistryCredentialSpec},
     catalog::{Entry, Epoch},
+    cluster::read_undecoded,
     credential::{self, Invalid, PullSecret, Resolved, SourceSecret},
     metrics::ReconcileResult,
     names::{CredentialName, NamespaceName, SecretName},
@@ -338,12 +337,7 @@ impl Decoded {
         let request = Request::new(KubeSecret::url_path(&(), Some(namespace)));
         let request = request.get(name, &kube::api::GetParams::default());
         let request = request.map_err(|_| unreadable("its name isn't one".to_owned()))?;
-        let answer = async {
-            let response = context.client.send(request.map(Into::into)).await?;
-            let status = response.status();
-            let body = response.into_body().collect().await?.to_bytes();
-            Ok::<_, kube::Error>((status, Zeroizing::new(body.to_vec())))
-        };
+        let answer = read_undecoded(&context.client, request);
         let (status, body) = match tokio::time::timeout(WRITE_TIMEOUT, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(unreadable(WriteError::from(error).to_string())),

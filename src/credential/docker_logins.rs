@@ -130,21 +130,25 @@ pub fn read(format: ConfigFormat, bytes: &[u8]) -> Result<Vec<Login>, ConfigFaul
     // As Go does: what isn't UTF-8 becomes a character that stands for that.
     let lossy = Zeroizing::new(String::from_utf8_lossy(bytes).into_owned());
     let members = object(&lossy, "the docker config")?;
+    let mut logins = Vec::new();
     match format {
-        ConfigFormat::DockerCfg => entries(&members),
+        ConfigFormat::DockerCfg => add_entries(&mut logins, &members)?,
         ConfigFormat::DockerConfigJson => {
-            let mut logins = Vec::new();
             for member in &members {
                 if member.is_in_any_case("auths") {
-                    logins.extend(entries(&object(member.value(), "auths")?)?);
+                    let entries = object(member.value(), "auths")?;
+                    if member.value() == "null" {
+                        logins.clear();
+                    }
+                    add_entries(&mut logins, &entries)?;
                 } else if member.is_in_any_case("HttpHeaders") {
                     let headers = object(member.value(), "HttpHeaders")?;
                     headers.iter().map(string).collect::<Option<Vec<_>>>().ok_or(ConfigFault::Headers)?;
                 }
             }
-            Ok(logins)
         }
     }
+    Ok(logins)
 }
 
 /// The members of an object; none of `null`.
@@ -154,8 +158,7 @@ fn object<'a>(text: &'a str, what: &'static str) -> Result<Vec<Member<'a>>, Conf
     if text.starts_with('{') || text.starts_with("null") { Ok(members) } else { Err(ConfigFault::NotAnObject(what)) }
 }
 
-fn entries(members: &[Member<'_>]) -> Result<Vec<Login>, ConfigFault> {
-    let mut logins: Vec<Login> = Vec::new();
+fn add_entries(logins: &mut Vec<Login>, members: &[Member<'_>]) -> Result<(), ConfigFault> {
     for (at, member) in members.iter().enumerate() {
         let kind = login(member.value(), at + 1)?;
         // A name with half a character in it is no registry.
@@ -164,7 +167,7 @@ fn entries(members: &[Member<'_>]) -> Result<Vec<Login>, ConfigFault> {
         logins.retain(|login| login.name != name);
         logins.push(Login { name, kind });
     }
-    Ok(logins)
+    Ok(())
 }
 
 fn login(entry: &str, at: usize) -> Result<LoginKind, ConfigFault> {
@@ -200,8 +203,8 @@ fn login(entry: &str, at: usize) -> Result<LoginKind, ConfigFault> {
 fn string(member: &Member<'_>) -> Option<Zeroizing<String>> {
     match member.value() {
         "null" => Some(Zeroizing::default()),
-        // Half a character in an escape is text to Go, and nothing that a registry has in a login.
-        value if value.starts_with('"') => Some(json::unescape(value).unwrap_or_default()),
+        // Half a character in an escape becomes a character that stands for that, as with Go.
+        value if value.starts_with('"') => Some(json::unescape(value).unwrap_or_else(|| "\u{FFFD}".to_owned().into())),
         _ => None,
     }
 }

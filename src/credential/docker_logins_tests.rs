@@ -46,6 +46,9 @@ fn entries_are_found_in_any_order_and_case() {
     assert_eq!(json(text), Ok(expected.to_vec()));
     assert_eq!(json("{}"), Ok(vec![]));
     assert_eq!(json(r#"{"auths": null}"#), Ok(vec![]));
+    assert_eq!(json(r#"{"auths": {"a": {}}, "AUTHS": null}"#), Ok(vec![]));
+    let half = r#"{"auths": {"a": {"username": "\ud800"}}}"#;
+    assert_eq!(json(half), Ok(vec![("a".to_owned(), LoginKind::Other)]));
     let twice = r#"{"auths": {"a": {"username": "AWS"}, "b": {}, "a": {"username": "x"}}}"#;
     assert_eq!(json(twice), Ok(vec![("b".to_owned(), LoginKind::Empty), ("a".to_owned(), LoginKind::Other)]));
 }

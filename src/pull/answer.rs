@@ -67,8 +67,8 @@ impl Answer {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Unauthorized => "the registry takes no such login (401)",
-            Self::Forbidden => "the registry knows the login and refuses the image to it (403)",
+            Self::Unauthorized => "the registry wants a login that it takes (401)",
+            Self::Forbidden => "the registry refuses the image to whoever asked (403)",
             Self::NotFound => "the registry has no such image, or none that this login may know of (404)",
             Self::TooMany => "the registry has had too many pulls from this address or login (429)",
             Self::Network => "the registry can't be reached, or its certificate isn't trusted",
