@@ -145,6 +145,9 @@ fn a_credential_that_would_do_and_is_not_named_is_found() {
     assert_eq!(reasons(&explain(&known, Some("nginx"))), [""; 0]);
     known.subject.as_mut().unwrap().of_service_account = Some(vec!["darwin".to_owned()]);
     assert_eq!(reasons(&explain(&known, Some(IMAGE))), ["PodWithoutPullSecret"]);
+    assert_eq!(reasons(&explain(&known, Some("nginx"))), [""; 0]);
+    known.subject.as_mut().unwrap().of_service_account = Some(vec!["theirs".to_owned()]);
+    assert_eq!(reasons(&explain(&known, Some("nginx"))), ["PodWithoutPullSecret"]);
     let mut named = case(vec![named("darwin", Seen::NotRead { managed: Some(managed()) })]);
     named.credentials = vec![darwin()];
     assert_eq!(reasons(&explain(&named, Some(IMAGE))), [""; 0]);

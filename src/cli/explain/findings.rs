@@ -95,7 +95,8 @@ fn not_named(case: &Case, reference: &Reference) -> Option<Finding> {
     let account = format!("{}/{}", subject.namespace, subject.service_account);
     let later = subject.of_service_account.iter().flatten().find(|name| match credential {
         Some(credential) => **name == credential.secret,
-        None => !named(name),
+        // What is known to be for other images doesn't help.
+        None => !named(name) && !case.credentials.iter().any(|it| it.secret == **name),
     });
     match (later, credential) {
         (Some(secret), _) if is_pod(subject) => Some(Finding {
