@@ -138,7 +138,7 @@ fn metadata_tells_what_it_can_and_the_data_the_rest() {
     let (table, code) = explain(&cluster, ADMIN, &[IMAGE, "--service-account", "default"]);
     assert_eq!(code, 1);
     assert!(
-        table.contains("darwin        NotRead   gcr.io/darwin/   1       by RegistryCredential darwin\n"),
+        table.contains("darwin        NotRead   gcr.io/darwin/   1       managed by RegistryCredential darwin\n"),
         "{table}"
     );
 

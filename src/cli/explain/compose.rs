@@ -107,7 +107,9 @@ fn policy(case: &Case, asked: &Asked<'_>) -> PolicyShape {
         (Some(given), _) => (given, "Given", format!("it was given; where a pod has none, the default is {default}")),
         (None, Some(stored)) if stored == default => (stored, "Pod", format!("the pod has it, and {by}")),
         (None, Some(stored)) => (stored, "Pod", format!("the pod has it, where the default would be {default}")),
-        (None, None) => (default, "Default", format!("{by}; the admission plugin AlwaysPullImages makes it Always")),
+        (None, None) => {
+            (default, "Default", format!("{by}; where the admission plugin AlwaysPullImages is on, it is Always"))
+        }
     };
     let because = match (from, policy) {
         // The plugin has had its say.
@@ -124,7 +126,7 @@ fn pull_secret(named: &Named) -> PullSecretShape {
         Seen::NoPullSecret { secret_type } => ("NoPullSecret", Some(format!("its type is {secret_type}")), None),
         Seen::NotRead { managed: None } => ("NotRead", Some("add --read-secrets".to_owned()), None),
         Seen::NotRead { managed: Some(managed) } => {
-            let detail = format!("by RegistryCredential {}", managed.credential);
+            let detail = format!("managed by RegistryCredential {}", managed.credential);
             ("NotRead", Some(detail), Some(managed.credential.clone()))
         }
         Seen::Unparseable(fault) => ("Unparseable", Some(fault.to_string()), None),
