@@ -7,9 +7,10 @@ use regcred::{
     api::crd,
     cli::{
         act,
+        check::{self, CheckArgs},
         clean_up::{self, CleanupArgs},
         completion::{self, CompletionArgs},
-        invocation, out,
+        invocation, out, report,
         run::{self, RunArgs},
     },
     process,
@@ -35,6 +36,13 @@ enum Command {
     ///
     /// It needs no running operator, and a running one would make them again: stop it first.
     Cleanup(CleanupArgs),
+    /// Check manifests and key files, without a cluster.
+    ///
+    /// RegistryCredentials are checked as the API server and the operator would, Secrets that they name as their source
+    /// if they are in the same files, and JSON key files by themselves. Other manifests are passed over.
+    ///
+    /// It ends with 0 if all is fine, with 1 if there are findings, and with 2 if it couldn't check.
+    Check(Box<CheckArgs>),
     /// Print a shell's completion script.
     Completion(CompletionArgs),
 }
@@ -54,6 +62,7 @@ fn main() -> ExitCode {
         Command::Run(args) => act(block_on(run::run(*args))),
         Command::Crd => act(out::write(&crd::yaml()).map_err(|error| format!("it can't be written: {error}"))),
         Command::Cleanup(args) => act(block_on(clean_up::run(args))),
+        Command::Check(args) => report(check::run(*args)),
         Command::Completion(args) => act(completion::run(&args, Cli::command())),
     };
     ended.unwrap_or_else(|failure| {
