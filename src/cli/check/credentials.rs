@@ -74,7 +74,7 @@ impl Checker {
                 Err(invalid) => problems.push(Problem::new(node.at, field, Effect::Held, invalid.message)),
                 Ok(key) => problems.extend(
                     registries::never_matches(&key)
-                        .map(|message| Problem::new(node.at, field, Effect::NoEffect, message)),
+                        .map(|message| Problem::new(node.at, field, Effect::Ineffective, message)),
                 ),
             }
         }
@@ -114,7 +114,7 @@ fn named(root: &Node<'_>, path: &[&str]) -> Vec<Named> {
 fn targets(root: &Node<'_>, problems: &mut Vec<Problem>) {
     let mut found = Vec::new();
     let mut say =
-        |named: &Named, message: String| found.push(Problem::new(named.at, &named.field, Effect::NoEffect, message));
+        |named: &Named, message: String| found.push(Problem::new(named.at, &named.field, Effect::Ineffective, message));
     let excluded = named(root, &["spec", "namespaces", "exclude"]);
     for namespace in named(root, &["spec", "namespaces", "names"]).iter().chain(&excluded) {
         if !namespace.pattern.can_name_a_namespace() {
@@ -123,7 +123,8 @@ fn targets(root: &Node<'_>, problems: &mut Vec<Problem>) {
         }
     }
     for namespace in named(root, &["spec", "namespaces", "names"]) {
-        if let Some(by) = excluded.iter().find(|by| by.pattern.covers(&namespace.pattern)) {
+        let by = excluded.iter().find(|by| by.pattern.covers(&namespace.pattern));
+        if let Some(by) = by.filter(|_| namespace.pattern.can_name_a_namespace()) {
             say(&namespace, format!("{} leaves out all that it names: take one of them out", by.field));
         }
     }

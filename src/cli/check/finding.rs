@@ -20,12 +20,12 @@ pub enum Effect {
     /// It is taken, and the operator writes no Secret from it; its status says why.
     Held,
     /// It is taken, and this part of it does nothing.
-    NoEffect,
+    Ineffective,
 }
 
 impl Effect {
     fn tone(self) -> Tone {
-        if self == Self::NoEffect { Tone::Warning } else { Tone::Bad }
+        if self == Self::Ineffective { Tone::Warning } else { Tone::Bad }
     }
 }
 

@@ -149,7 +149,7 @@ fn manifests<'a>(input: &'a Input, report: &mut CheckReport) -> Manifests<'a> {
                 sort(&root, &input.name, &mut manifests, report);
                 if manifests.credentials.len() > before {
                     let message = "the field is there already, and kubectl takes the last one: take one out";
-                    let problems = repeated.into_iter().map(|at| Problem::new(at, "", Effect::NoEffect, message));
+                    let problems = repeated.into_iter().map(|at| Problem::new(at, "", Effect::Ineffective, message));
                     report.findings.extend(problems.map(|problem| Finding::new(&input.name, None, problem)));
                 }
             }

@@ -12,10 +12,10 @@ use kube::core::cel::apply_defaults;
 /// Most names that a sentence lists.
 const MAX_LISTED: usize = 12;
 
-/// Whether null stands for a field that isn't there.
+/// Whether null stands for a field that isn't there. It always does where the schema has a default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nulls {
-    /// It is refused, as `kubectl apply` does.
+    /// It is refused, as the API server does with what is applied.
     Refused,
     /// In metadata and status, where tools write `creationTimestamp: null`.
     PassedOver,
@@ -61,6 +61,9 @@ impl Schemas {
             problems.push(Problem::refused(node.at, path, message));
             return Shape::Broken;
         }
+        if let Value::Null = node.value {
+            return Shape::Sound;
+        }
         if let Some(message) = too_much(schema, node) {
             problems.push(Problem::refused(node.at, path, message));
         }
@@ -85,7 +88,8 @@ impl Schemas {
             let known = properties.and_then(|properties| properties.get(name));
             let child = known.or_else(|| schema.get("additionalProperties").filter(|values| values.is_object()));
             if let Some(child) = child {
-                let nulls = if path.is_empty() && name == "status" { Nulls::PassedOver } else { nulls };
+                let by_tools = path.is_empty() && ["metadata", "status"].contains(&name);
+                let nulls = if by_tools { Nulls::PassedOver } else { nulls };
                 shape = shape.and(self.walk(child, &entry.node, &join(path, &printable(name)), nulls, problems));
             } else if let Some(properties) = properties {
                 problems.push(unknown(entry, path, properties));
@@ -163,7 +167,7 @@ pub fn json(node: &Node<'_>) -> Json {
 fn wrong_type(schema: &Json, node: &Node<'_>, nulls: Nulls) -> Option<String> {
     let wanted = schema.get("type").and_then(Json::as_str)?;
     let is = match &node.value {
-        Value::Null if nulls == Nulls::PassedOver => return None,
+        Value::Null if nulls == Nulls::PassedOver || schema.get("default").is_some() => return None,
         Value::Null => return Some("null isn't a value: write one, or leave the field out".to_owned()),
         Value::Bool(_) => "boolean",
         Value::Number(number) if number.is_f64() => "number",
