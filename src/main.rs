@@ -7,6 +7,7 @@ use regcred::{
     api::crd,
     cli::{
         act,
+        check::{self, CheckArgs},
         clean_up::{self, CleanupArgs},
         completion::{self, CompletionArgs},
         explain::{self, ExplainArgs},
@@ -36,6 +37,13 @@ enum Command {
     ///
     /// It needs no running operator, and a running one would make them again: stop it first.
     Cleanup(CleanupArgs),
+    /// Check manifests and key files, without a cluster.
+    ///
+    /// RegistryCredentials are checked as the API server and the operator would, Secrets that they name as their source
+    /// if they are in the same files, and JSON key files by themselves. Other manifests are passed over.
+    ///
+    /// It ends with 0 if all is fine, with 1 if there are findings, and with 2 if it couldn't check.
+    Check(Box<CheckArgs>),
     /// Explain what an image reference names, when it is pulled, and with which pull secrets for a pod.
     ///
     /// Without --pod and --service-account no cluster is asked.
@@ -59,6 +67,7 @@ fn main() -> ExitCode {
         Command::Run(args) => act(block_on(run::run(*args))),
         Command::Crd => act(out::write(&crd::yaml()).map_err(|error| format!("it can't be written: {error}"))),
         Command::Cleanup(args) => act(block_on(clean_up::run(args))),
+        Command::Check(args) => report(check::run(*args)),
         Command::Explain(args) => report(block_on(explain::run(*args))),
         Command::Completion(args) => act(completion::run(&args, Cli::command())),
     };

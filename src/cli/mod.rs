@@ -4,6 +4,7 @@
 //! [`args::OutputArgs`], and ends as a [`Verdict`] or with a sentence. `main.rs` only maps arguments to these modules.
 
 pub mod args;
+pub mod check;
 pub mod clean_up;
 pub mod completion;
 pub mod explain;

@@ -294,15 +294,7 @@ impl Decoded {
         }
         let source = credential::source_ref(spec)?;
         let namespace = source.namespace.clone().unwrap_or_default();
-        let allowed = &context.settings.credential_namespaces;
-        if !allowed.contains(&namespace) {
-            let message = format!(
-                "secretRef.namespace {namespace} isn't one of the operator's --credential-namespaces ({}); move the \
-                 Secret there, or have the administrator add {namespace}",
-                allowed.join(", ")
-            );
-            return Err(Held { reason: Reason::NamespaceNotAllowed, message, hold: Hold::Spec });
-        }
+        credential::check_namespace(&namespace, &context.settings.credential_namespaces)?;
         credential::check_registries(spec, &context.settings.allowed_registries)?;
         let secret = self.read(context, &namespace, &source.name).await?;
         let resolved = credential::resolve(name, spec, &secret, &context.settings.allowed_registries)?;

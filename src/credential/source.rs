@@ -79,6 +79,18 @@ impl SourceSecret {
         })
     }
 
+    /// One that no API server has seen yet.
+    pub fn unapplied(namespace: &str, name: &str, data: BTreeMap<String, Zeroizing<Vec<u8>>>) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            uid: String::new(),
+            resource_version: String::new(),
+            secret_type: String::new(),
+            data: data.into_iter().map(|(key, bytes)| (key, Value(bytes))).collect(),
+        }
+    }
+
     /// `metadata.namespace`.
     pub fn namespace(&self) -> &str {
         &self.namespace
@@ -99,7 +111,7 @@ impl SourceSecret {
         &self.resource_version
     }
 
-    /// `type`.
+    /// `type`; empty for one that no API server has seen yet.
     pub fn secret_type(&self) -> &str {
         &self.secret_type
     }

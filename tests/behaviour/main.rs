@@ -13,6 +13,7 @@ mod at_creation;
 mod at_creation_rules;
 mod bad_input;
 mod busy;
+mod check;
 mod conflict;
 mod contested;
 mod crd;
