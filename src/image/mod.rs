@@ -11,4 +11,4 @@ mod reference;
 pub use entry_name::EntryName;
 pub use keyring::Keyring;
 pub use pull_policy::{DefaultedBy, PullPolicy, UnknownPullPolicy};
-pub use reference::{Reference, ReferenceError};
+pub use reference::{Reference, ReferenceError, is_repository_part};

@@ -217,11 +217,11 @@ fn check_name(registry: &str, path: &str, repository: &str) -> Result<(), Refere
     if path.split('/').any(str::is_empty) {
         return Err(ReferenceError::EmptyPart);
     }
-    if !path.split('/').all(is_part) {
+    if !path.split('/').all(is_repository_part) {
         return Err(ReferenceError::Repository);
     }
     // A first part with a dot that is no host, such as a_b.c, is taken for a part of the repository.
-    let counted = match (is_host_and_port(registry), is_part(registry)) {
+    let counted = match (is_host_and_port(registry), is_repository_part(registry)) {
         (true, _) => repository.len(),
         (false, true) => registry.len() + 1 + repository.len(),
         (false, false) => return Err(ReferenceError::Registry),
@@ -246,8 +246,9 @@ fn is_label(label: &str) -> bool {
         && label.chars().all(|c| alphanumeric(c) || c == '-')
 }
 
-/// Whether a text may stand between the slashes of a repository.
-fn is_part(part: &str) -> bool {
+/// Whether a text may stand between the slashes of a repository: letters and digits, with `.`, `_`, `__` or any number of
+/// `-` between them.
+pub fn is_repository_part(part: &str) -> bool {
     let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let is_separator = |text: &str| matches!(text, "" | "." | "_" | "__") || text.bytes().all(|b| b == b'-');
     part.starts_with(alphanumeric) && part.ends_with(alphanumeric) && part.split(alphanumeric).all(is_separator)

@@ -1,6 +1,6 @@
 //! Registries that pass every rule and still match no image.
 
-use crate::credential::RegistryKey;
+use crate::{credential::RegistryKey, image::is_repository_part};
 
 /// Why the kubelet would never match an entry with an image: no image's repository begins with that path.
 ///
@@ -9,15 +9,11 @@ use crate::credential::RegistryKey;
 pub fn never_matches(key: &RegistryKey) -> Option<&'static str> {
     let path = key.as_str().strip_prefix(key.authority())?.strip_prefix('/')?;
     let (whole, last) = path.rsplit_once('/').map_or((None, path), |(whole, last)| (Some(whole), last));
-    let impossible = whole.into_iter().flat_map(|whole| whole.split('/')).any(|part| !is_part(part));
+    let impossible = whole.into_iter().flat_map(|whole| whole.split('/')).any(|part| !is_repository_part(part));
     (impossible || !begins_a_part(last)).then_some(
         "no image's path begins so, as its parts begin and end with a letter or digit, with ., _, __ or - between: \
          write the repository's path as images have it",
     )
-}
-
-fn is_part(part: &str) -> bool {
-    begins_a_part(part) && part.ends_with(is_letter)
 }
 
 fn begins_a_part(part: &str) -> bool {
