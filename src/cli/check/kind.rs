@@ -29,7 +29,10 @@ fn labels(schema: &Json) -> Json {
 }
 
 fn metadata(labels: Json) -> Json {
-    let settings = SchemaSettings::openapi3().with(|settings| settings.inline_subschemas = true);
+    let settings = SchemaSettings::openapi3().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
     let mut metadata = json!(settings.into_generator().into_root_schema_for::<ObjectMeta>());
     metadata["properties"]["labels"] = labels;
     // Where they came from: nobody writes these, and they are passed over by whoever applies them.
