@@ -1,49 +1,18 @@
 //! PURE: what is known of images, a pod and its pull secrets → the answer.
 
 use super::{
+    case::{Asked, Case},
     findings,
-    read::Credential,
     report::{
         CredentialsShape, Explanation, Explanations, PolicyShape, PullSecretShape, ReferenceShape, SubjectShape,
         TryShape,
     },
-    subject::{Kind, Subject, Use},
+    subject::Use,
 };
 use crate::{
-    image::{PullPolicy, Reference, ReferenceError},
+    image::{PullPolicy, Reference},
     pull::{Credentials, Named, Outcome, Seen, Source},
 };
-
-/// What is known.
-#[derive(Default)]
-pub struct Case {
-    /// The policy that the user gave.
-    pub policy: Option<PullPolicy>,
-    /// Who pulls; `None` offline.
-    pub subject: Option<Subject>,
-    /// Its pull secrets, in its order.
-    pub secrets: Vec<Named>,
-    /// All RegistryCredentials that could be read.
-    pub credentials: Vec<Credential>,
-    /// Seconds since 1970.
-    pub now: i64,
-}
-
-/// An image, and where the pod has it.
-pub struct Asked<'a> {
-    /// The text.
-    pub image: &'a str,
-    /// What it names.
-    pub reference: Result<Reference, ReferenceError>,
-    /// The pod's containers and volumes that use it.
-    pub uses: Vec<&'a Use>,
-}
-
-impl<'a> Asked<'a> {
-    fn new(image: &'a str, uses: Vec<&'a Use>) -> Self {
-        Self { image, reference: Reference::parse(image), uses }
-    }
-}
 
 /// Explains one image, or each of the pod's.
 pub fn explain(case: &Case, image: Option<&str>) -> Explanations {
@@ -187,11 +156,6 @@ fn shape(case: &Case, credentials: &Credentials) -> CredentialsShape {
 
 fn others(count: usize) -> String {
     if count == 1 { "other one".to_owned() } else { format!("{count} others") }
-}
-
-/// Whether the names in a pod's list are its own or were taken over can't be told from the pod.
-pub fn is_pod(subject: &Subject) -> bool {
-    subject.kind == Kind::Pod
 }
 
 #[cfg(test)]

@@ -2,7 +2,14 @@
 
 use super::*;
 use crate::{
-    cli::{out::Report, table::Style},
+    cli::{
+        explain::{
+            read::Credential,
+            subject::{Kind, Subject},
+        },
+        out::Report,
+        table::Style,
+    },
     credential::docker_logins::{ConfigFault, Login, LoginKind},
     pull::Managed,
 };

@@ -1,8 +1,9 @@
 //! PURE: what a person should look at, and what to do about it.
 
 use super::{
-    compose::{Asked, Case, is_pod},
+    case::{Asked, Case},
     report::Finding,
+    subject::Kind,
 };
 use crate::{
     image::{Keyring, Reference},
@@ -99,7 +100,7 @@ fn not_named(case: &Case, reference: &Reference) -> Option<Finding> {
         None => !named(name) && !case.credentials.iter().any(|it| it.secret == **name),
     });
     match (later, credential) {
-        (Some(secret), _) if is_pod(subject) => Some(Finding {
+        (Some(secret), _) if subject.kind == Kind::Pod => Some(Finding {
             reason: "PodWithoutPullSecret",
             message: format!("service account {account} names the pull secret {secret}, and the pod doesn't"),
             remedy: "Have the pod created again (kubectl rollout restart): a pod takes the list over only when it is \

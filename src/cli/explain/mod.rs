@@ -1,5 +1,6 @@
 //! `regcred explain`: what an image reference names, when it is pulled, and with which credentials for a pod.
 
+mod case;
 mod compose;
 mod findings;
 mod read;
@@ -11,7 +12,8 @@ use clap::Args;
 use jiff::Timestamp;
 
 use self::{
-    compose::{Case, explain},
+    case::Case,
+    compose::explain,
     report::Explanations,
     secrets::Data,
     subject::{ObjectName, Subject},
