@@ -51,7 +51,7 @@ chaos: controlplane
 
 # cargo-fuzz needs what only a nightly compiler, or this variable, allows. There is no unsafe code here to sanitize.
 SECONDS ?= 60
-FUZZ ?= docker_config key plan registry targets
+FUZZ ?= docker_config image key plan registry targets
 
 fuzz:
 	@for target in $(FUZZ); do \

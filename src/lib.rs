@@ -4,8 +4,10 @@
 //!
 //! - [`text`], [`small_map`]: how what is cached stays small.
 //! - [`names`]: names of Kubernetes objects as types.
+//! - [`image`]: pure; what an image reference names, when it is pulled, and which entries of docker configs are for it.
 //! - [`api`]: the custom resource, its rules, reasons and status.
 //! - [`credential`]: pure; a source Secret's bytes → a pull secret, and the body that is applied.
+//! - [`pull`]: pure; an image and the pull secrets of a pod → which credentials the kubelet tries, in which order.
 //! - [`managed_names`]: which Secret names may be managed.
 //! - [`plan`]: pure; what is wanted and what is there in one namespace → the steps to take.
 //! - [`catalog`]: all RegistryCredentials, each with its claim and its pull secret.
@@ -16,15 +18,18 @@
 //! - [`controller`]: IO; watches fill the index and the catalog, a queue of namespaces is planned and written.
 //! - [`leader`]: IO; which of the replicas writes.
 //! - [`cleanup`]: IO; takes everything of regcred's out of a cluster.
+//! - [`cli`]: the commands of the binary, with what they share.
 //! - [`metrics`], [`server`], [`telemetry`], [`cluster`], [`process`]: what a well-behaved process needs.
 
 pub mod api;
 pub mod catalog;
 pub mod cleanup;
+pub mod cli;
 pub mod cluster;
 pub mod controller;
 pub mod credential;
 pub mod gate;
+pub mod image;
 pub mod index;
 pub mod leader;
 pub mod managed_names;
@@ -33,6 +38,7 @@ pub mod names;
 pub mod observe;
 pub mod plan;
 pub mod process;
+pub mod pull;
 pub mod rollout;
 pub mod server;
 pub mod small_map;

@@ -1,28 +1,21 @@
-//! Arguments → a subcommand of the one binary `regcred`.
+//! Arguments → a command of the one binary `regcred`.
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{future::Future, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use regcred::{
-    cleanup::{self, Mode},
-    cluster::{self, Retry, Where},
-    controller::{self, Context, Role, Settings},
-    credential::AllowedRegistries,
-    gate::Gate,
-    leader::Election,
-    managed_names::parse_name,
-    metrics::Metrics,
-    names::SecretName,
-    process, server,
-    telemetry::{self, LogFormat},
+    api::crd,
+    cli::{
+        act,
+        check::{self, CheckArgs},
+        clean_up::{self, CleanupArgs},
+        completion::{self, CompletionArgs},
+        explain::{self, ExplainArgs},
+        invocation, out, report,
+        run::{self, RunArgs},
+    },
+    process,
 };
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-    task::JoinHandle,
-};
-use tracing::info;
 
 /// Manages registry pull secrets in a Kubernetes cluster.
 #[derive(Parser)]
@@ -43,187 +36,50 @@ enum Command {
     /// Take every entry, annotation and Secret of regcred's out of the cluster.
     ///
     /// It needs no running operator, and a running one would make them again: stop it first.
-    Cleanup {
-        /// Say what would be removed, and remove nothing.
-        #[arg(long)]
-        dry_run: bool,
-    },
-}
-
-/// The client's own log of each failed request or watch repeats what we say of it.
-const DEFAULT_FILTER: &str = "info,kube_client::client::builder=off,kube_runtime::watcher=off";
-
-#[derive(Args)]
-struct RunArgs {
-    /// Namespaces that source Secrets may live in, separated by commas; the first is meant where a secretRef names
-    /// none. [default: the namespace that regcred runs in, regcred-system outside a cluster]
-    #[arg(long, env = "REGCRED_CREDENTIAL_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE")]
-    credential_namespaces: Vec<String>,
-
-    /// Registry hosts that a Google key may be sent to beyond Google's own, separated by commas: a host, host:port, or
-    /// *.domain.
-    #[arg(long, env = "REGCRED_ALLOWED_REGISTRIES", default_value = "", value_name = "HOST")]
-    allowed_registries: AllowedRegistries,
-
-    /// The names that managed Secrets may have, separated by commas. Secrets are then watched by these names only, so that
-    /// a ClusterRole with resourceNames is enough. [default: any name, for which it must be allowed to watch all Secrets]
-    #[arg(long, env = "REGCRED_MANAGED_SECRET_NAMES", value_delimiter = ',', num_args = 1.., value_name = "NAME",
-          value_parser = parse_name)]
-    managed_secret_names: Vec<SecretName>,
-
-    /// Where /metrics, /livez and /readyz are served.
-    #[arg(long, env = "REGCRED_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
-    listen: SocketAddr,
-
-    /// How many namespaces are worked on at once, at most. A roll-out takes three quarters of them, and fewer while the
-    /// API server is too busy; the rest is for what happens meanwhile.
-    #[arg(long, env = "REGCRED_CONCURRENCY", default_value = "96", value_name = "N",
-          value_parser = clap::value_parser!(u16).range(1..=1024))]
-    concurrency: u16,
-
-    /// Whether this is one of several replicas, of which only the one that holds the Lease regcred writes: true or
-    /// false. [default: true in a cluster, false outside]
-    #[arg(long, env = "REGCRED_LEADER_ELECT", value_name = "true|false")]
-    leader_elect: Option<bool>,
-
-    /// How a log line looks.
-    #[arg(long, env = "REGCRED_LOG_FORMAT", value_enum, default_value = "json")]
-    log_format: LogFormat,
-
-    /// What is logged: a level (error, warn, info, debug, trace), or levels by module such as info,regcred=debug.
-    #[arg(long, env = "REGCRED_LOG_FILTER", default_value = DEFAULT_FILTER, value_name = "FILTER")]
-    log_filter: String,
+    Cleanup(CleanupArgs),
+    /// Check manifests and key files, without a cluster.
+    ///
+    /// RegistryCredentials are checked as the API server and the operator would, Secrets that they name as their source
+    /// if they are in the same files, and JSON key files by themselves. Other manifests are passed over.
+    ///
+    /// It ends with 0 if all is fine, with 1 if there are findings, and with 2 if it couldn't check.
+    Check(Box<CheckArgs>),
+    /// Explain what an image reference names, when it is pulled, and with which pull secrets for a pod.
+    ///
+    /// Without --pod and --service-account no cluster is asked.
+    Explain(Box<ExplainArgs>),
+    /// Print a shell's completion script.
+    Completion(CompletionArgs),
 }
 
 /// More would idle, each with memory of its own: the API server is what takes the time, and nodes have many cores.
 const MOST_THREADS: usize = 4;
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let name = invocation::name(std::env::args_os().next().as_deref());
+    let mut usage = Cli::command().bin_name(name);
+    let cli = Cli::from_arg_matches(&usage.get_matches_mut()).unwrap_or_else(|error| error.exit());
     if let Err(error) = process::forbid_core_dumps() {
-        eprintln!("regcred: core dumps can't be switched off: {error}");
+        eprintln!("{name}: core dumps can't be switched off: {error}");
         return ExitCode::FAILURE;
     }
+    let ended = match cli.command {
+        Command::Run(args) => act(block_on(run::run(*args))),
+        Command::Crd => act(out::write(&crd::yaml()).map_err(|error| format!("it can't be written: {error}"))),
+        Command::Cleanup(args) => act(block_on(clean_up::run(args))),
+        Command::Check(args) => report(check::run(*args)),
+        Command::Explain(args) => report(block_on(explain::run(*args))),
+        Command::Completion(args) => act(completion::run(&args, Cli::command())),
+    };
+    ended.unwrap_or_else(|failure| {
+        eprintln!("{name}: {}", failure.sentence);
+        failure.code
+    })
+}
+
+/// Runs what waits for the network.
+fn block_on<T>(future: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
-    let result = match (runtime, command) {
-        (Err(error), _) => Err(format!("threads can't be started: {error}")),
-        (Ok(runtime), Command::Run(args)) => runtime.block_on(run(*args)),
-        (Ok(_), Command::Crd) => {
-            print!("{}", regcred::api::crd::yaml());
-            Ok(())
-        }
-        (Ok(runtime), Command::Cleanup { dry_run }) => {
-            runtime.block_on(clean_up(if dry_run { Mode::DryRun } else { Mode::Remove }))
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(sentence) => {
-            eprintln!("regcred: {sentence}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run(args: RunArgs) -> Result<(), String> {
-    telemetry::init(args.log_format, &args.log_filter)
-        .map_err(|error| format!("--log-filter {}: {error}; write a level such as info", args.log_filter))?;
-    let gate = Arc::<Gate>::default();
-    // The operator's own queues try again, with more patience and in the order of urgency.
-    let (client, place) = cluster::connect(Retry::Never, &gate).await?;
-    let namespaces = args.credential_namespaces.iter().map(|namespace| namespace.trim().to_owned());
-    let mut credential_namespaces: Vec<String> = namespaces.filter(|namespace| !namespace.is_empty()).collect();
-    if credential_namespaces.is_empty() {
-        credential_namespaces.push(place.namespace().to_owned());
-    }
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .map_err(|error| format!("--listen {}: {error}; choose another address or port", args.listen))?;
-    info!(version = env!("CARGO_PKG_VERSION"), listen = %args.listen, ?credential_namespaces, "starting");
-
-    let (stop, stopped) = watch::channel(false);
-    let (ready, readiness) = watch::channel(false);
-    let (namespace, several) = match &place {
-        Where::Inside { namespace } => (Some(namespace), true),
-        Where::Outside => (credential_namespaces.first(), false),
-    };
-    let election = args.leader_elect.unwrap_or(several).then_some(namespace).flatten();
-    let election = election.map(|namespace| Election::new(&client, namespace, &gate));
-    let client = if election.is_some() { gate.guard(&client) } else { client };
-    let settings = Settings {
-        credential_namespaces,
-        allowed_registries: args.allowed_registries,
-        managed_names: args.managed_secret_names.into_iter().collect(),
-        concurrency: args.concurrency.into(),
-    };
-    let context = Context::new(client, settings, Metrics::default());
-    let server = tokio::spawn(server::serve(listener, context.clone(), readiness, stopped.clone()));
-    let (roles, role) = watch::channel(if election.is_some() { Role::Undecided } else { Role::Leader });
-    let (finish, finished) = watch::channel(false);
-    let mut leadership = tokio::spawn(lead(election, roles, context.synced().subscribe(), finished));
-    let controllers = tokio::spawn(controller::run(context, ready, role, stopped));
-
-    let ended = tokio::select! {
-        ended = until_signal(controllers, stop) => ended,
-        // It ends by itself only where this replica may not write any more.
-        lost = &mut leadership => return lost.unwrap_or_else(|_| Err(controller::Panicked.to_string())),
-    };
-    finish.send_replace(true);
-    let released = leadership.await.unwrap_or_else(|_| Err(controller::Panicked.to_string()));
-    // A scrape that is still open isn't worth waiting for.
-    server.abort();
-    ended.and(released)
-}
-
-/// Takes part in the election until `finished` turns true; without one, this replica leads and there is nothing to do.
-async fn lead(
-    election: Option<Election>,
-    roles: watch::Sender<Role>,
-    synced: watch::Receiver<bool>,
-    mut finished: watch::Receiver<bool>,
-) -> Result<(), String> {
-    match election {
-        Some(election) => election.run(roles, synced, finished).await.map_err(|lost| lost.to_string()),
-        None => finished.wait_for(|finished| *finished).await.map(drop).map_err(|error| error.to_string()),
-    }
-}
-
-/// Waits for the controllers to end, which they do when a signal has come.
-async fn until_signal(
-    mut controllers: JoinHandle<Result<(), controller::Panicked>>,
-    stop: watch::Sender<bool>,
-) -> Result<(), String> {
-    let ended = tokio::select! {
-        ended = &mut controllers => ended,
-        signal = wait_for_signal() => {
-            signal?;
-            info!("stopping: writes in flight are finished");
-            stop.send_replace(true);
-            controllers.await
-        }
-    };
-    ended.unwrap_or(Err(controller::Panicked)).map_err(|panicked| panicked.to_string())
-}
-
-/// Waits for SIGTERM or SIGINT.
-async fn wait_for_signal() -> Result<(), String> {
-    let listen = |kind| signal(kind).map_err(|error| format!("signals can't be handled: {error}"));
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
-}
-
-async fn clean_up(mode: Mode) -> Result<(), String> {
-    let (client, _) = cluster::connect(Retry::WhenBusy, &Arc::default()).await?;
-    let removed = cleanup::cleanup(&client, mode, &mut std::io::stdout()).await.map_err(|error| error.to_string())?;
-    let verb = if mode == Mode::DryRun { "would clean up" } else { "cleaned up" };
-    println!("{verb} {} service accounts and {} Secrets", removed.service_accounts, removed.secrets);
-    match removed.failed {
-        0 => Ok(()),
-        failed => Err(format!("{failed} objects couldn't be cleaned up; run it again")),
-    }
+    runtime.map_err(|error| format!("threads can't be started: {error}"))?.block_on(future)
 }

@@ -1,4 +1,5 @@
-//! Any password for any registries: what is rendered says just that, in the bytes that kubectl writes.
+//! Any password for any registries: what is rendered says just that, in the bytes that kubectl writes, and the kubelet can
+//! read it. Any text as a docker config of somebody else's ends in an answer.
 
 #![no_main]
 
@@ -9,11 +10,13 @@ use libfuzzer_sys::fuzz_target;
 use regcred::credential::{
     PullSecret, RegistryKey,
     docker_config::{DockerConfig, MAX_BYTES, Username},
+    docker_logins::{self, ConfigFormat},
 };
 use serde_json::Value;
 
 fuzz_target!(|input: (Vec<String>, String)| {
     let (registries, password) = input;
+    let _ = docker_logins::read(ConfigFormat::DockerCfg, password.as_bytes());
     let registries: Vec<RegistryKey> = registries.iter().filter_map(|text| RegistryKey::parse(text).ok()).collect();
     let Ok(config) = DockerConfig::render(&registries, Username::JSON_KEY, &password) else {
         // It stands there twice for each registry, once in base64, and escapes make a byte six at most.
@@ -28,6 +31,8 @@ fuzz_target!(|input: (Vec<String>, String)| {
     let auths = value["auths"].as_object().expect("auths");
     let names: BTreeSet<&str> = registries.iter().map(RegistryKey::as_str).collect();
     assert!(auths.keys().map(String::as_str).eq(names), "the registries are those that were asked for");
+    let logins = docker_logins::read(ConfigFormat::DockerConfigJson, bytes).expect("the kubelet can read it");
+    assert!(logins.iter().map(|login| login.name.as_str()).eq(auths.keys()), "the kubelet finds other entries");
     for login in auths.values() {
         assert_eq!((&login["username"], &login["password"]), (&"_json_key".into(), &password.as_str().into()));
         let auth = BASE64_STANDARD.decode(login["auth"].as_str().expect("auth")).expect("base64");

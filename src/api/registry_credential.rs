@@ -116,7 +116,8 @@ pub struct SecretKeyRef {
     pub key: String,
 }
 
-fn default_key() -> String {
+/// The key in a source Secret where `secretRef.key` is left out.
+pub fn default_key() -> String {
     "key.json".to_owned()
 }
 

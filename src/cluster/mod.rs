@@ -2,10 +2,15 @@
 
 mod transport;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use kube::{Client, Config, config::KubeConfigOptions};
+use http_body_util::BodyExt;
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+};
 pub use transport::client;
+use zeroize::Zeroizing;
 
 use crate::gate::Gate;
 
@@ -42,6 +47,46 @@ pub async fn connect(retry: Retry, gate: &Arc<Gate>) -> Result<(Client, Where), 
         Retry::WhenBusy => Client::try_from(config),
     };
     Ok((client.map_err(|error| format!("the cluster's address can't be used: {error}"))?, place))
+}
+
+/// A client with the rights of whoever runs the command, and the namespace of their context, as kubectl finds both: the
+/// file given, else `$KUBECONFIG`, else `~/.kube/config`; where none is there and no context is asked for, the pod's
+/// service account.
+///
+/// # Errors
+/// A sentence that says what was tried.
+pub async fn connect_as_user(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<(Client, String), String> {
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let config = if let Some(file) = kubeconfig {
+        let read = Kubeconfig::read_from(file).map_err(|error| format!("--kubeconfig: {error}"))?;
+        Config::from_custom_kubeconfig(read, &options)
+            .await
+            .map_err(|error| format!("--kubeconfig {}: {error}", file.display()))?
+    } else {
+        match (Config::from_kubeconfig(&options).await, context) {
+            (Ok(config), _) => config,
+            (Err(KubeconfigError::ReadConfig(..)), None) if let Ok(config) = Config::incluster() => config,
+            (Err(error), _) => return Err(format!("no cluster to talk to: {error}; name one with --kubeconfig")),
+        }
+    };
+    let namespace = config.default_namespace.clone();
+    let client = Client::try_from(config).map_err(|error| format!("the cluster's address can't be used: {error}"))?;
+    Ok((client, namespace))
+}
+
+/// Sends a request, and gives the answer's body undecoded, in memory that is wiped: it may hold a Secret's data, and the
+/// client would log what it can't decode.
+///
+/// # Errors
+/// The client's, where there is no answer. A refusal is one.
+pub async fn read_undecoded(
+    client: &Client,
+    request: http::Request<Vec<u8>>,
+) -> Result<(http::StatusCode, Zeroizing<Vec<u8>>), kube::Error> {
+    let response = client.send(request.map(Into::into)).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok((status, Zeroizing::new(body.to_vec())))
 }
 
 /// Where we run.

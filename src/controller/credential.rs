@@ -5,12 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http_body_util::BodyExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::{Api, Resource, api::DynamicObject, core::Request};
 use tracing::{debug, info, warn};
-use zeroize::Zeroizing;
 
 use super::{
     backoff::TRANSIENT,
@@ -21,6 +19,7 @@ use super::{
 use crate::{
     api::{Reason, RegistryCredentialSpec},
     catalog::{Entry, Epoch},
+    cluster::read_undecoded,
     credential::{self, Invalid, PullSecret, Resolved, SourceSecret},
     metrics::ReconcileResult,
     names::{CredentialName, NamespaceName, SecretName},
@@ -298,15 +297,7 @@ impl Decoded {
         }
         let source = credential::source_ref(spec)?;
         let namespace = source.namespace.clone().unwrap_or_default();
-        let allowed = &context.settings.credential_namespaces;
-        if !allowed.contains(&namespace) {
-            let message = format!(
-                "secretRef.namespace {namespace} isn't one of the operator's --credential-namespaces ({}); move the \
-                 Secret there, or have the administrator add {namespace}",
-                allowed.join(", ")
-            );
-            return Err(Held { reason: Reason::NamespaceNotAllowed, message, hold: Hold::Spec });
-        }
+        credential::check_namespace(&namespace, &context.settings.credential_namespaces)?;
         credential::check_registries(spec, &context.settings.allowed_registries)?;
         let secret = self.read(context, &namespace, &source.name).await?;
         let resolved = credential::resolve(name, spec, &secret, &context.settings.allowed_registries)?;
@@ -341,12 +332,7 @@ impl Decoded {
         let request = Request::new(KubeSecret::url_path(&(), Some(namespace)));
         let request = request.get(name, &kube::api::GetParams::default());
         let request = request.map_err(|_| unreadable("its name isn't one".to_owned()))?;
-        let answer = async {
-            let response = context.client.send(request.map(Into::into)).await?;
-            let status = response.status();
-            let body = response.into_body().collect().await?.to_bytes();
-            Ok::<_, kube::Error>((status, Zeroizing::new(body.to_vec())))
-        };
+        let answer = read_undecoded(&context.client, request);
         let (status, body) = match tokio::time::timeout(WRITE_TIMEOUT, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(unreadable(WriteError::from(error).to_string())),

@@ -37,6 +37,16 @@ impl<'a> Member<'a> {
         unescape(self.name).is_some_and(|own| *own == name)
     }
 
+    /// As [`Self::is`], but in upper or lower case, as Go compares names.
+    pub(super) fn is_in_any_case(&self, name: &str) -> bool {
+        unescape(self.name).is_some_and(|own| own.eq_ignore_ascii_case(name))
+    }
+
+    /// The name itself; `None` if it has an escape that is half of a character.
+    pub(super) fn name(&self) -> Option<Zeroizing<String>> {
+        unescape(self.name)
+    }
+
     /// The value as it is written.
     pub(super) fn value(&self) -> &'a str {
         self.value

@@ -5,8 +5,8 @@
 //! for the status, which holds nothing of the credential.
 
 pub mod docker_config;
+pub mod docker_logins;
 pub mod gcp_key;
-mod image;
 mod json;
 mod key_error;
 mod key_file;
@@ -87,14 +87,7 @@ pub fn resolve(
     check_template(spec)?;
     let registries = check_registries(spec, allowed)?;
 
-    let at = format!("Secret {}/{}", source.namespace(), source.name());
-    let file = source
-        .get(&reference.key)
-        .map_err(|error| Invalid::new(Reason::SourceKeyNotFound, format!("{at}: {error}")))?;
-    let key = GcpServiceAccountKey::parse(file).map_err(|error| {
-        let message = format!("{at}, key {}: {error}", reference.key);
-        Invalid::new(Reason::InvalidKey, message)
-    })?;
+    let key = read_key(&reference.key, source)?;
     let config = DockerConfig::render(&registries, Username::JSON_KEY, key.expose_file())
         .map_err(|error| Invalid::new(Reason::InvalidSpec, format!("spec.registries: {error}")))?;
 
@@ -103,6 +96,17 @@ pub fn resolve(
         pull_secret: PullSecret::new(secret_name, template.labels.clone(), template.annotations.clone(), &config, None),
         identity: key.identity().clone(),
     })
+}
+
+/// The service-account key under a key of the source Secret.
+///
+/// # Errors
+/// If there is none, or it isn't usable.
+pub fn read_key(key: &str, source: &SourceSecret) -> Result<GcpServiceAccountKey, Invalid> {
+    let at = format!("Secret {}/{}", source.namespace(), source.name());
+    let file = source.get(key).map_err(|error| Invalid::new(Reason::SourceKeyNotFound, format!("{at}: {error}")))?;
+    GcpServiceAccountKey::parse(file)
+        .map_err(|error| Invalid::new(Reason::InvalidKey, format!("{at}, key {key}: {error}")))
 }
 
 /// Which Secret the credential comes from.
@@ -117,6 +121,22 @@ pub fn source_ref(spec: &RegistryCredentialSpec) -> Result<&SecretKeyRef, Invali
             "spec.credential has no member that this version of regcred knows; upgrade regcred, or use gcpServiceAccountKey",
         )),
     }
+}
+
+/// Whether a source may live in a namespace.
+///
+/// # Errors
+/// If it isn't one of those allowed.
+pub fn check_namespace(namespace: &str, allowed: &[String]) -> Result<(), Invalid> {
+    if allowed.iter().any(|one| one == namespace) {
+        return Ok(());
+    }
+    let message = format!(
+        "secretRef.namespace {namespace} isn't one of the operator's --credential-namespaces ({}); move the Secret \
+         there, or have the administrator add {namespace}",
+        allowed.join(", ")
+    );
+    Err(Invalid::new(Reason::NamespaceNotAllowed, message))
 }
 
 /// The registries of the spec, sorted, each once.
@@ -135,16 +155,21 @@ pub fn check_registries(
     }
     let mut keys = BTreeSet::new();
     for (at, text) in spec.registries.iter().enumerate() {
-        let key = RegistryKey::parse(text).map_err(|error| {
-            let message = format!("spec.registries[{at}] isn't a registry: {error}");
-            Invalid::new(Reason::InvalidSpec, message)
-        })?;
-        if !allowed.permits(&key) {
-            return Err(not_allowed(at, &key));
-        }
-        keys.insert(key);
+        keys.insert(check_registry(at, text, allowed)?);
     }
     Ok(keys.into_iter().collect())
+}
+
+/// The entry `spec.registries[at]`.
+///
+/// # Errors
+/// If it isn't a registry, or not a permitted one.
+pub fn check_registry(at: usize, text: &str, allowed: &AllowedRegistries) -> Result<RegistryKey, Invalid> {
+    let key = RegistryKey::parse(text).map_err(|error| {
+        let message = format!("spec.registries[{at}] isn't a registry: {error}");
+        Invalid::new(Reason::InvalidSpec, message)
+    })?;
+    if allowed.permits(&key) { Ok(key) } else { Err(not_allowed(at, &key)) }
 }
 
 fn not_allowed(at: usize, key: &RegistryKey) -> Invalid {

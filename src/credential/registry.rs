@@ -8,6 +8,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::image::{Keyring, Reference};
+
 const MAX_BYTES: usize = 255;
 const MAX_HOST_BYTES: usize = 253;
 const MAX_LABEL_BYTES: usize = 63;
@@ -127,6 +129,14 @@ impl RegistryKey {
     /// Host and port, without the path.
     pub fn authority(&self) -> &str {
         &self.text[..self.text.find('/').unwrap_or(self.text.len())]
+    }
+
+    /// Whether the kubelet would use an entry of this name for the image, where no other entry matches better. It never
+    /// looks for one where the image isn't a reference.
+    pub fn matches(&self, image: &str) -> bool {
+        let mut keyring = Keyring::default();
+        keyring.add(&self.text, ());
+        Reference::parse(image).is_ok_and(|image| !keyring.lookup(&image).is_empty())
     }
 
     fn labels(&self) -> Vec<&str> {

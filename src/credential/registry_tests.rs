@@ -253,3 +253,57 @@ proptest! {
         let _ = AllowedRegistries::parse(&text);
     }
 }
+
+fn matching<'a>(key: &str, images: &[&'a str]) -> Vec<&'a str> {
+    let key = RegistryKey::parse(key).unwrap();
+    images.iter().copied().filter(|image| key.matches(image)).collect()
+}
+
+#[test]
+fn host_port_and_path_match_as_the_kubelet_has_it() {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    for (key, image, expected) in [
+        ("gcr.io", "gcr.io/darwin/api:1", true),
+        ("gcr.io/", "gcr.io/darwin/api", true),
+        ("gcr.io", "eu.gcr.io/darwin/api", false),
+        ("*.gcr.io", "eu.gcr.io/darwin/api", true),
+        ("*.gcr.io", "gcr.io/darwin/api", false),
+        ("*.gcr.io", "a.eu.gcr.io/darwin/api", false),
+        ("*.pkg.dev", "europe-docker.pkg.dev/darwin/images/api", true),
+        ("europe*.pkg.dev", "europe-docker.pkg.dev/darwin/images/api", true),
+        ("*-docker.pkg.dev", "europe-docker.pkg.dev/darwin/images/api", true),
+        ("e*-*r.pkg.dev", "europe-docker.pkg.dev/darwin/images/api", true),
+        ("e*-*x.pkg.dev", "europe-docker.pkg.dev/darwin/images/api", false),
+        ("e*e*e*e.pkg.dev", "europe.pkg.dev/darwin/images/api", false),
+        ("eu*rope.pkg.dev", "europe.pkg.dev/darwin/images/api", true),
+        ("eur*rope.pkg.dev", "europe.pkg.dev/darwin/images/api", false),
+        ("gcr.io/darwin/", "gcr.io/darwin/api", true),
+        ("gcr.io/darwin/", "gcr.io/darwin2/api", false),
+        ("gcr.io/darwin", "gcr.io/darwin2/api", true),
+        ("gcr.io/darwin/api", "gcr.io/darwin", false),
+        ("gcr.io/darwin/api", &format!("gcr.io/darwin/api@{digest}"), true),
+        ("gcr.io/darwin/api", &format!("gcr.io/darwin/api:1.2@{digest}"), true),
+        ("gcr.io/darwin/api", "gcr.io/darwin/api@sha256:0123", false),
+        ("gcr.io:443", "gcr.io/darwin/api", false),
+        ("gcr.io", "gcr.io:443/darwin/api", false),
+        ("gcr.io:443", "gcr.io:443/darwin/api:1", true),
+        ("registry.example:5000/a", "registry.example:5000/a/b:latest", true),
+        ("localhost:5000", "localhost:5000/a", true),
+        ("localhost", "localhost/a", true),
+        ("gcr.io", "", false),
+    ] {
+        let key = RegistryKey::parse(key).unwrap();
+        assert_eq!(key.matches(image), expected, "{key} and {image}");
+    }
+}
+
+#[test]
+fn an_image_without_a_host_is_docker_hubs() {
+    let images = ["nginx", "nginx:1.2", "grafana/grafana", "docker.io/nginx", "index.docker.io/a/b", "gcr.io/a/b"];
+    assert_eq!(matching("docker.io", &images), images[..5]);
+    assert_eq!(matching("docker.io/library/", &images), ["nginx", "nginx:1.2", "docker.io/nginx"]);
+    assert_eq!(matching("docker.io/grafana/", &images), ["grafana/grafana"]);
+    assert_eq!(matching("index.docker.io", &images), images[..5]);
+    assert_eq!(matching("index.docker.io/", &images), images[..5]);
+    assert_eq!(matching("index.docker.io/grafana", &images), [""; 0]);
+}

@@ -56,6 +56,7 @@ pub struct SourceSecret {
     name: String,
     uid: String,
     resource_version: String,
+    secret_type: String,
     data: BTreeMap<String, Value>,
 }
 
@@ -73,8 +74,21 @@ impl SourceSecret {
             name: body.metadata.name,
             uid: body.metadata.uid,
             resource_version: body.metadata.resource_version,
+            secret_type: body.secret_type,
             data: body.data.unwrap_or_default(),
         })
+    }
+
+    /// One that no API server has seen yet.
+    pub fn unapplied(namespace: &str, name: &str, data: BTreeMap<String, Zeroizing<Vec<u8>>>) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            uid: String::new(),
+            resource_version: String::new(),
+            secret_type: String::new(),
+            data: data.into_iter().map(|(key, bytes)| (key, Value(bytes))).collect(),
+        }
     }
 
     /// `metadata.namespace`.
@@ -95,6 +109,11 @@ impl SourceSecret {
     /// `metadata.resourceVersion`.
     pub fn resource_version(&self) -> &str {
         &self.resource_version
+    }
+
+    /// `type`; empty for one that no API server has seen yet.
+    pub fn secret_type(&self) -> &str {
+        &self.secret_type
     }
 
     /// The bytes under a key.
@@ -132,6 +151,8 @@ impl fmt::Debug for SourceSecret {
 #[derive(Deserialize)]
 struct Body {
     metadata: Metadata,
+    #[serde(default, rename = "type")]
+    secret_type: String,
     #[serde(default)]
     data: Option<BTreeMap<String, Value>>,
 }
@@ -194,6 +215,7 @@ mod tests {
         assert_eq!(secret.name(), "darwin-gcr-key");
         assert_eq!(secret.uid(), "11111111-2222-3333-4444-555555555555");
         assert_eq!(secret.resource_version(), "812");
+        assert_eq!(secret.secret_type(), "Opaque");
         assert_eq!(secret.get("key.json"), Ok(&b"\x00\xFF{}"[..]));
         assert_eq!(secret.get("empty"), Ok(&b""[..]));
     }

@@ -11,6 +11,7 @@ mod entry;
 mod fights;
 mod observed;
 mod ownership;
+pub mod pattern;
 #[cfg(test)]
 mod proof;
 mod refusal;

@@ -1,0 +1,176 @@
+//! Looks at pull secrets: at their metadata and type, and at their data only where the user asks for that.
+
+use http::{Request, StatusCode, header::ACCEPT};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Client, Resource};
+use serde::{Deserialize, de::IgnoredAny};
+
+use super::{read::Credential, subject::Subject};
+use crate::{
+    api::CREDENTIAL_LABEL,
+    cluster::read_undecoded,
+    credential::{
+        SourceSecret,
+        docker_logins::{self, ConfigFormat},
+    },
+    pull::{Managed, Named, Seen},
+};
+
+/// The API server prints a Secret as a row of a table, with its type and without its data.
+const AS_TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
+
+/// Whether Secrets' data may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// Yes.
+    Read,
+    /// No: it isn't even asked for.
+    Leave,
+}
+
+/// Looks at each pull secret that the subject names, in its order.
+///
+/// # Errors
+/// A sentence, where the API server can't answer. That it refuses is no error.
+pub async fn look(
+    client: &Client,
+    subject: &Subject,
+    credentials: &[Credential],
+    data: Data,
+) -> Result<Vec<Named>, String> {
+    let mut secrets = Vec::new();
+    for name in &subject.pull_secrets {
+        let seen = look_at(client, &subject.namespace, name, credentials, data).await?;
+        secrets.push(Named { name: name.clone(), seen });
+    }
+    Ok(secrets)
+}
+
+async fn look_at(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    credentials: &[Credential],
+    data: Data,
+) -> Result<Seen, String> {
+    // The API server takes any text in imagePullSecrets, and none but these characters in a Secret's name.
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.') {
+        return Ok(Seen::Missing);
+    }
+    let cannot = |why: String| format!("Secret {namespace}/{name} can't be read: {why}");
+    let accept = if data == Data::Read { "application/json" } else { AS_TABLE };
+    let path = format!("{}/{name}", Secret::url_path(&(), Some(namespace)));
+    let request = Request::get(path).header(ACCEPT, accept).body(Vec::new());
+    let request = request.map_err(|error| cannot(error.to_string()))?;
+    let (status, body) = read_undecoded(client, request).await.map_err(|error| cannot(error.to_string()))?;
+    match (status, data) {
+        (StatusCode::NOT_FOUND, _) => Ok(Seen::Missing),
+        (StatusCode::FORBIDDEN, _) => Ok(Seen::Unseen(format!("you may not read Secrets in {namespace}"))),
+        (StatusCode::UNAUTHORIZED, _) => Err(cannot("the API server doesn't know you; log in again".to_owned())),
+        (StatusCode::OK, Data::Read) => read(&body).ok_or_else(|| cannot("the answer isn't a Secret".to_owned())),
+        (StatusCode::OK, Data::Leave) => {
+            row(&body, credentials).ok_or_else(|| cannot("the answer isn't a Secret's row".to_owned()))
+        }
+        (other, _) => Err(cannot(format!("the API server has answered {other}"))),
+    }
+}
+
+/// A whole Secret.
+fn read(body: &[u8]) -> Option<Seen> {
+    let secret = SourceSecret::from_json(body).ok()?;
+    let object: Object = serde_json::from_slice(body).ok()?;
+    let no_pull_secret = || Seen::NoPullSecret { secret_type: secret.secret_type().to_owned() };
+    let Some(format) = ConfigFormat::of_type(secret.secret_type()) else { return Some(no_pull_secret()) };
+    let config = secret.get(format.key()).unwrap_or_default();
+    if config.is_empty() {
+        return Some(no_pull_secret());
+    }
+    Some(match docker_logins::read(format, config) {
+        Ok(logins) => Seen::Read { logins, written: object.metadata.written() },
+        Err(fault) => Seen::Unparseable(fault),
+    })
+}
+
+/// A Secret as a table with one row.
+fn row(body: &[u8], credentials: &[Credential]) -> Option<Seen> {
+    let table: Table = serde_json::from_slice(body).ok()?;
+    let column = table.column_definitions.iter().position(|column| column.name == "Type")?;
+    let row = table.rows.into_iter().next()?;
+    let secret_type = row.cells.get(column)?.as_str()?.to_owned();
+    if ConfigFormat::of_type(&secret_type).is_none() {
+        return Some(Seen::NoPullSecret { secret_type });
+    }
+    Some(Seen::NotRead { managed: row.object.metadata.managed(credentials) })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Table {
+    column_definitions: Vec<Column>,
+    rows: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+struct Column {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    cells: Vec<serde_json::Value>,
+    object: Object,
+}
+
+#[derive(Deserialize)]
+struct Object {
+    metadata: Metadata,
+}
+
+/// Annotations are left out: `kubectl apply` leaves a copy of the data there.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata {
+    creation_timestamp: Option<String>,
+    labels: std::collections::BTreeMap<String, String>,
+    owner_references: Vec<Owner>,
+    managed_fields: Vec<Manager>,
+}
+
+#[derive(Deserialize)]
+struct Owner {
+    uid: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Manager {
+    time: Option<String>,
+    #[serde(default)]
+    fields_v1: Fields,
+}
+
+#[derive(Default, Deserialize)]
+struct Fields {
+    #[serde(rename = "f:data")]
+    data: Option<IgnoredAny>,
+}
+
+impl Metadata {
+    /// When the data was written last, or when the Secret was made.
+    fn written(&self) -> Option<i64> {
+        let writers = self.managed_fields.iter().filter(|manager| manager.fields_v1.data.is_some());
+        let times = writers.filter_map(|manager| manager.time.as_deref());
+        let second = |time: &str| Some(time.parse::<Timestamp>().ok()?.as_second());
+        times.filter_map(second).max().or_else(|| second(self.creation_timestamp.as_deref()?))
+    }
+
+    /// The RegistryCredential whose it is: its label alone proves nothing, as anybody can set it.
+    fn managed(&self, credentials: &[Credential]) -> Option<Managed> {
+        let name = self.labels.get(CREDENTIAL_LABEL)?;
+        let owns = |credential: &&Credential| {
+            credential.says.credential == *name && self.owner_references.iter().any(|it| it.uid == credential.uid)
+        };
+        credentials.iter().find(owns).map(|credential| credential.says.clone())
+    }
+}

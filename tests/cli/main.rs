@@ -1,0 +1,88 @@
+//! The commands that need no cluster, as a person runs them: the built binary, its output and its exit codes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod check;
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::symlink,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+/// The repository; commands run there.
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A command of the built binary, without what the environment would tell it.
+fn regcred(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_regcred"));
+    command.args(args).current_dir(ROOT).stdin(Stdio::null());
+    for name in ["REGCRED_ALLOWED_REGISTRIES", "REGCRED_CREDENTIAL_NAMESPACES", "KUBECONFIG", "NO_COLOR"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    regcred(args).output().unwrap()
+}
+
+fn run_with_input(args: &[&str], input: &[u8]) -> Output {
+    let mut child = regcred(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Compares with a file of tests/cases, or writes it where `$UPDATE_EXPECTED` is set.
+fn assert_expected(file: &str, said: &str) {
+    let path = Path::new(ROOT).join("tests/cases").join(file);
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        fs::write(&path, said).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert!(said == expected, "{} isn't what is said now (UPDATE_EXPECTED=1 writes it):\n{said}", path.display());
+}
+
+#[test]
+fn called_as_kubectl_does_its_usage_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join("kubectl-regcred");
+    symlink(env!("CARGO_BIN_EXE_regcred"), &plugin).unwrap();
+    let usage = stdout(&Command::new(&plugin).arg("--help").output().unwrap());
+    assert!(usage.contains("Usage: kubectl regcred <COMMAND>"), "{usage}");
+    let usage = stdout(&Command::new(&plugin).args(["check", "--help"]).output().unwrap());
+    assert!(usage.contains("Usage: kubectl regcred check [OPTIONS] <FILE>..."), "{usage}");
+    let wrong = Command::new(&plugin).args(["check", "/nowhere/at-all.yaml"]).output().unwrap();
+    assert!(stderr(&wrong).starts_with("kubectl regcred: /nowhere/at-all.yaml: "), "{wrong:?}");
+    assert!(stdout(&run(&["--help"])).contains("Usage: regcred <COMMAND>"));
+}
+
+#[test]
+fn each_shell_gets_a_script_that_knows_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&["completion", shell]);
+        assert_eq!(script.status.code(), Some(0), "{script:?}");
+        for word in ["regcred", "check", "allowed-registries", "cleanup"] {
+            assert!(stdout(&script).contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(run(&["completion", "cmd"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_crd_is_printed() {
+    let crd = run(&["crd"]);
+    assert_eq!(crd.status.code(), Some(0));
+    let file = Path::new(ROOT).join("crds/registrycredentials.regcred.dev.yaml");
+    assert_eq!(stdout(&crd), fs::read_to_string(file).unwrap());
+}
