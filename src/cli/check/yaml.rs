@@ -311,3 +311,7 @@ fn fault(error: &ScanError) -> Fault {
     };
     Fault { at, message }
 }
+
+#[cfg(test)]
+#[path = "yaml_tests.rs"]
+mod tests;
