@@ -142,10 +142,47 @@ async fn patch_service_account(
     removed().for_each(|secret| context.index().removing(namespace, name, secret));
     let result = send_patch(context, namespace, name, &api, &patch).await;
     // Without an answer of the API server it may have been done all the same, which its event then tells.
-    if !matches!(result, Err(WriteError::Unavailable(_) | WriteError::TooBusy(_))) {
+    if matches!(result, Err(WriteError::Unavailable(_) | WriteError::TooBusy(_))) {
+        context.doubts.begin(namespace, name);
+    } else {
+        context.doubts.end(namespace, name);
         removed().for_each(|secret| context.index().removed(namespace, name, secret));
     }
     result
+}
+
+/// Reads a service account whose last patch had no answer.
+///
+/// # Errors
+/// Where that has none, either: the doubt stays.
+pub async fn settle_doubt(
+    context: &Context,
+    namespace: &NamespaceName,
+    name: &ServiceAccountName,
+) -> Result<(), WriteError> {
+    let api: Api<Observed<ServiceAccount>> = Api::namespaced(context.client.clone(), namespace.as_str());
+    let before = context.index().service_account_version(namespace, name);
+    read_service_account(context, namespace, name, &api, before).await?;
+    context.doubts.end(namespace, name);
+    Ok(())
+}
+
+async fn read_service_account(
+    context: &Context,
+    namespace: &NamespaceName,
+    name: &ServiceAccountName,
+    api: &Api<Observed<ServiceAccount>>,
+    before: Option<ResourceVersion>,
+) -> Result<(), WriteError> {
+    match bounded(api.get_opt(name.as_str())).await? {
+        Some(seen) => {
+            context.index().service_account_seen(namespace, name, seen.object);
+        }
+        None => {
+            context.index().service_account_gone(namespace, name, before.unwrap_or_default());
+        }
+    }
+    Ok(())
 }
 
 async fn send_patch(
@@ -168,14 +205,7 @@ async fn send_patch(
     if !matches!(error, WriteError::Moved | WriteError::Invalid(_)) {
         return Err(error);
     }
-    match bounded(api.get_opt(name.as_str())).await? {
-        Some(seen) => {
-            context.index().service_account_seen(namespace, name, seen.object);
-        }
-        None => {
-            context.index().service_account_gone(namespace, name, before.unwrap_or_default());
-        }
-    }
+    read_service_account(context, namespace, name, api, before).await?;
     let moved = context.index().service_account_version(namespace, name) != before;
     Err(if moved { WriteError::Moved } else { error })
 }

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::{
     backoff::Backoff,
+    doubts::Doubts,
     known_pods::Stuck,
     pace::Pace,
     queue::{Lane, Queue},
@@ -64,6 +65,8 @@ pub struct Context {
     pub source_retries: Backoff<CredentialName>,
     /// Pods that were too early.
     pub stuck: Stuck,
+    /// Service accounts that a patch without an answer may have changed.
+    pub doubts: Doubts,
     catalog: RwLock<Arc<Catalog>>,
     index: Mutex<Index>,
     fights: Mutex<Fights>,
@@ -118,6 +121,7 @@ impl Context {
             retries: Backoff::default(),
             source_retries: Backoff::default(),
             stuck: Stuck::default(),
+            doubts: Doubts::default(),
             catalog: RwLock::default(),
             index: Mutex::new(index),
             fights: Mutex::default(),

@@ -7,6 +7,7 @@ mod backoff;
 mod caches;
 mod context;
 mod credential;
+mod doubts;
 mod error;
 mod known_pods;
 mod namespace;

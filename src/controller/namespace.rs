@@ -51,13 +51,16 @@ pub async fn reconcile(context: &Arc<Context>, name: &NamespaceName) -> Reconcil
         written: HashMap::new(),
         failed: BTreeMap::new(),
         refused: HashMap::new(),
+        waits_for_doubts: false,
+        in_doubt: false,
     };
     for _ in 0..ROUNDS {
         let tasks = run.plan();
-        if tasks.is_empty() {
+        if !tasks.is_empty() {
+            run.execute(tasks).await;
+        } else if !run.settle_doubts().await {
             break;
         }
-        run.execute(tasks).await;
     }
     for task in run.plan() {
         // It has moved in every round.
@@ -97,18 +100,25 @@ struct Run<'a> {
     /// Writes that failed, and whose wish each was.
     failed: BTreeMap<Target, (Vec<CredentialName>, WriteError)>,
     refused: HashMap<CredentialName, plan::Refusal>,
+    /// A Secret isn't deleted yet, as it isn't certain that no service account names it.
+    waits_for_doubts: bool,
+    /// A service account is still in doubt, as it couldn't be read.
+    in_doubt: bool,
 }
 
 impl Run<'_> {
     /// The steps that are right now and haven't failed yet, with all that it takes to execute them.
     fn plan(&mut self) -> Vec<Task> {
         self.refused.clear();
+        self.waits_for_doubts = false;
         // A round may take seconds: what was suspended or deleted meanwhile is gone on with no more.
         self.catalog = self.context.catalog();
         let index = self.context.index();
         let Some(namespace) = index.get(self.name) else {
+            self.context.doubts.forget(self.name);
             return Vec::new();
         };
+        let is_certain = self.context.doubts.of(self.name).is_empty();
         let mut tasks = Vec::new();
         for step in plan::plan(self.name, &self.catalog.claims(), namespace, &self.contested) {
             let task = match step {
@@ -128,6 +138,10 @@ impl Run<'_> {
                     let patch = plan::json_patch(observed, &changes);
                     Task::PatchServiceAccount { service_account, changes, patch }
                 }
+                Step::DeleteSecret { .. } if !is_certain => {
+                    self.waits_for_doubts = true;
+                    continue;
+                }
                 Step::DeleteSecret { secret, uid, resource_version } => {
                     Task::DeleteSecret { secret, uid, resource_version }
                 }
@@ -137,6 +151,23 @@ impl Run<'_> {
             }
         }
         tasks
+    }
+
+    /// Reads service accounts that are in doubt, and says whether there is something to plan anew. One whose patch has
+    /// just failed is read only if something waits for it: it is tried again anyway.
+    async fn settle_doubts(&mut self) -> bool {
+        let mut doubts = self.context.doubts.of(self.name);
+        if !self.waits_for_doubts {
+            doubts.retain(|account| !self.failed.contains_key(&Target::ServiceAccount(account.clone())));
+        }
+        for account in &doubts {
+            if let Err(error) = apply::settle_doubt(self.context, self.name, account).await {
+                debug!(namespace = %self.name, %account, %error, "still in doubt");
+                self.in_doubt = true;
+                return false;
+            }
+        }
+        !doubts.is_empty()
     }
 
     async fn execute(&mut self, tasks: Vec<Task>) {
@@ -176,6 +207,9 @@ impl Run<'_> {
     fn wait(&self) -> Option<Duration> {
         let unseen = self.refused.values().any(|refusal| refusal.reason() == Reason::WrongType);
         let mut longest = unseen.then_some(LASTING);
+        if self.in_doubt {
+            longest = Some(TRANSIENT);
+        }
         for (_, error) in self.failed.values() {
             match error {
                 // What went away is no failure; but a namespace made a moment ago may not be known everywhere yet.

@@ -102,14 +102,14 @@ async fn may_watch(context: &Context) -> bool {
     loop {
         match access::may_watch_pods(&context.client, PENDING).await {
             Ok(may) => return may,
-            Err(error @ (WriteError::Unavailable(_) | WriteError::TooBusy(_))) => {
+            // Who may not even ask can but try.
+            Err(WriteError::Denied(_)) => return true,
+            Err(error) => {
                 if unanswered.count(&()) == 0 {
                     warn!(%error, "whether pods may be watched couldn't be asked, and is asked again");
                 }
                 tokio::time::sleep(unanswered.failed(&(), TRANSIENT)).await;
             }
-            // Who may not even ask can but try.
-            Err(_) => return true,
         }
     }
 }

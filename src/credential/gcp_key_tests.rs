@@ -36,6 +36,14 @@ fn a_key_of_google_is_taken_byte_for_byte() {
     assert!(GcpServiceAccountKey::parse(KEY_B.as_bytes()).is_ok());
 }
 
+/// Found by fuzzing. It is JSON, and what becomes of it in a member that nobody reads is nobody's concern.
+#[test]
+fn half_a_surrogate_pair_in_a_member_that_is_not_used_is_no_objection() {
+    let file = KEY_A.replacen("https://", "https:\\ud800//", 1);
+    assert!(file.contains("ud800") && serde_json::from_str::<Value>(&file).is_err());
+    assert_eq!(parse(&file), parse(KEY_A));
+}
+
 #[test]
 fn debug_shows_whose_key_it_is_and_nothing_else() {
     let key = GcpServiceAccountKey::parse(KEY_A.as_bytes()).unwrap();

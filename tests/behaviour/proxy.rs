@@ -2,11 +2,15 @@
 
 use std::{
     collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use controlplane::{Answer, Audit, Controllers, FaultProxy, Options, Request, eventually};
+use controlplane::{ADMIN, Answer, Audit, Controllers, FaultProxy, Options, Request, eventually};
 use serde_json::{Value, json};
 
 use crate::{
@@ -16,7 +20,11 @@ use crate::{
 
 /// A world whose operator talks to the API server through a proxy.
 fn proxied(args: &[&str]) -> (World, FaultProxy) {
-    let options = Options { controllers: Controllers::Default, audit: Audit::Metadata, ..Options::default() };
+    proxied_with(Controllers::Default, args)
+}
+
+fn proxied_with(controllers: Controllers, args: &[&str]) -> (World, FaultProxy) {
+    let options = Options { controllers, audit: Audit::Metadata, ..Options::default() };
     let cluster = cluster(options);
     let proxy = FaultProxy::start(&cluster);
     let operator = operator_with(proxy.kubeconfig(), args);
@@ -255,4 +263,44 @@ fn a_reconcile_that_waits_for_an_answer_while_its_credential_is_suspended_goes_o
     world.wait_secret("team-0", "other");
     world.wait_ready("other");
     assert_eq!(world.entries("team-0", "default").unwrap(), [""; 0]);
+}
+
+#[test]
+fn no_secret_goes_before_an_entry_of_which_only_the_answer_was_lost() {
+    // No garbage collector, which would take the Secret by itself.
+    let (world, proxy) = proxied_with(Controllers::Off, &[]);
+    world.namespace("team-0", json!({}));
+    world.service_account("team-0", "default", json!({}), &[]);
+    world.source("key", &key('a'));
+    let spec = |attach: &str| json!({"namespaces": {"names": ["team-*"]}, "serviceAccounts": {"attach": attach}});
+    world.credential("darwin", spec("None"));
+    world.wait_ready("darwin");
+
+    // From now on the API server's word on service accounts reaches nobody, and the answer to the entry gets lost while
+    // the RegistryCredential is deleted.
+    let mut delete = world.cluster.kubectl_command(ADMIN, &["delete", "registrycredential", "darwin"]);
+    let mut look =
+        world.cluster.kubectl_command(ADMIN, &["-n", "team-0", "get", "serviceaccount", "default", "-o=json"]);
+    let early = Arc::new(AtomicBool::new(false));
+    let (mut is_deleted, seen) = (false, early.clone());
+    proxy.answer(move |request| match (request.method.as_str(), request.path()) {
+        ("GET", "/api/v1/serviceaccounts") => {
+            Some(Answer::Refuse(503, "ServiceUnavailable", "a fault of the test".to_owned()))
+        }
+        ("PATCH", path) if path.ends_with("/serviceaccounts/default") && !is_deleted => {
+            is_deleted = delete.output().unwrap().status.success();
+            Some(Answer::Lost)
+        }
+        ("DELETE", path) if path.ends_with("/secrets/darwin") => {
+            let account: Value = serde_json::from_slice(&look.output().unwrap().stdout).unwrap();
+            seen.fetch_or(account["imagePullSecrets"][0]["name"] == "darwin", Ordering::SeqCst);
+            None
+        }
+        _ => None,
+    });
+    proxy.cut_watches();
+    world.credential("darwin", spec("Selected"));
+    world.wait_no_secret("team-0", "darwin");
+    world.wait_entries("team-0", "default", &[]);
+    assert!(!early.load(Ordering::SeqCst), "its Secret was deleted while it was there");
 }
