@@ -280,7 +280,19 @@ fn a_standby_writes_nothing_and_takes_over_a_converged_cluster_without_a_write_o
     for i in 0..10 {
         world.wait_password(&format!("team-{i}"), "darwin", &key('b'));
     }
-    world.wait_ready("darwin");
+    // Ready with the new source: what the status says last.
+    let version = world.get(&["-n", "regcred-system", "secret", "key"]).unwrap()["metadata"]["resourceVersion"].clone();
+    eventually(SOON, || {
+        let status = world.status("darwin")?;
+        let ready = status["conditions"]
+            .as_array()
+            .is_some_and(|conditions| conditions.iter().any(|c| c["type"] == "Reconciling" && c["status"] == "False"));
+        if ready && status["observedSource"]["resourceVersion"] == version {
+            Ok(())
+        } else {
+            Err(format!("{status:#}"))
+        }
+    });
     eventually(SOON, || if reads() > before { Ok(()) } else { Err("it hasn't read the new one".to_owned()) });
 
     // While nothing happens, a renewal every few seconds is all.
