@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch::{Receiver, Sender, channel};
 use tracing::{Instrument, debug, error, info_span, warn};
 
-use super::{backoff::WatchBackoff, context::Context, queue::Lane};
+use super::{backoff::WatchBackoff, context::Context, credential, queue::Lane};
 use crate::{
     api::{RegistryCredential, SECRET_TYPE},
     index::{Effect, Index, Kind},
@@ -60,10 +60,11 @@ pub fn watch_credentials(context: &Arc<Context>) -> Synced {
                 if let Some(listed) = &mut listed {
                     listed.insert(name.clone());
                 }
-                if super::credential::is_being_orphaned(&object) {
+                if credential::is_being_orphaned(&object) {
                     // The reconcile may come too late to see this.
                     let uid = object.metadata.uid.clone().unwrap_or_default();
                     context.orphaned().entry(uid).or_default();
+                    credential::hold(context, &name);
                 }
                 context.objects().insert(name.clone(), Arc::new(object));
                 context.credentials.add(name, Lane::Live);

@@ -120,12 +120,26 @@ fn remove(context: &Arc<Context>, name: &CredentialName) {
     let now = Instant::now();
     let grace = context.orphaned().get_mut(&uid).map(|until| *until.get_or_insert(now + ORPHAN_GRACE));
     match grace {
-        Some(until) if until > now => context.credentials.add_at(name.clone(), until),
+        Some(until) if until > now => {
+            hold(context, name);
+            context.credentials.add_at(name.clone(), until);
+        }
         _ => {
             context.orphaned().remove(&uid);
             forget(context, name);
         }
     }
+}
+
+/// It is being orphaned, or has been, and what is known of its Secrets may be older than that: nothing is made for it any
+/// more, nor removed. This doesn't wait for its turn: its source may be read just now.
+pub fn hold(context: &Context, name: &CredentialName) {
+    context.change_catalog(|catalog| {
+        if let Some(entry) = catalog.get(name).cloned() {
+            let claim = Claim { state: ClaimState::Held, ..entry.claim.clone() };
+            catalog.insert(Entry { claim, pull_secret: None, epoch: entry.epoch });
+        }
+    });
 }
 
 fn forget(context: &Context, name: &CredentialName) {

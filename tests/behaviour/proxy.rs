@@ -304,3 +304,39 @@ fn no_secret_goes_before_an_entry_of_which_only_the_answer_was_lost() {
     world.wait_entries("team-0", "default", &[]);
     assert!(!early.load(Ordering::SeqCst), "its Secret was deleted while it was there");
 }
+
+#[test]
+fn nothing_is_made_for_a_credential_whose_orphaning_was_over_before_it_was_looked_at() {
+    let (world, proxy) = proxied(&[]);
+    namespaces(&world.cluster, "team", 1);
+    world.source("key", &key('a'));
+    let spec = |attach: &str| json!({"namespaces": {"names": ["team-*"]}, "serviceAccounts": {"attach": attach}});
+    world.credential("darwin", spec("Selected"));
+    world.wait_ready("darwin");
+
+    // While its source is read, it is orphaned and goes.
+    let (is_reading, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let reading = is_reading.clone();
+    proxy.answer(move |request| {
+        let reads = request.method == "GET" && request.path().ends_with("/regcred-system/secrets/key");
+        (reads && !reading.swap(true, Ordering::SeqCst)).then_some(Answer::Late(Duration::from_secs(5)))
+    });
+    world.source("key", &key('b'));
+    eventually(SOON, || if is_reading.load(Ordering::SeqCst) { Ok(()) } else { Err("it isn't read".to_owned()) });
+    world.cluster.kubectl_ok(&["delete", "registrycredential", "darwin", "--cascade=orphan"]);
+    eventually(SOON, || match world.secret("team-0", "darwin")?["metadata"]["ownerReferences"] {
+        Value::Null => Ok(()),
+        _ => Err("the garbage collector hasn't let it go".to_owned()),
+    });
+
+    let ask = seen.clone();
+    proxy.answer(move |request| {
+        ask.fetch_or(request.path().ends_with("/team-1/secrets/darwin"), Ordering::SeqCst);
+        None
+    });
+    world.namespace("team-1", json!({}));
+    world.credential("other", spec("None"));
+    world.wait_secret("team-1", "other");
+    assert!(!seen.load(Ordering::SeqCst), "a Secret was made for one that is gone");
+    assert_eq!(world.password("team-0", "darwin").unwrap(), key('a'), "it is people's");
+}
