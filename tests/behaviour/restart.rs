@@ -87,7 +87,8 @@ fn a_restart_in_a_converged_cluster_writes_nothing_and_idling_asks_nothing() {
     let idle: Vec<_> = requests(&world.cluster).split_off(ready);
     let (questions, asked): (Vec<_>, Vec<_>) = idle.iter().filter(|r| r.verb != "watch").partition(|r| r.is_question());
     assert!(asked.is_empty(), "while idle: {asked:?}");
-    assert!(questions.len() <= 2, "whether it may watch pods is asked less and less often: {questions:?}");
+    // Three, at 4, 8 and 16 s or so after the start; chance moves them.
+    assert!(questions.len() <= 4, "whether it may watch pods is asked less and less often: {questions:?}");
 
     // A marker: it is alive, and its first write since the start is this one.
     world.namespace("team-new", json!({}));
