@@ -1,4 +1,4 @@
-//! Which cluster to talk to.
+//! Which cluster to talk to, and how to ask it for what must not be decoded.
 
 mod transport;
 

@@ -143,9 +143,9 @@ async fn patch_service_account(
     let result = send_patch(context, namespace, name, &api, &patch).await;
     // Without an answer of the API server it may have been done all the same, which its event then tells.
     if matches!(result, Err(WriteError::Unavailable(_) | WriteError::TooBusy(_))) {
-        context.doubts.begin(namespace, name);
+        context.doubts().begin(namespace, name);
     } else {
-        context.doubts.end(namespace, name);
+        context.doubts().end(namespace, name);
         removed().for_each(|secret| context.index().removed(namespace, name, secret));
     }
     result
@@ -163,7 +163,7 @@ pub async fn settle_doubt(
     let api: Api<Observed<ServiceAccount>> = Api::namespaced(context.client.clone(), namespace.as_str());
     let before = context.index().service_account_version(namespace, name);
     read_service_account(context, namespace, name, &api, before).await?;
-    context.doubts.end(namespace, name);
+    context.doubts().end(namespace, name);
     Ok(())
 }
 

@@ -65,12 +65,11 @@ pub struct Context {
     pub source_retries: Backoff<CredentialName>,
     /// Pods that were too early.
     pub stuck: Stuck,
-    /// Service accounts that a patch without an answer may have changed.
-    pub doubts: Doubts,
     catalog: RwLock<Arc<Catalog>>,
     index: Mutex<Index>,
     fights: Mutex<Fights>,
     vanished: Mutex<Vanished>,
+    doubts: Mutex<Doubts>,
     ledger: Mutex<Ledger>,
     objects: Mutex<BTreeMap<CredentialName, Arc<DynamicObject>>>,
     sources: Mutex<HashMap<SourceKey, String>>,
@@ -121,11 +120,11 @@ impl Context {
             retries: Backoff::default(),
             source_retries: Backoff::default(),
             stuck: Stuck::default(),
-            doubts: Doubts::default(),
             catalog: RwLock::default(),
             index: Mutex::new(index),
             fights: Mutex::default(),
             vanished: Mutex::default(),
+            doubts: Mutex::default(),
             ledger: Mutex::default(),
             objects: Mutex::default(),
             sources: Mutex::default(),
@@ -156,6 +155,11 @@ impl Context {
     /// Entries that somebody keeps taking away.
     pub fn fights(&self) -> MutexGuard<'_, Fights> {
         lock(&self.fights)
+    }
+
+    /// Service accounts that a patch without an answer may have changed.
+    pub fn doubts(&self) -> MutexGuard<'_, Doubts> {
+        lock(&self.doubts)
     }
 
     /// Secrets that vanish again and again.

@@ -52,7 +52,6 @@ pub async fn reconcile(context: &Arc<Context>, name: &NamespaceName) -> Reconcil
         failed: BTreeMap::new(),
         refused: HashMap::new(),
         waits_for_doubts: false,
-        in_doubt: false,
     };
     for _ in 0..ROUNDS {
         let tasks = run.plan();
@@ -102,8 +101,6 @@ struct Run<'a> {
     refused: HashMap<CredentialName, plan::Refusal>,
     /// A Secret isn't deleted yet, as it isn't certain that no service account names it.
     waits_for_doubts: bool,
-    /// A service account is still in doubt, as it couldn't be read.
-    in_doubt: bool,
 }
 
 impl Run<'_> {
@@ -115,10 +112,10 @@ impl Run<'_> {
         self.catalog = self.context.catalog();
         let index = self.context.index();
         let Some(namespace) = index.get(self.name) else {
-            self.context.doubts.forget(self.name);
+            self.context.doubts().forget(self.name);
             return Vec::new();
         };
-        let is_certain = self.context.doubts.of(self.name).is_empty();
+        let is_certain = !self.context.doubts().has(self.name);
         let mut tasks = Vec::new();
         for step in plan::plan(self.name, &self.catalog.claims(), namespace, &self.contested) {
             let task = match step {
@@ -155,15 +152,14 @@ impl Run<'_> {
 
     /// Reads service accounts that are in doubt, and says whether there is something to plan anew. One whose patch has
     /// just failed is read only if something waits for it: it is tried again anyway.
-    async fn settle_doubts(&mut self) -> bool {
-        let mut doubts = self.context.doubts.of(self.name);
+    async fn settle_doubts(&self) -> bool {
+        let mut doubts = self.context.doubts().of(self.name);
         if !self.waits_for_doubts {
             doubts.retain(|account| !self.failed.contains_key(&Target::ServiceAccount(account.clone())));
         }
         for account in &doubts {
             if let Err(error) = apply::settle_doubt(self.context, self.name, account).await {
                 debug!(namespace = %self.name, %account, %error, "still in doubt");
-                self.in_doubt = true;
                 return false;
             }
         }
@@ -207,7 +203,7 @@ impl Run<'_> {
     fn wait(&self) -> Option<Duration> {
         let unseen = self.refused.values().any(|refusal| refusal.reason() == Reason::WrongType);
         let mut longest = unseen.then_some(LASTING);
-        if self.in_doubt {
+        if self.context.doubts().has(self.name) {
             longest = Some(TRANSIENT);
         }
         for (_, error) in self.failed.values() {

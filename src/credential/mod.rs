@@ -1,4 +1,5 @@
-//! PURE: a source's bytes → a pull secret. No client, no clock, no async, no logging.
+//! PURE: a source's bytes → a pull secret, and what a docker config has for whom. No client, no clock, no async, no
+//! logging.
 //!
 //! [`resolve`] is the whole way: the spec and the source Secret → a checked key → a docker config → a [`PullSecret`],
 //! which [`SecretManifest`] makes the body of an apply of. Everything that fails is an [`Invalid`]: a reason and a message
