@@ -95,6 +95,7 @@ fn an_entry_for_a_secret_that_is_refused_is_taken_back_and_one_that_another_cred
 
     // Whichever of the two is written down at birth, the older one has the name in the end.
     let template = json!({"name": "darwin"});
+    world.wait_older("darwin");
     world.credential("a-second", json!({"namespaces": {"names": ["team-*"]}, "secretTemplate": template}));
     world.wait_condition("a-second", "Ready", "True", "RolledOut");
     world.namespace("team-a", json!({}));

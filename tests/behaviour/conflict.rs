@@ -1,7 +1,5 @@
 //! What isn't ours is left byte for byte, and said.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use controlplane::eventually;
 use serde_json::json;
 
@@ -89,13 +87,7 @@ fn of_two_credentials_for_one_name_the_older_has_it_and_hands_over_when_it_goes(
     world.credential("z-older", spec("key-a"));
     world.wait_entries("team-a", "default", &["shared"]);
     world.wait_ready("z-older");
-    // Creation is known to the second.
-    let created = world.cluster.get_json(&["registrycredential", "z-older"])["metadata"]["creationTimestamp"].clone();
-    eventually(SOON, || {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let created: jiff::Timestamp = created.as_str().unwrap().parse().unwrap();
-        if now as i64 > created.as_second() { Ok(()) } else { Err("it is the same second".to_owned()) }
-    });
+    world.wait_older("z-older");
     world.credential("a-younger", spec("key-b"));
     let message = world.wait_failure("a-younger", "team-a", "NameTaken");
     assert!(message.contains("z-older") && message.contains("shared"), "{message}");

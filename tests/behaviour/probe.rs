@@ -99,6 +99,17 @@ impl World {
         })
     }
 
+    /// Waits until a credential that is created now is the younger one: creation is known to the second.
+    pub fn wait_older(&self, credential: &str) {
+        let created =
+            self.cluster.get_json(&["registrycredential", credential])["metadata"]["creationTimestamp"].clone();
+        let created: jiff::Timestamp = created.as_str().unwrap().parse().unwrap();
+        eventually(SOON, || match jiff::Timestamp::now().as_second() > created.as_second() {
+            true => Ok(()),
+            false => Err("it is the same second".to_owned()),
+        });
+    }
+
     /// Waits until it is ready in so many of so many namespaces: `2/2`.
     pub fn wait_namespaces(&self, credential: &str, summary: &str) {
         eventually(SOON, || match self.status(credential)? {
