@@ -80,6 +80,12 @@ impl Claim {
         }
     }
 
+    /// Whether what stands recorded under this Secret name and its own may be of its making. A RegistryCredential can't
+    /// change its Secrets' name: under another one it is that of a predecessor, which was deleted.
+    pub fn may_have_made(&self, secret: &SecretName) -> bool {
+        self.secret == *secret || matches!(self.scope, Scope::Unknown)
+    }
+
     /// Whether a Secret of ours holds what it should. It does where it has the current revision and nobody has taken
     /// over the value, or a label or annotation, since we applied them.
     pub fn is_current(&self, observed: &Secret) -> bool {

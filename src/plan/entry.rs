@@ -32,7 +32,9 @@ pub(super) fn decide(
     taken_away: bool,
 ) -> Decision {
     let record = observed.added.get(secret);
-    let held = |record: &CredentialName| claims.iter().any(|c| c.state == ClaimState::Held && c.credential == *record);
+    let held = |record: &CredentialName| {
+        claims.iter().any(|c| c.state == ClaimState::Held && c.credential == *record && c.may_have_made(secret))
+    };
     if record.is_some_and(held) {
         return Decision::Leave;
     }

@@ -133,6 +133,12 @@ fn the_owner_keeps_the_name_then_the_older_then_the_first_by_name_has_it() {
             with(None, &[("any", recorded("z"))]),
             Some("z"),
         ),
+        (
+            "held, its predecessor's entry is here",
+            vec![Claim { secret: "other".into(), ..held("z", 1) }, new()],
+            with(None, &[("any", recorded("z"))]),
+            Some("a"),
+        ),
         ("held, who knows where", vec![unknown(held("z", 1)), new()], with(None, &[]), Some("z")),
         ("held, who knows where, but younger", vec![unknown(held("z", 3)), new()], with(None, &[]), Some("a")),
         (

@@ -37,7 +37,8 @@ fn contends(claim: &Claim, secret: &SecretName, name: &NamespaceName, namespace:
             wants
                 || (claim.secret == *secret && matches!(claim.scope, Scope::Unknown))
                 || namespace.secrets.get(secret).is_some_and(|s| s.label.as_ref() == Some(&claim.credential))
-                || namespace.service_accounts.values().any(|a| a.added.get(secret) == Some(&claim.credential))
+                || (claim.may_have_made(secret)
+                    && namespace.service_accounts.values().any(|a| a.added.get(secret) == Some(&claim.credential)))
         }
     }
 }

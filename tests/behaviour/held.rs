@@ -172,3 +172,25 @@ fn a_held_credential_can_be_deleted_and_takes_its_secrets_and_entries_with_it() 
     world.wait_no_secret("team-0", "invalid");
     world.wait_no_secret("team-0", "broken");
 }
+
+#[test]
+fn entries_of_a_predecessor_with_another_secret_name_go_though_its_successor_is_held() {
+    let world = world();
+    namespaces(&world.cluster, "team", 1);
+    world.source("invalid", &key('a'));
+    world.cluster.apply(&of("invalid").to_string()).unwrap();
+    world.wait_ready("invalid");
+    world.wait_entries("team-0", "default", &["invalid"]);
+    // Nobody sees that it is gone for a while.
+    world.operator.kill9();
+    world.cluster.kubectl_ok(&["delete", "registrycredential", "invalid"]);
+    world.source("invalid", "not a key");
+    let mut successor = of("invalid");
+    successor["spec"]["secretTemplate"] = json!({"name": "other"});
+    world.cluster.apply(&successor.to_string()).unwrap();
+    world.operator.restart();
+    wait_reasons(&world, &[("invalid", "InvalidKey")]);
+    world.wait_entries("team-0", "default", &[]);
+    world.wait_no_secret("team-0", "invalid");
+    assert!(world.account("team-0", "default")["metadata"]["annotations"].is_null());
+}

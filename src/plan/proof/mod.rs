@@ -13,7 +13,7 @@ mod world;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use spec::{Whose, specified_end, whose};
+use spec::{Whose, has_name, specified_end, whose};
 use world::{Answer, World, record};
 
 use super::{Change, Claim, ClaimState, Contested, Namespace, Scope, Step, plan};
@@ -155,7 +155,7 @@ impl Case {
                 let (entries, left) = (count(before, &secret), count(after, &secret));
                 match recorded {
                     None => assert!(left >= entries, "{name}: a foreign entry is gone"),
-                    Some(credential) if self.is_held(&credential) => {
+                    Some(credential) if self.is_held_with(&credential, &secret) => {
                         assert_eq!(
                             (now, left),
                             (Some(credential), entries),
@@ -171,6 +171,11 @@ impl Case {
 
     fn is_held(&self, credential: &CredentialName) -> bool {
         self.claims.iter().any(|claim| claim.credential == *credential && claim.state == ClaimState::Held)
+    }
+
+    fn is_held_with(&self, credential: &CredentialName, secret: &SecretName) -> bool {
+        let named = |claim: &&Claim| claim.credential == *credential;
+        self.is_held(credential) && self.claims.iter().find(named).is_some_and(|claim| has_name(claim, secret))
     }
 
     /// A run without a crash ends soon, and writes once to each service account unless a Secret has to come first.

@@ -41,6 +41,15 @@ pub fn whose<'a>(secret: &'a Secret, claims: &[&Claim]) -> Whose<'a> {
     }
 }
 
+/// Whether a credential's Secrets have this name, as far as one knows: an entry for another name was added by one that had
+/// the credential's name before it, and is gone.
+pub fn has_name(claim: &Claim, secret: &SecretName) -> bool {
+    match claim.scope {
+        Scope::Known { .. } => claim.secret == *secret,
+        Scope::Unknown => true,
+    }
+}
+
 /// Which credential has a Secret name.
 fn keeper<'a>(name: &NamespaceName, secret: &SecretName, claims: &[&'a Claim], world: &World) -> Option<&'a Claim> {
     let there = world.secrets.get(secret).map(|secret| &secret.meta);
@@ -57,7 +66,8 @@ fn keeper<'a>(name: &NamespaceName, secret: &SecretName, claims: &[&'a Claim], w
         // What a held credential wants, may want or has left traces of is reserved for it.
         let may_want = wants && matches!(claim.scope, Scope::Unknown);
         let made = there.is_some_and(|secret| secret.label.as_ref() == Some(&claim.credential));
-        let added = world.accounts.values().any(|account| record(account, secret).as_ref() == Some(&claim.credential));
+        let added = has_name(claim, secret)
+            && world.accounts.values().any(|account| record(account, secret).as_ref() == Some(&claim.credential));
         wants_here || may_want || made || added
     };
     let mut candidates: Vec<&Claim> = claims.iter().copied().filter(|claim| may_have(claim)).collect();
@@ -170,7 +180,8 @@ fn settle(
 ) {
     let recorded = record(account, secret);
     let held = |credential: &CredentialName| {
-        claims.iter().any(|claim| claim.credential == *credential && claim.state == ClaimState::Held)
+        let is_held = |claim: &&&Claim| claim.credential == *credential && claim.state == ClaimState::Held;
+        claims.iter().find(is_held).is_some_and(|claim| has_name(claim, secret))
     };
     if account["metadata"].get("deletionTimestamp").is_some() || recorded.as_ref().is_some_and(held) {
         return;
