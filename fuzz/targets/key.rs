@@ -12,7 +12,10 @@ const QUOTED: usize = 12;
 const OURS: [&str; 2] =
     [include_str!("../../src/credential/key_error.rs"), include_str!("../../src/credential/gcp_key.rs")];
 
-/// Other members, and their names, may be texts that no Rust string can be, as half a surrogate pair is.
+/// What serde_json says of half a surrogate pair, with or without an escape after it: JSON, but of no Rust string.
+const NO_TEXT: [&str; 2] = ["lone leading surrogate in hex escape", "unexpected end of hex escape"];
+
+/// Other members, and their names, may be such texts.
 #[derive(serde::Deserialize)]
 struct Members {
     #[serde(rename = "type")]
@@ -34,7 +37,8 @@ fuzz_target!(|file: &[u8]| {
             let members: Members = match serde_json::from_slice(file) {
                 Ok(members) => members,
                 Err(error) => {
-                    assert!(error.to_string().contains("surrogate"), "what we take is JSON: {error}");
+                    let said = error.to_string();
+                    assert!(NO_TEXT.iter().any(|it| said.contains(it)), "what we take is JSON: {error}");
                     return;
                 }
             };
