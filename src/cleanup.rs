@@ -14,6 +14,7 @@ use crate::{
     names::SecretName,
     observe::Observed,
     plan::{Change, Secret, ServiceAccount, json_patch},
+    printable::printable,
 };
 
 /// How many objects are listed at once.
@@ -199,7 +200,7 @@ fn is_ours(secret: &Secret) -> bool {
 
 fn sentence(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) => crate::controller::printable(&status.message),
+        kube::Error::Api(status) => printable(&status.message),
         _ => "the API server can't be reached".to_owned(),
     }
 }

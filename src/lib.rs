@@ -3,6 +3,7 @@
 //! The data's way through the modules, from the ground up:
 //!
 //! - [`text`], [`small_map`]: how what is cached stays small.
+//! - [`printable`]: text of others, made fit to be shown.
 //! - [`names`]: names of Kubernetes objects as types.
 //! - [`image`]: pure; what an image reference names, when it is pulled, and which entries of docker configs are for it.
 //! - [`api`]: the custom resource, its rules, reasons and status.
@@ -14,6 +15,7 @@
 //! - [`observe`]: the API server's objects → what a plan looks at; nothing else of them is decoded.
 //! - [`index`]: what the watches have told, by namespace.
 //! - [`rollout`]: pure; the outcomes of namespaces → statuses.
+//! - [`wish`]: pure; a RegistryCredential → what it wants, or why nothing may be written for it.
 //! - [`gate`]: lets writes onto the wire only while this replica leads.
 //! - [`controller`]: IO; watches fill the index and the catalog, a queue of namespaces is planned and written.
 //! - [`leader`]: IO; which of the replicas writes.
@@ -37,6 +39,7 @@ pub mod metrics;
 pub mod names;
 pub mod observe;
 pub mod plan;
+pub mod printable;
 pub mod process;
 pub mod pull;
 pub mod rollout;
@@ -44,3 +47,4 @@ pub mod server;
 pub mod small_map;
 pub mod telemetry;
 pub mod text;
+pub mod wish;

@@ -12,6 +12,7 @@ pub mod invocation;
 pub mod out;
 pub mod progress;
 pub mod run;
+pub mod survey;
 pub mod table;
 
 use std::process::ExitCode;

@@ -22,6 +22,7 @@ use crate::{
     names::SecretName,
     server,
     telemetry::{self, LogFormat},
+    wish::Limits,
 };
 
 /// The client's own log of each failed request or watch repeats what we say of it.
@@ -100,9 +101,11 @@ pub async fn run(args: RunArgs) -> Result<(), String> {
     let election = election.map(|namespace| Election::new(&client, namespace, &gate));
     let client = if election.is_some() { gate.guard(&client) } else { client };
     let settings = Settings {
-        credential_namespaces,
-        allowed_registries: args.allowed_registries,
-        managed_names: args.managed_secret_names.into_iter().collect(),
+        limits: Limits {
+            credential_namespaces,
+            allowed_registries: args.allowed_registries,
+            managed_names: args.managed_secret_names.into_iter().collect(),
+        },
         concurrency: args.concurrency.into(),
     };
     let context = Context::new(client, settings, Metrics::default());

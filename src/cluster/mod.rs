@@ -1,5 +1,6 @@
 //! Which cluster to talk to, and how to ask it for what must not be decoded.
 
+mod source;
 mod transport;
 
 use std::{path::Path, sync::Arc};
@@ -9,6 +10,7 @@ use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
+pub use source::{SourceFailure, read_source};
 pub use transport::client;
 use zeroize::Zeroizing;
 

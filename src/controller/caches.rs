@@ -25,6 +25,7 @@ use crate::{
     names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
     observe::{NamespaceMeta, Observed},
     plan::{ResourceVersion, Secret, ServiceAccount},
+    wish::is_being_orphaned,
 };
 
 /// Tells when a watch has listed everything once.
@@ -60,7 +61,7 @@ pub fn watch_credentials(context: &Arc<Context>) -> Synced {
                 if let Some(listed) = &mut listed {
                     listed.insert(name.clone());
                 }
-                if credential::is_being_orphaned(&object) {
+                if is_being_orphaned(&object) {
                     // The reconcile may come too late to see this.
                     let uid = object.metadata.uid.clone().unwrap_or_default();
                     context.orphaned().entry(uid).or_default();
@@ -163,7 +164,7 @@ pub fn watch_namespaces(context: &Arc<Context>) -> Synced {
 /// for each name, as that is what a rule with resourceNames allows.
 pub fn watch_secrets(context: &Arc<Context>) -> Vec<Synced> {
     let of_type = format!("type={SECRET_TYPE}");
-    match &context.settings.managed_names {
+    match &context.settings.limits.managed_names {
         ManagedNames::Any => vec![watch_secrets_of(context, Kind::Secret, &of_type)],
         ManagedNames::Only(names) => {
             let watch = |name: &SecretName| {
@@ -344,7 +345,7 @@ pub(super) fn report(watch: Watch, error: &watcher::Error, again: bool) {
             );
         }
         (Some(status), _) => {
-            let message = super::error::printable(&status.message);
+            let message = crate::printable::printable(&status.message);
             warn!(watch = watch_name, code = status.code, message, "the watch failed and is tried again");
         }
         (None, _) => warn!(watch = watch_name, "the watch broke off and is tried again"),

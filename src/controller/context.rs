@@ -21,24 +21,19 @@ use super::{
 };
 use crate::{
     catalog::Catalog,
-    credential::AllowedRegistries,
     index::{Effect, Index},
-    managed_names::ManagedNames,
     metrics::Metrics,
     names::{CredentialName, NamespaceName, ServiceAccountName},
     plan::{Fights, Vanished},
     rollout::{Ledger, State},
+    wish::Limits,
 };
 
 /// What the operator was told at its start.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The namespaces that source Secrets may live in; the first is meant where a secretRef names none.
-    pub credential_namespaces: Vec<String>,
-    /// Registries that credentials may be sent to, beyond the provider's own.
-    pub allowed_registries: AllowedRegistries,
-    /// The names that managed Secrets may have.
-    pub managed_names: ManagedNames,
+    /// What RegistryCredentials may ask for.
+    pub limits: Limits,
     /// How many namespaces are worked on at once.
     pub concurrency: usize,
 }
@@ -108,7 +103,7 @@ impl Context {
     pub fn new(client: Client, settings: Settings, metrics: Metrics) -> Arc<Self> {
         // A quarter of the workers is kept for what happens while bulk work goes on.
         let bulk = settings.concurrency - settings.concurrency / 4;
-        let index = Index::new(settings.managed_names.clone());
+        let index = Index::new(settings.limits.managed_names.clone());
         Arc::new(Self {
             client,
             settings,

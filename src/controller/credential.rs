@@ -5,27 +5,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret as KubeSecret;
-use kube::{Api, Resource, api::DynamicObject, core::Request};
+use kube::{Api, api::DynamicObject};
 use tracing::{debug, info, warn};
 
 use super::{
     backoff::TRANSIENT,
     context::{Context, Published},
-    error::{WRITE_TIMEOUT, WriteError, printable},
+    error::{WRITE_TIMEOUT, WriteError},
     queue::Lane,
 };
 use crate::{
-    api::{Reason, RegistryCredentialSpec},
     catalog::{Entry, Epoch},
-    cluster::read_undecoded,
-    credential::{self, Invalid, PullSecret, Resolved, SourceSecret},
+    cluster::{SourceFailure, read_source},
+    credential::{PullSecret, Resolved, SourceSecret},
     metrics::ReconcileResult,
     names::{CredentialName, NamespaceName, SecretName},
     observe::Observed,
-    plan::{Claim, ClaimState, NamespaceRule, Scope, Secret, ServiceAccountRule, StuckRule},
+    plan::{Claim, ClaimState, Secret},
     rollout::{Hold, State},
+    wish::{Held, Wish, is_being_orphaned, is_going},
 };
 
 /// After how many failures in a row, about twenty seconds, the status says that the source can't be read.
@@ -38,12 +36,12 @@ const ORPHAN_GRACE: Duration = Duration::from_secs(30);
 /// Brings the catalog up to date with one RegistryCredential.
 pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> ReconcileResult {
     let object = context.objects().get(name).cloned();
-    let Some(object) = object.filter(|o| o.metadata.deletion_timestamp.is_none() || is_being_orphaned(o)) else {
+    let Some(object) = object.filter(|object| !is_going(object)) else {
         remove(context, name);
         return ReconcileResult::Done;
     };
-    let decoded = Decoded::new(&object, context);
-    let source = decoded.source_key(context).and_then(|key| context.sources().get(&key).cloned());
+    let wish = Wish::new(&object, &context.settings.limits);
+    let source = wish.source_key(&context.settings.limits).and_then(|key| context.sources().get(&key).cloned());
     let uid = object.metadata.uid.clone().unwrap_or_default();
     let generation = object.metadata.generation;
     let known = context.states().get(name).cloned();
@@ -58,7 +56,7 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
         return ReconcileResult::Done;
     }
 
-    let found = decoded.resolve(context, name).await;
+    let found = resolve(context, &wish).await;
     let (pull_secret, state) = match found {
         Ok((resolved, version)) => {
             context.source_retries.worked(name);
@@ -98,18 +96,13 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
     if !current.is_some_and(is_same) {
         return ReconcileResult::Done; // it changed while its source was read, and is queued again
     }
-    let claim = decoded.claim(name, &object, pull_secret.as_deref());
+    let claim = wish.claim(pull_secret.as_deref().into());
     let result = match &state {
         State::Held { hold: Hold::Spec | Hold::Source | Hold::Retried, .. } => ReconcileResult::Failed,
         State::Held { hold: Hold::Suspended, .. } | State::Resolved { .. } => ReconcileResult::Done,
     };
     publish(context, claim, pull_secret, Published { since: Instant::now(), uid, generation, source, state }).await;
     result
-}
-
-/// `kubectl delete --cascade=orphan`: the garbage collector is taking its Secrets' owner references away.
-pub fn is_being_orphaned(object: &DynamicObject) -> bool {
-    object.metadata.deletion_timestamp.is_some() && object.metadata.finalizers.iter().flatten().any(|f| f == "orphan")
 }
 
 /// It is gone or going: the one thing that leads to removal.
@@ -161,7 +154,7 @@ async fn publish(context: &Arc<Context>, claim: Claim, pull_secret: Option<Arc<P
         State::Held { reason, message, .. } => info!(credential = %name, reason = reason.as_str(), message, "held"),
     }
     let is_new_name = context.index().take_interest(&secret);
-    if is_new_name && *context.synced().borrow() && context.settings.managed_names.allow(&secret) {
+    if is_new_name && *context.synced().borrow() && context.settings.limits.managed_names.allow(&secret) {
         look_for(context, &secret).await;
     }
     let resolved = pull_secret.is_some();
@@ -219,168 +212,34 @@ async fn look_for(context: &Context, secret: &SecretName) {
     }
 }
 
-/// Why nothing can be written for a credential.
-struct Held {
-    reason: Reason,
-    message: String,
-    hold: Hold,
+/// The pull secret, and the version of the source that it was made from.
+async fn resolve(context: &Context, wish: &Wish) -> Result<(Resolved, String), Held> {
+    let limits = &context.settings.limits;
+    let (namespace, source) = wish.source(limits)?;
+    let secret = read(context, namespace, &source.name).await?;
+    let resolved = wish.resolve(&secret, limits)?;
+    Ok((resolved, secret.resource_version().to_owned()))
 }
 
-impl From<Invalid> for Held {
-    fn from(invalid: Invalid) -> Self {
-        let hold = match invalid.reason {
-            Reason::SourceKeyNotFound | Reason::InvalidKey => Hold::Source,
-            _ => Hold::Spec,
-        };
-        Self { reason: invalid.reason, message: invalid.message, hold }
+/// Reads a source.
+async fn read(context: &Context, namespace: &str, name: &str) -> Result<SourceSecret, Held> {
+    let unreadable = |why: &str| Held::source_unreadable(namespace, name, why);
+    let forbidden = format!(
+        "the operator's service account may not read Secrets in {namespace}; bind the Role of config/rbac there"
+    );
+    if context.unreadable().contains(namespace) {
+        return Err(unreadable(&forbidden));
     }
-}
-
-/// A RegistryCredential as far as this version understands it.
-struct Decoded {
-    uid: String,
-    secret: SecretName,
-    orphaned: bool,
-    spec: Result<(RegistryCredentialSpec, NamespaceRule, ServiceAccountRule), Held>,
-}
-
-impl Decoded {
-    fn new(object: &DynamicObject, context: &Context) -> Self {
-        let spec = object.data.get("spec").cloned().unwrap_or_default();
-        let template = spec.pointer("/secretTemplate/name").and_then(|name| name.as_str());
-        let secret = template.or(object.metadata.name.as_deref()).unwrap_or_default().into();
-        let spec = serde_json::from_value::<RegistryCredentialSpec>(spec).map_err(|error| Held {
-            reason: Reason::Undecodable,
-            message: format!(
-                "this version of regcred ({}) can't read the spec: {}; upgrade regcred, or correct the spec",
-                env!("CARGO_PKG_VERSION"),
-                printable(&error.to_string())
-            ),
-            hold: Hold::Spec,
-        });
-        let spec = spec.and_then(|mut spec| {
-            let operator = |error: kube::core::ParseExpressionError| Held {
-                reason: Reason::InvalidSpec,
-                message: format!("a selector can't be read: {}", printable(&error.to_string())),
-                hold: Hold::Spec,
-            };
-            let namespaces = NamespaceRule::new(&spec.namespaces).map_err(operator)?;
-            let accounts = ServiceAccountRule::new(&spec.service_accounts).map_err(operator)?;
-            if let Some(source) = &mut spec.credential.gcp_service_account_key {
-                let first = context.settings.credential_namespaces.first().cloned();
-                source.secret_ref.namespace = source.secret_ref.namespace.take().or(first);
-            }
-            Ok((spec, namespaces, accounts))
-        });
-        let uid = object.metadata.uid.clone().unwrap_or_default();
-        Self { uid, secret, orphaned: is_being_orphaned(object), spec }
+    if !context.sources().contains_key(&(namespace.to_owned(), name.to_owned())) {
+        return Err(Held::source_missing(namespace, name));
     }
-
-    fn source_key(&self, context: &Context) -> Option<(String, String)> {
-        let (spec, ..) = self.spec.as_ref().ok()?;
-        let source = credential::source_ref(spec).ok()?;
-        let namespace = source.namespace.clone()?;
-        context.settings.credential_namespaces.contains(&namespace).then(|| (namespace, source.name.clone()))
-    }
-
-    /// The pull secret, and the version of the source that it was made from.
-    async fn resolve(&self, context: &Context, name: &CredentialName) -> Result<(Resolved, String), Held> {
-        if self.orphaned {
-            let message = "it is being deleted with --cascade=orphan: its Secrets and entries stay".to_owned();
-            return Err(Held { reason: Reason::Orphaned, message, hold: Hold::Suspended });
-        }
-        let spec = match &self.spec {
-            Ok((spec, ..)) => spec,
-            Err(Held { reason, message, hold }) => {
-                return Err(Held { reason: *reason, message: message.clone(), hold: *hold });
-            }
-        };
-        if spec.suspend {
-            let message = "spec.suspend is true: nothing is written and nothing removed".to_owned();
-            return Err(Held { reason: Reason::Suspended, message, hold: Hold::Suspended });
-        }
-        let managed = &context.settings.managed_names;
-        if !managed.allow(&self.secret) {
-            let message = format!(
-                "the Secrets' name {} isn't one of the operator's --managed-secret-names ({managed}); make another \
-                 RegistryCredential with one of these as secretTemplate.name, or have the administrator add {} there and \
-                 to the resourceNames of the operator's ClusterRole",
-                self.secret, self.secret
-            );
-            return Err(Held { reason: Reason::SecretNameNotAllowed, message, hold: Hold::Spec });
-        }
-        let source = credential::source_ref(spec)?;
-        let namespace = source.namespace.clone().unwrap_or_default();
-        credential::check_namespace(&namespace, &context.settings.credential_namespaces)?;
-        credential::check_registries(spec, &context.settings.allowed_registries)?;
-        let secret = self.read(context, &namespace, &source.name).await?;
-        let resolved = credential::resolve(name, spec, &secret, &context.settings.allowed_registries)?;
-        Ok((resolved, secret.resource_version().to_owned()))
-    }
-
-    /// Reads the source. The answer goes from the wire into memory that is wiped: the client's own decoding would log
-    /// what it can't decode.
-    async fn read(&self, context: &Context, namespace: &str, name: &str) -> Result<SourceSecret, Held> {
-        let unreadable = |why: String| Held {
-            reason: Reason::SourceUnreadable,
-            message: format!("Secret {namespace}/{name} can't be read, and is tried again: {why}"),
-            hold: Hold::Retried,
-        };
-        let missing = || Held {
-            reason: Reason::SourceNotFound,
-            message: format!(
-                "Secret {namespace}/{name} doesn't exist; create it: kubectl -n {namespace} create secret generic \
-                 {name} --from-file=key.json"
-            ),
-            hold: Hold::Source,
-        };
-        let forbidden = format!(
-            "the operator's service account may not read Secrets in {namespace}; bind the Role of config/rbac there"
-        );
-        if context.unreadable().contains(namespace) {
-            return Err(unreadable(forbidden));
-        }
-        if !context.sources().contains_key(&(namespace.to_owned(), name.to_owned())) {
-            return Err(missing());
-        }
-        let request = Request::new(KubeSecret::url_path(&(), Some(namespace)));
-        let request = request.get(name, &kube::api::GetParams::default());
-        let request = request.map_err(|_| unreadable("its name isn't one".to_owned()))?;
-        let answer = read_undecoded(&context.client, request);
-        let (status, body) = match tokio::time::timeout(WRITE_TIMEOUT, answer).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(unreadable(WriteError::from(error).to_string())),
-            Err(_) => return Err(unreadable("the API server didn't answer".to_owned())),
-        };
-        match status.as_u16() {
-            200 => SourceSecret::from_json(&body).map_err(|error| unreadable(error.to_string())),
-            404 => Err(missing()),
-            403 => Err(unreadable(forbidden)),
-            code => Err(unreadable(format!("HTTP {code}"))),
-        }
-    }
-
-    fn claim(&self, name: &CredentialName, object: &DynamicObject, pull_secret: Option<&PullSecret>) -> Claim {
-        let (scope, policy, stuck) = match &self.spec {
-            Ok((spec, namespaces, service_accounts)) => {
-                let (namespaces, service_accounts) = (namespaces.clone(), service_accounts.clone());
-                (Scope::Known { namespaces, service_accounts }, spec.conflict_policy, StuckRule::new(spec))
-            }
-            Err(_) => (Scope::Unknown, Default::default(), StuckRule::default()),
-        };
-        let state = pull_secret.map_or(ClaimState::Held, |pull_secret| ClaimState::Resolved {
-            revision: pull_secret.revision().clone(),
-            fields: pull_secret.field_count(),
-        });
-        Claim {
-            credential: name.clone(),
-            uid: self.uid.as_str().into(),
-            created: object.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0),
-            secret: self.secret.clone(),
-            scope,
-            policy,
-            state,
-            stuck,
-        }
+    let answer = read_source(&context.client, namespace, name);
+    match tokio::time::timeout(WRITE_TIMEOUT, answer).await {
+        Ok(Ok(Some(source))) => Ok(source),
+        Ok(Ok(None)) => Err(Held::source_missing(namespace, name)),
+        Ok(Err(SourceFailure::Forbidden)) => Err(unreadable(&forbidden)),
+        Ok(Err(SourceFailure::Answer(why))) => Err(unreadable(&why)),
+        Ok(Err(SourceFailure::Client(error))) => Err(unreadable(&WriteError::from(error).to_string())),
+        Err(_) => Err(unreadable("the API server didn't answer")),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::core::Status;
 
-use crate::{api::Reason, gate::NotLeading, metrics::WriteResult};
+use crate::{api::Reason, gate::NotLeading, metrics::WriteResult, printable::printable};
 
 /// How long a write may take before we count it as failed. The answer may still come: the next plan sees.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -98,52 +98,9 @@ fn is_refused_by_admission(message: &str) -> bool {
         || message.contains("admission webhook \"") && message.contains("\" denied the request")
 }
 
-/// Text of others, made fit for a status, an Event or a log line: one line, no control characters, at most 300
-/// characters, and nothing in it that might be a piece of a key: a webhook may quote what it refuses, and what is
-/// there already.
-pub fn printable(text: &str) -> String {
-    const MAX: usize = 300;
-    let text = &without_secrets(text);
-    let clean = |c: char| if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) { ' ' } else { c };
-    let mut line: String = text.chars().map(clean).take(MAX).collect();
-    if text.chars().nth(MAX).is_some() {
-        line.push('…');
-    }
-    line
-}
-
-/// Replaces runs of letters, digits, `+`, `/` and `=` that are longer than any name.
-fn without_secrets(text: &str) -> String {
-    const LONGEST: usize = 48;
-    let is_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
-    let mut out = String::new();
-    for part in text.split_inclusive(|c| !is_base64(c)) {
-        let run = part.trim_end_matches(|c| !is_base64(c));
-        if run.len() > LONGEST {
-            out.push_str("(withheld)");
-            out.push_str(&part[run.len()..]);
-        } else {
-            out.push_str(part);
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_may_be_a_piece_of_a_key_is_withheld() {
-        let line = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7aa+/aaaaaaaa";
-        let printed = printable(&format!("denied: \"{line}\\n{line}\" in team-a"));
-        assert_eq!(printed, "denied: \"(withheld)\\(withheld)\" in team-a");
-        let name = "a".repeat(48);
-        assert_eq!(printable(&name), name);
-        assert_eq!(printable(&format!("{name}=")), "(withheld)");
-        assert_eq!(printable("a\u{7}\u{202e}b"), "a  b");
-        assert_eq!(printable(&"é ".repeat(151)), format!("{}…", "é ".repeat(150)));
-    }
 
     fn of(code: u16, message: &str) -> WriteError {
         Status { code, message: message.to_owned(), ..Status::default() }.into()

@@ -27,7 +27,6 @@ use tracing::{Instrument, info, info_span, warn};
 
 pub use backoff::WatchBackoff;
 pub use context::{Context, Settings};
-pub use error::printable;
 
 use crate::{
     metrics::Controller,
@@ -97,7 +96,7 @@ pub async fn run(
 async fn sync(context: &Arc<Context>) {
     let credentials = caches::watch_credentials(context);
     let mut watches: Vec<_> =
-        context.settings.credential_namespaces.iter().map(|n| caches::watch_sources(context, n)).collect();
+        context.settings.limits.credential_namespaces.iter().map(|n| caches::watch_sources(context, n)).collect();
     watches.push(caches::watch_namespaces(context));
     watches.push(caches::watch_service_accounts(context));
     // RegistryCredentials come before Secrets: a Secret that lost its owner before its RegistryCredential vanished has

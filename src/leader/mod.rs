@@ -27,8 +27,9 @@ use tracing::{info, warn};
 
 use self::sight::Sight;
 use crate::{
-    controller::{Role, WatchBackoff, printable},
+    controller::{Role, WatchBackoff},
     gate::Gate,
+    printable::printable,
 };
 
 /// The Lease's name.

@@ -1,16 +1,12 @@
 //! What is asked of the API server beside the pod and its Secrets: the RegistryCredentials, which say what the Secrets
 //! of theirs are for.
 
-use kube::{
-    Client, Resource,
-    api::ListParams,
-    core::{ObjectList, Request},
-};
-use serde_json::Value;
+use kube::Client;
 
 use crate::{
-    api::{RegistryCredential, RegistryCredentialSpec},
+    cli::{args::Scope, survey::Survey},
     pull::Managed,
+    wish::{Limits, Wish},
 };
 
 /// A RegistryCredential as far as it matters here.
@@ -29,24 +25,18 @@ pub struct Credential {
 /// # Errors
 /// A sentence, where the API server can't answer.
 pub async fn registry_credentials(client: &Client) -> Result<Vec<Credential>, String> {
-    let request = Request::new(RegistryCredential::url_path(&(), None)).list(&ListParams::default());
-    let request = request.map_err(|error| format!("RegistryCredentials can't be asked for: {error}"))?;
-    match client.request::<ObjectList<Value>>(request).await {
-        Ok(list) => Ok(list.items.iter().filter_map(credential).collect()),
-        Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => Ok(Vec::new()),
-        Err(error) => Err(sentence("the RegistryCredentials", &error)),
-    }
+    let listed = Survey::new(client.clone(), Scope::All).registry_credentials().await?;
+    let wishes = listed.items().iter().map(|object| Wish::new(object, &Limits::default()));
+    Ok(wishes.filter_map(credential).collect())
 }
 
 /// `None` where it has a shape that this version doesn't know.
-fn credential(object: &Value) -> Option<Credential> {
-    let metadata = &object["metadata"];
-    let (uid, name) = (metadata["uid"].as_str()?, metadata["name"].as_str()?);
-    let spec: RegistryCredentialSpec = serde_json::from_value(object["spec"].clone()).ok()?;
+fn credential(wish: Wish) -> Option<Credential> {
+    let registries = wish.spec()?.registries.clone();
     Some(Credential {
-        uid: uid.to_owned(),
-        secret: spec.secret_template.name.unwrap_or_else(|| name.to_owned()),
-        says: Managed { credential: name.to_owned(), registries: spec.registries },
+        secret: wish.secret.to_string(),
+        says: Managed { credential: wish.credential.to_string(), registries },
+        uid: wish.uid,
     })
 }
 
