@@ -98,8 +98,8 @@ pub fn watch_sources(context: &Arc<Context>, namespace: &str) -> Synced {
         let namespace = namespace.clone();
         move |context: &Context, forbidden: bool| {
             let changed = match forbidden {
-                true => context.unreadable().insert(namespace.clone()),
-                false => context.unreadable().remove(&namespace),
+                true => context.unreadable().refused(&namespace, Instant::now()),
+                false => context.unreadable().granted(&namespace),
             };
             if changed {
                 context.source_changed();

@@ -1,7 +1,7 @@
 //! What the controllers share. Each lock is held for a moment and never across an await.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -18,6 +18,7 @@ use super::{
     known_pods::Stuck,
     pace::Pace,
     queue::{Lane, Queue},
+    unreadable::Unreadable,
 };
 use crate::{
     catalog::Catalog,
@@ -70,7 +71,7 @@ pub struct Context {
     sources: Mutex<HashMap<SourceKey, String>>,
     states: Mutex<HashMap<CredentialName, Published>>,
     orphaned: Mutex<HashMap<String, Option<Instant>>>,
-    unreadable: Mutex<HashSet<String>>,
+    unreadable: Mutex<Unreadable>,
     synced: watch::Sender<bool>,
     planning: AtomicBool,
 }
@@ -189,7 +190,7 @@ impl Context {
     }
 
     /// Credential namespaces whose Secrets we may not watch.
-    pub fn unreadable(&self) -> MutexGuard<'_, HashSet<String>> {
+    pub fn unreadable(&self) -> MutexGuard<'_, Unreadable> {
         lock(&self.unreadable)
     }
 

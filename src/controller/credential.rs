@@ -227,7 +227,7 @@ async fn read(context: &Context, namespace: &str, name: &str) -> Result<SourceSe
     let forbidden = format!(
         "the operator's service account may not read Secrets in {namespace}; bind the Role of config/rbac there"
     );
-    if context.unreadable().contains(namespace) {
+    if context.unreadable().has(namespace, Instant::now()) {
         return Err(unreadable(&forbidden));
     }
     if !context.sources().contains_key(&(namespace.to_owned(), name.to_owned())) {

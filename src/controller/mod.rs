@@ -15,6 +15,7 @@ mod pace;
 mod queue;
 mod status;
 mod stuck;
+mod unreadable;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 

@@ -306,6 +306,28 @@ fn no_secret_goes_before_an_entry_of_which_only_the_answer_was_lost() {
 }
 
 #[test]
+fn a_watch_of_sources_that_was_refused_and_goes_on_stops_no_rotation() {
+    let (world, proxy) = proxied(&[]);
+    namespaces(&world.cluster, "team", 1);
+    world.source("key", &key('a'));
+    world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
+    world.wait_ready("darwin");
+    // As an API server does that has just started and doesn't know its roles yet.
+    let refused = Arc::new(AtomicBool::new(false));
+    let refusing = refused.clone();
+    proxy.answer(move |request| {
+        let watches = request.uri.starts_with("/api/v1/namespaces/regcred-system/secrets?");
+        let refuses = watches && !refusing.swap(true, Ordering::SeqCst);
+        refuses.then(|| Answer::Refuse(403, "Forbidden", "a fault of the test".to_owned()))
+    });
+    proxy.cut_watches();
+    eventually(SOON, || if refused.load(Ordering::SeqCst) { Ok(()) } else { Err("not refused".to_owned()) });
+    world.source("key", &key('b'));
+    world.wait_password("team-0", "darwin", &key('b'));
+    world.wait_ready("darwin");
+}
+
+#[test]
 fn nothing_is_made_for_a_credential_whose_orphaning_was_over_before_it_was_looked_at() {
     let (world, proxy) = proxied(&[]);
     namespaces(&world.cluster, "team", 1);
