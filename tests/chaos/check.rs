@@ -213,6 +213,9 @@ impl<'a> Check<'a> {
     fn content(&mut self, at: &str, key: &Key, seen: &Value, owner: &str, is_current: bool) {
         let credential = &self.model.credentials[owner];
         if seen["metadata"]["ownerReferences"][0]["uid"] != *credential.uid {
+            if !is_current && self.model.uncollected {
+                return; // its predecessor's: it stays until the credential goes on
+            }
             self.wrong.push(format!("{at} isn't owned by {owner} as it is now"));
         }
         let password = password(seen);
@@ -274,6 +277,13 @@ impl<'a> Check<'a> {
                 let strange = record.is_some_and(|record| record != by) || (times == 1 && record.is_none());
                 if times > 1 || strange || (stays && times != 1) {
                     self.wrong.push(format!("{at} names {secret} {times} times, for {record:?}; {by} left it there"));
+                }
+                continue;
+            }
+            // It says what a held credential has added: that stays, whosever Secret it is by now.
+            if record.is_some_and(|record| self.model.holders(secret).contains(&record.as_str())) {
+                if times > 1 {
+                    self.wrong.push(format!("{at} names {secret} {times} times, for {record:?}, which is held"));
                 }
                 continue;
             }

@@ -97,8 +97,12 @@ impl Script<'_> {
     pub fn fight(&mut self) -> Option<usize> {
         let settled = self.model.settled.entries.iter();
         let wanted = |owner: &String| self.model.credentials.get(owner).is_some_and(|c| self.model.held(c).is_none());
+        // An entry may be recorded for one credential, and the Secret be a held one's: then nothing is made anew.
         let settled = settled.filter(|((namespace, _, secret), owner)| {
-            wanted(owner) && self.model.orphaned_by(namespace, secret).is_none()
+            let secrets = &self.model.settled.secrets;
+            wanted(owner)
+                && secrets.get(&(namespace.clone(), secret.clone())) == Some(owner)
+                && self.model.orphaned_by(namespace, secret).is_none()
         });
         let settled: Vec<_> = settled.map(|(entry, owner)| (entry.clone(), owner.clone())).collect();
         let (entry, owner) = self.random.pick(&settled)?;

@@ -21,6 +21,9 @@ pub struct Model {
     /// Namespace, service account and Secret of entries that people took away until the operator gave up: it may try
     /// again, such as after a restart.
     pub fought: BTreeSet<(String, String, String)>,
+    /// The API server was away: where a RegistryCredential was made again meanwhile under its old name, the garbage collector
+    /// takes it for the same one, as that is what its own list says, and leaves the dead one's Secrets.
+    pub uncollected: bool,
     /// Everything that was ever asked for. Watches are independent of each other, so an old spec may meet a new label.
     pub past: Past,
 }

@@ -131,6 +131,7 @@ impl Trial<'_> {
         self.arena.cluster.start_apiserver();
         self.unknown += self.requests(position).iter().filter(|request| request.unauthorized).count();
         self.restarted();
+        self.script.model.uncollected = true;
         self.script.story.push("the API server is killed and started, and etcd compacted".to_owned());
         figures::add(|figures| figures.outages += 1);
     }
