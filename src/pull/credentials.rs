@@ -1,6 +1,6 @@
 //! Which credentials are tried for an image, and what is certain about it.
 
-use super::named::{Named, Seen};
+use super::named::Seen;
 use crate::{
     credential::docker_logins::LoginKind,
     image::{Keyring, Reference},
@@ -54,10 +54,10 @@ pub struct Credentials {
 
 impl Credentials {
     /// What the kubelet would do with the pull secrets of a pod, in the pod's order, at `now` (seconds since 1970).
-    pub fn of(image: &Reference, secrets: &[Named], now: i64) -> Self {
+    pub fn of<'a>(image: &Reference, secrets: impl IntoIterator<Item = &'a Seen> + Clone, now: i64) -> Self {
         let mut keyring = Keyring::default();
-        for (secret, named) in secrets.iter().enumerate() {
-            for (name, source, expired) in entries(&named.seen, now) {
+        for (secret, seen) in secrets.clone().into_iter().enumerate() {
+            for (name, source, expired) in entries(seen, now) {
                 keyring.add(name, (secret, source, expired));
             }
         }
@@ -65,9 +65,9 @@ impl Credentials {
         let tries: Vec<Try> = found
             .map(|(entry, &(secret, source, expired))| Try { secret, entry: entry.to_string(), source, expired })
             .collect();
-        let blocked = secrets.iter().position(|named| matches!(named.seen, Seen::Unparseable(_)));
+        let blocked = secrets.clone().into_iter().position(|seen| matches!(seen, Seen::Unparseable(_)));
         let incomplete =
-            secrets.iter().any(|named| matches!(named.seen, Seen::Unseen(_) | Seen::NotRead { managed: None }));
+            secrets.into_iter().any(|seen| matches!(seen, Seen::Unseen(_) | Seen::NotRead { managed: None }));
         let outcome = match (blocked, tries.is_empty(), incomplete) {
             (Some(secret), _, _) => Outcome::Blocked(secret),
             (None, false, _) => Outcome::Credentials,
@@ -113,26 +113,22 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000;
 
-    fn named(seen: Seen) -> Named {
-        Named { name: "pull".to_owned(), seen }
-    }
-
-    fn read(names: &[&str]) -> Named {
+    fn read(names: &[&str]) -> Seen {
         let logins = names.iter().map(|name| Login { name: (*name).to_owned().into(), kind: LoginKind::Other });
-        named(Seen::Read { logins: logins.collect(), written: Some(NOW) })
+        Seen::Read { logins: logins.collect(), written: Some(NOW) }
     }
 
-    fn token(kind: LoginKind, age: i64) -> Named {
+    fn token(kind: LoginKind, age: i64) -> Seen {
         let logins = vec![Login { name: "gcr.io".to_owned().into(), kind }];
-        named(Seen::Read { logins, written: Some(NOW - age) })
+        Seen::Read { logins, written: Some(NOW - age) }
     }
 
-    fn managed(registries: &[&str]) -> Named {
+    fn managed(registries: &[&str]) -> Seen {
         let registries = registries.iter().map(|text| (*text).to_owned()).collect();
-        named(Seen::NotRead { managed: Some(Managed { credential: "darwin".to_owned(), registries }) })
+        Seen::NotRead { managed: Some(Managed { credential: "darwin".to_owned(), registries }) }
     }
 
-    fn of(image: &str, secrets: &[Named]) -> Credentials {
+    fn of(image: &str, secrets: &[Seen]) -> Credentials {
         Credentials::of(&Reference::parse(image).unwrap(), secrets, NOW)
     }
 
@@ -151,29 +147,29 @@ mod tests {
 
     #[test]
     fn it_is_anonymous_only_where_every_secret_is_known_and_none_matches() {
-        let known = || [read(&["quay.io"]), managed(&["*.pkg.dev"]), named(Seen::Missing)];
+        let known = || [read(&["quay.io"]), managed(&["*.pkg.dev"]), Seen::Missing];
         assert_eq!(of("gcr.io/a", &known()).outcome, Outcome::Anonymous);
         assert_eq!(of("gcr.io/a", &[]).outcome, Outcome::Anonymous);
-        let other = named(Seen::NoPullSecret { secret_type: "Opaque".to_owned() });
+        let other = Seen::NoPullSecret { secret_type: "Opaque".to_owned() };
         assert_eq!(of("gcr.io/a", &[other]).outcome, Outcome::Anonymous);
         for unknown in [Seen::NotRead { managed: None }, Seen::Unseen("forbidden".to_owned())] {
             let [a, b, c] = known();
-            let found = of("gcr.io/a", &[a, b, c, named(unknown)]);
+            let found = of("gcr.io/a", &[a, b, c, unknown]);
             assert_eq!((found.outcome, found.incomplete), (Outcome::Unknown, true));
         }
     }
 
     #[test]
     fn a_secret_that_was_not_read_changes_nothing_about_one_that_matches() {
-        let found = of("gcr.io/a", &[named(Seen::NotRead { managed: None }), read(&["gcr.io"])]);
+        let found = of("gcr.io/a", &[Seen::NotRead { managed: None }, read(&["gcr.io"])]);
         assert_eq!((found.outcome, found.incomplete), (Outcome::Credentials, true));
     }
 
     #[test]
     fn one_unparseable_secret_blocks_every_pull() {
-        let found = of("gcr.io/a", &[read(&["gcr.io"]), named(Seen::Unparseable(ConfigFault::Truncated))]);
+        let found = of("gcr.io/a", &[read(&["gcr.io"]), Seen::Unparseable(ConfigFault::Truncated)]);
         assert_eq!(found.outcome, Outcome::Blocked(1));
-        assert_eq!(of("quay.io/a", &[named(Seen::Unparseable(ConfigFault::Truncated))]).outcome, Outcome::Blocked(0));
+        assert_eq!(of("quay.io/a", &[Seen::Unparseable(ConfigFault::Truncated)]).outcome, Outcome::Blocked(0));
     }
 
     #[test]
@@ -183,7 +179,7 @@ mod tests {
         assert!(!of("gcr.io/a", &[token(LoginKind::EcrToken, 3601)]).all_expired());
         assert!(!of("gcr.io/a", &[token(LoginKind::Other, 10_000_000)]).all_expired());
         assert!(!of("gcr.io/a", &[token(LoginKind::GoogleToken, 3601), read(&["gcr.io"])]).all_expired());
-        let unknown = named(Seen::NotRead { managed: None });
+        let unknown = Seen::NotRead { managed: None };
         assert!(!of("gcr.io/a", &[token(LoginKind::GoogleToken, 3601), unknown]).all_expired());
         assert!(!of("gcr.io/a", &[]).all_expired());
     }

@@ -10,8 +10,10 @@
 
 mod answer;
 mod credentials;
+mod finding;
 mod named;
 
 pub use answer::Answer;
 pub use credentials::{Credentials, Outcome, Source, Try};
+pub use finding::{Finding, of_secret, of_waiting};
 pub use named::{Managed, Named, Seen};

@@ -53,7 +53,7 @@ fn explanation(case: &Case, asked: &Asked<'_>) -> Explanation {
     let reference = asked.reference.as_ref().ok();
     let credentials = reference
         .filter(|_| case.subject.is_some())
-        .map(|reference| Credentials::of(reference, &case.secrets, case.now));
+        .map(|reference| Credentials::of(reference, case.secrets.iter().map(|named| &named.seen), case.now));
     Explanation {
         image: asked.image.to_owned(),
         used_by: asked.uses.iter().map(|it| it.name.clone()).collect(),

@@ -4,9 +4,12 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::cli::{
-    out::Report,
-    table::{Cell, Style, Table, Tone},
+use crate::{
+    cli::{
+        out::Report,
+        table::{Cell, Style, Table, Tone},
+    },
+    pull::Finding,
 };
 
 /// The whole answer.
@@ -49,18 +52,6 @@ pub struct PullSecretShape {
     pub detail: Option<String>,
     /// The RegistryCredential that manages it, as far as that was found out.
     pub registry_credential: Option<String>,
-}
-
-/// Something that a person should look at.
-#[derive(Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Finding {
-    /// One word, from a fixed set.
-    pub reason: &'static str,
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub remedy: String,
 }
 
 /// One image.

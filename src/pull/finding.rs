@@ -1,0 +1,89 @@
+//! What a person should look at, and what to do about it: of a pull secret, and of a container that waits for its image.
+
+use serde::Serialize;
+
+use super::{Answer, Outcome, Seen};
+use crate::image::Reference;
+
+/// Something that a person should look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// One word, from a fixed set.
+    pub reason: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// What is wrong with a Secret that is named as a pull secret, whatever the image.
+pub fn of_secret(namespace: &str, name: &str, seen: &Seen) -> Option<Finding> {
+    match seen {
+        Seen::Missing => Some(Finding {
+            reason: "PullSecretMissing",
+            message: format!("Secret {namespace}/{name} doesn't exist; the kubelet goes on without it"),
+            remedy: format!(
+                "Create it, or take {name} out of imagePullSecrets. A pod that waits for it heals by itself."
+            ),
+        }),
+        Seen::NoPullSecret { secret_type } => Some(Finding {
+            reason: "NoPullSecret",
+            message: format!("Secret {namespace}/{name} is passed over: it is of type {secret_type}, or empty"),
+            remedy: "Make it again as kubernetes.io/dockerconfigjson (kubectl create secret docker-registry), as a \
+                     Secret's type can't be changed."
+                .to_owned(),
+        }),
+        Seen::Unparseable(fault) => Some(Finding {
+            reason: "PullSecretUnparseable",
+            message: format!("Secret {namespace}/{name} can't be read by the kubelet: {fault}"),
+            remedy: format!(
+                "Make it again (kubectl create secret docker-registry), or take {name} out of imagePullSecrets: until \
+                 then no image is pulled for a pod that names it."
+            ),
+        }),
+        Seen::Unseen(_) | Seen::NotRead { .. } | Seen::Read { .. } => None,
+    }
+}
+
+/// What a container's state says of the pull.
+pub fn of_waiting(reason: &str, message: &str, reference: &Reference, outcome: Outcome) -> Option<Finding> {
+    let name = reference.name();
+    if reason == "ErrImageNeverPull" {
+        return Some(Finding {
+            reason: "ImageNeverPulled",
+            message: format!("the pull policy is Never, and the node has no {name} that the pod may use"),
+            remedy: "Load the image onto the node, or use IfNotPresent.".to_owned(),
+        });
+    }
+    // What the kubelet says of a Secret that it can't read is no registry's answer.
+    if !matches!(reason, "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable")
+        || matches!(outcome, Outcome::Blocked(_))
+    {
+        return None;
+    }
+    let answer = if reason == "RegistryUnavailable" { Answer::Network } else { Answer::of(message) };
+    let (reason, remedy) = match (answer, outcome) {
+        (Answer::Unauthorized | Answer::Forbidden, Outcome::Credentials) => (
+            "CredentialRefused",
+            "Renew the credential, or let it read the image. If the image is public, take the Secret out of \
+             imagePullSecrets: a stale credential keeps the kubelet from asking anonymously.",
+        ),
+        (Answer::Unauthorized | Answer::Forbidden, Outcome::Unknown) => {
+            ("PullRefused", "Add --read-secrets to find out whether one of the pull secrets is for the image.")
+        }
+        (Answer::Unauthorized | Answer::Forbidden, _) => {
+            ("AnonymousRefused", "Give the pod a pull secret for the registry, if the image exists.")
+        }
+        (Answer::NotFound, _) => (
+            "ImageNotFound",
+            "Check the repository and the tag; some registries answer so to a login that may not read it.",
+        ),
+        (Answer::TooMany, _) => ("TooManyPulls", "Wait, or pull with a login, or through a cache of your own."),
+        (Answer::Network, _) => {
+            ("RegistryUnreachable", "Check the registry's name, its certificate, and the way from the node to it.")
+        }
+        (Answer::Other, _) => ("PullFailed", "kubectl describe pod shows what the kubelet says."),
+    };
+    Some(Finding { reason, message: format!("{name} can't be pulled: {answer}"), remedy: remedy.to_owned() })
+}
