@@ -10,8 +10,10 @@ pub mod completion;
 pub mod explain;
 pub mod invocation;
 pub mod out;
+pub mod pod;
 pub mod progress;
 pub mod run;
+pub mod secret;
 pub mod survey;
 pub mod table;
 

@@ -150,7 +150,7 @@ mod tests {
         let known = || [read(&["quay.io"]), managed(&["*.pkg.dev"]), Seen::Missing];
         assert_eq!(of("gcr.io/a", &known()).outcome, Outcome::Anonymous);
         assert_eq!(of("gcr.io/a", &[]).outcome, Outcome::Anonymous);
-        let other = Seen::NoPullSecret { secret_type: "Opaque".to_owned() };
+        let other = Seen::NoPullSecret { secret_type: None };
         assert_eq!(of("gcr.io/a", &[other]).outcome, Outcome::Anonymous);
         for unknown in [Seen::NotRead { managed: None }, Seen::Unseen("forbidden".to_owned())] {
             let [a, b, c] = known();

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Answer, Outcome, Seen};
-use crate::image::Reference;
+use super::{Answer, Credentials, Outcome, Seen};
+use crate::image::{Reference, ReferenceError};
 
 /// Something that a person should look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,7 +29,10 @@ pub fn of_secret(namespace: &str, name: &str, seen: &Seen) -> Option<Finding> {
         }),
         Seen::NoPullSecret { secret_type } => Some(Finding {
             reason: "NoPullSecret",
-            message: format!("Secret {namespace}/{name} is passed over: it is of type {secret_type}, or empty"),
+            message: match secret_type {
+                Some(of) => format!("Secret {namespace}/{name} is passed over: it is of type {of}, or empty"),
+                None => format!("Secret {namespace}/{name} is passed over: its type isn't a pull secret's"),
+            },
             remedy: "Make it again as kubernetes.io/dockerconfigjson (kubectl create secret docker-registry), as a \
                      Secret's type can't be changed."
                 .to_owned(),
@@ -44,6 +47,29 @@ pub fn of_secret(namespace: &str, name: &str, seen: &Seen) -> Option<Finding> {
         }),
         Seen::Unseen(_) | Seen::NotRead { .. } | Seen::Read { .. } => None,
     }
+}
+
+/// What is wrong with an image that isn't a reference.
+pub fn of_reference(image: &str, error: ReferenceError) -> Finding {
+    Finding {
+        reason: "InvalidImageName",
+        message: format!("{image:?} isn't an image reference: {error}"),
+        remedy: "Correct it in the manifest: a container with it never starts.".to_owned(),
+    }
+}
+
+/// What is wrong with all that is tried for an image.
+pub fn of_credentials(reference: &Reference, credentials: &Credentials) -> Option<Finding> {
+    credentials.all_expired().then(|| Finding {
+        reason: "CredentialExpired",
+        message: format!(
+            "every credential for {} is a token that was valid for some hours and is older than that",
+            reference.name()
+        ),
+        remedy: "Renew it by whatever made it, or use a credential that lasts. Taking it out of imagePullSecrets does \
+                 for a public image, which it keeps from being pulled."
+            .to_owned(),
+    })
 }
 
 /// What a container's state says of the pull.

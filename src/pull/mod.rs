@@ -8,12 +8,14 @@
 //! node's own credentials (a credential provider, a docker config on the node) come after those of the pod; nothing in
 //! the API tells of them.
 
+mod absence;
 mod answer;
 mod credentials;
 mod finding;
 mod named;
 
+pub use absence::{Absence, Situation};
 pub use answer::Answer;
 pub use credentials::{Credentials, Outcome, Source, Try};
-pub use finding::{Finding, of_secret, of_waiting};
+pub use finding::{Finding, of_credentials, of_reference, of_secret, of_waiting};
 pub use named::{Managed, Named, Seen};

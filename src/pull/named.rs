@@ -18,8 +18,8 @@ pub enum Seen {
     Unseen(String),
     /// It has a type that the kubelet passes over, or no docker config in it.
     NoPullSecret {
-        /// `type`.
-        secret_type: String,
+        /// `type`, where it was asked for.
+        secret_type: Option<String>,
     },
     /// Its data wasn't read.
     NotRead {

@@ -92,7 +92,9 @@ fn pull_secret(named: &Named) -> PullSecretShape {
     let (state, detail, registry_credential) = match &named.seen {
         Seen::Missing => ("Missing", Some("it doesn't exist".to_owned()), None),
         Seen::Unseen(why) => ("NotAllowed", Some(why.clone()), None),
-        Seen::NoPullSecret { secret_type } => ("NoPullSecret", Some(format!("its type is {secret_type}")), None),
+        Seen::NoPullSecret { secret_type } => {
+            ("NoPullSecret", secret_type.as_ref().map(|it| format!("its type is {it}")), None)
+        }
         Seen::NotRead { managed: None } => ("NotRead", Some("add --read-secrets".to_owned()), None),
         Seen::NotRead { managed: Some(managed) } => {
             let detail = format!("managed by RegistryCredential {}", managed.credential);

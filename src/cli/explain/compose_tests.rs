@@ -139,7 +139,7 @@ fn a_broken_secret_blocks_and_a_missing_one_does_not() {
     let broken = named("broken", Seen::Unparseable(ConfigFault::Auth(1)));
     let report = explain(&case(vec![broken]), Some("nginx"));
     assert_eq!((outcome(&report), reasons(&report)), ("Blocked", vec!["PullSecretUnparseable"]));
-    let other = Seen::NoPullSecret { secret_type: "Opaque".to_owned() };
+    let other = Seen::NoPullSecret { secret_type: Some("Opaque".to_owned()) };
     let report = explain(&case(vec![named("gone", Seen::Missing), named("other", other)]), Some("nginx"));
     assert_eq!((outcome(&report), reasons(&report)), ("Anonymous", vec!["PullSecretMissing", "NoPullSecret"]));
 }

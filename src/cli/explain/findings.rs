@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     image::{Keyring, Reference},
-    pull::{Credentials, Finding, Outcome, of_secret, of_waiting},
+    pull::{Credentials, Finding, Outcome, of_credentials, of_reference, of_secret, of_waiting},
 };
 
 /// What is wrong with the pull secrets, whatever the image.
@@ -23,27 +23,11 @@ pub fn of_image(case: &Case, asked: &Asked<'_>, credentials: Option<&Credentials
     let reference = match &asked.reference {
         Ok(reference) => reference,
         Err(error) => {
-            return vec![Finding {
-                reason: "InvalidImageName",
-                message: format!("{:?} isn't an image reference: {error}", asked.image),
-                remedy: "Correct it in the manifest: a container with it never starts.".to_owned(),
-            }];
+            return vec![of_reference(asked.image, *error)];
         }
     };
     let Some(credentials) = credentials else { return Vec::new() };
-    let mut found = Vec::new();
-    if credentials.all_expired() {
-        found.push(Finding {
-            reason: "CredentialExpired",
-            message: format!(
-                "every credential for {} is a token that was valid for some hours and is older than that",
-                reference.name()
-            ),
-            remedy: "Renew it by whatever made it, or use a credential that lasts. Taking it out of imagePullSecrets \
-                     does for a public image, which it keeps from being pulled."
-                .to_owned(),
-        });
-    }
+    let mut found: Vec<Finding> = of_credentials(reference, credentials).into_iter().collect();
     if matches!(credentials.outcome, Outcome::Anonymous | Outcome::Unknown) {
         found.extend(not_named(case, reference));
     }

@@ -1,19 +1,16 @@
 //! Looks at pull secrets: at their metadata and type, and at their data only where the user asks for that.
 
 use http::{Request, StatusCode, header::ACCEPT};
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Client, Resource};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 
 use super::{read::Credential, subject::Subject};
 use crate::{
     api::CREDENTIAL_LABEL,
+    cli::secret::{Metadata, Object, read},
     cluster::read_undecoded,
-    credential::{
-        SourceSecret,
-        docker_logins::{self, ConfigFormat},
-    },
+    credential::docker_logins::ConfigFormat,
     pull::{Managed, Named, Seen},
 };
 
@@ -76,22 +73,6 @@ async fn look_at(
     }
 }
 
-/// A whole Secret.
-fn read(body: &[u8]) -> Option<Seen> {
-    let secret = SourceSecret::from_json(body).ok()?;
-    let object: Object = serde_json::from_slice(body).ok()?;
-    let no_pull_secret = || Seen::NoPullSecret { secret_type: secret.secret_type().to_owned() };
-    let Some(format) = ConfigFormat::of_type(secret.secret_type()) else { return Some(no_pull_secret()) };
-    let config = secret.get(format.key()).unwrap_or_default();
-    if config.is_empty() {
-        return Some(no_pull_secret());
-    }
-    Some(match docker_logins::read(format, config) {
-        Ok(logins) => Seen::Read { logins, written: object.metadata.written() },
-        Err(fault) => Seen::Unparseable(fault),
-    })
-}
-
 /// A Secret as a table with one row.
 fn row(body: &[u8], credentials: &[Credential]) -> Option<Seen> {
     let table: Table = serde_json::from_slice(body).ok()?;
@@ -99,9 +80,9 @@ fn row(body: &[u8], credentials: &[Credential]) -> Option<Seen> {
     let row = table.rows.into_iter().next()?;
     let secret_type = row.cells.get(column)?.as_str()?.to_owned();
     if ConfigFormat::of_type(&secret_type).is_none() {
-        return Some(Seen::NoPullSecret { secret_type });
+        return Some(Seen::NoPullSecret { secret_type: Some(secret_type) });
     }
-    Some(Seen::NotRead { managed: row.object.metadata.managed(credentials) })
+    Some(Seen::NotRead { managed: managed(&row.object.metadata, credentials) })
 }
 
 #[derive(Deserialize)]
@@ -122,55 +103,11 @@ struct Row {
     object: Object,
 }
 
-#[derive(Deserialize)]
-struct Object {
-    metadata: Metadata,
-}
-
-/// Annotations are left out: `kubectl apply` leaves a copy of the data there.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    creation_timestamp: Option<String>,
-    labels: std::collections::BTreeMap<String, String>,
-    owner_references: Vec<Owner>,
-    managed_fields: Vec<Manager>,
-}
-
-#[derive(Deserialize)]
-struct Owner {
-    uid: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Manager {
-    time: Option<String>,
-    #[serde(default)]
-    fields_v1: Fields,
-}
-
-#[derive(Default, Deserialize)]
-struct Fields {
-    #[serde(rename = "f:data")]
-    data: Option<IgnoredAny>,
-}
-
-impl Metadata {
-    /// When the data was written last, or when the Secret was made.
-    fn written(&self) -> Option<i64> {
-        let writers = self.managed_fields.iter().filter(|manager| manager.fields_v1.data.is_some());
-        let times = writers.filter_map(|manager| manager.time.as_deref());
-        let second = |time: &str| Some(time.parse::<Timestamp>().ok()?.as_second());
-        times.filter_map(second).max().or_else(|| second(self.creation_timestamp.as_deref()?))
-    }
-
-    /// The RegistryCredential whose it is: its label alone proves nothing, as anybody can set it.
-    fn managed(&self, credentials: &[Credential]) -> Option<Managed> {
-        let name = self.labels.get(CREDENTIAL_LABEL)?;
-        let owns = |credential: &&Credential| {
-            credential.says.credential == *name && self.owner_references.iter().any(|it| it.uid == credential.uid)
-        };
-        credentials.iter().find(owns).map(|credential| credential.says.clone())
-    }
+/// The RegistryCredential whose a Secret is: its label alone proves nothing, as anybody can set it.
+fn managed(metadata: &Metadata, credentials: &[Credential]) -> Option<Managed> {
+    let name = metadata.labels.get(CREDENTIAL_LABEL)?;
+    let owns = |credential: &&Credential| {
+        credential.says.credential == *name && metadata.owner_references.iter().any(|it| it.uid == credential.uid)
+    };
+    credentials.iter().find(owns).map(|credential| credential.says.clone())
 }

@@ -1,0 +1,252 @@
+//! A pod as far as its pulls go, decoded from the API server's answer: a cluster may have thousands, and most of a pod is
+//! something else.
+
+use serde::Deserialize;
+
+use crate::{
+    image::PullPolicy,
+    names::{NamespaceName, PodName, SecretName, ServiceAccountName},
+    plan::Second,
+    text::Text,
+};
+
+/// A pod.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "Wire")]
+pub struct Pod {
+    /// Its namespace.
+    pub namespace: NamespaceName,
+    /// Its name.
+    pub name: PodName,
+    /// `metadata.creationTimestamp`.
+    pub created: Second,
+    /// Kind and name of the controller that has made it.
+    pub controller: Option<(Text, Text)>,
+    /// It has ended (Succeeded or Failed) or is being deleted: it pulls nothing any more.
+    pub is_over: bool,
+    /// Its service account.
+    pub service_account: ServiceAccountName,
+    /// The names in its own `imagePullSecrets`, in order, but for empty ones, which the kubelet passes over.
+    pub pull_secrets: Box<[SecretName]>,
+    /// Its images.
+    pub uses: Box<[Use]>,
+}
+
+/// A container, an init or ephemeral container, or an image volume, and its image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// The image as the pod has it.
+    pub image: Text,
+    /// The container's name, or `volume NAME`.
+    pub name: Text,
+    /// What the API server has stored.
+    pub policy: Option<PullPolicy>,
+    /// What the container waits for: the reason and the kubelet's message.
+    pub waiting: Option<(Text, Box<str>)>,
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    metadata: Metadata,
+    #[serde(default)]
+    spec: Spec,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    name: PodName,
+    namespace: NamespaceName,
+    creation_timestamp: Option<jiff::Timestamp>,
+    deletion_timestamp: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    owner_references: Vec<Owner>,
+}
+
+#[derive(Deserialize)]
+struct Owner {
+    kind: Text,
+    name: Text,
+    #[serde(default)]
+    controller: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    service_account_name: Option<ServiceAccountName>,
+    image_pull_secrets: Vec<Named>,
+    containers: Vec<Container>,
+    init_containers: Vec<Container>,
+    ephemeral_containers: Vec<Container>,
+    volumes: Vec<Volume>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    name: SecretName,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Container {
+    name: Text,
+    #[serde(default)]
+    image: Text,
+    image_pull_policy: Option<Text>,
+}
+
+#[derive(Deserialize)]
+struct Volume {
+    name: Text,
+    image: Option<ImageVolume>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ImageVolume {
+    #[serde(default)]
+    reference: Text,
+    pull_policy: Option<Text>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    phase: Text,
+    container_statuses: Vec<ContainerStatus>,
+    init_container_statuses: Vec<ContainerStatus>,
+    ephemeral_container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Deserialize)]
+struct ContainerStatus {
+    name: Text,
+    #[serde(default)]
+    state: State,
+}
+
+#[derive(Default, Deserialize)]
+struct State {
+    waiting: Option<Waiting>,
+}
+
+#[derive(Deserialize)]
+struct Waiting {
+    #[serde(default)]
+    reason: Text,
+    #[serde(default)]
+    message: Box<str>,
+}
+
+impl From<Wire> for Pod {
+    fn from(Wire { metadata, spec, status }: Wire) -> Self {
+        let has_ended = matches!(status.phase.as_str(), "Succeeded" | "Failed");
+        let statuses = [status.init_container_statuses, status.container_statuses, status.ephemeral_container_statuses];
+        let mut statuses: Vec<ContainerStatus> = statuses.into_iter().flatten().collect();
+        let mut waiting = |name: &Text| {
+            let status = statuses.iter_mut().find(|status| status.name == *name)?;
+            status.state.waiting.take().map(|waiting| (waiting.reason, waiting.message))
+        };
+        let containers = spec.init_containers.into_iter().chain(spec.containers).chain(spec.ephemeral_containers);
+        let mut uses: Vec<Use> = containers
+            .map(|container| Use {
+                waiting: waiting(&container.name),
+                policy: policy(container.image_pull_policy.as_ref()),
+                image: container.image,
+                name: container.name,
+            })
+            .collect();
+        uses.extend(spec.volumes.into_iter().filter_map(|volume| {
+            let image = volume.image?;
+            let (name, policy) = (format!("volume {}", volume.name).into(), policy(image.pull_policy.as_ref()));
+            Some(Use { image: image.reference, name, policy, waiting: None })
+        }));
+        let controller = metadata.owner_references.into_iter().find(|owner| owner.controller);
+        let named = spec.image_pull_secrets.into_iter().map(|entry| entry.name);
+        Self {
+            namespace: metadata.namespace,
+            name: metadata.name,
+            created: Second(metadata.creation_timestamp.map_or(i64::MAX, jiff::Timestamp::as_second)),
+            controller: controller.map(|owner| (owner.kind, owner.name)),
+            is_over: has_ended || metadata.deletion_timestamp.is_some(),
+            service_account: spec.service_account_name.unwrap_or_else(|| "default".into()),
+            pull_secrets: named.filter(|name| !name.as_str().is_empty()).collect(),
+            uses: uses.into(),
+        }
+    }
+}
+
+fn policy(text: Option<&Text>) -> Option<PullPolicy> {
+    text?.as_str().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(value: &Value) -> Pod {
+        serde_json::from_str(&value.to_string()).unwrap()
+    }
+
+    #[test]
+    fn all_that_has_an_image_is_read_and_nothing_else() {
+        let waiting = json!({"waiting": {"reason": "ErrImagePull", "message": "not found"}});
+        let pod = pod(&json!({
+            "metadata": {
+                "name": "api-1", "namespace": "team-a", "creationTimestamp": "2026-01-01T00:00:00Z",
+                "managedFields": [{"manager": "kubectl"}],
+                "ownerReferences": [
+                    {"kind": "ConfigMap", "name": "c", "uid": "1"},
+                    {"kind": "ReplicaSet", "name": "api", "uid": "2", "controller": true},
+                ],
+            },
+            "spec": {
+                "serviceAccountName": "builder",
+                "imagePullSecrets": [{"name": "one"}, {}, {"name": ""}, {"name": "two"}],
+                "initContainers": [{"name": "init", "image": "a", "imagePullPolicy": "Never"}],
+                "containers": [{"name": "main", "image": "b", "imagePullPolicy": "Always", "command": ["x"]}],
+                "ephemeralContainers": [{"name": "debug", "image": "c", "imagePullPolicy": "Sometimes"}],
+                "volumes": [
+                    {"name": "v", "image": {"reference": "d", "pullPolicy": "IfNotPresent"}},
+                    {"name": "w", "emptyDir": {}},
+                ],
+            },
+            "status": {"phase": "Pending", "containerStatuses": [{"name": "main", "image": "b", "state": waiting}]},
+        }));
+        let seen = |it: &Use| (it.name.to_string(), it.image.to_string(), it.policy, it.waiting.is_some());
+        let expected = [
+            ("init", "a", Some(PullPolicy::Never), false),
+            ("main", "b", Some(PullPolicy::Always), true),
+            ("debug", "c", None, false),
+            ("volume v", "d", Some(PullPolicy::IfNotPresent), false),
+        ];
+        let expected = expected.map(|(name, image, policy, waits)| (name.to_owned(), image.to_owned(), policy, waits));
+        assert_eq!(pod.uses.iter().map(seen).collect::<Vec<_>>(), expected);
+        assert_eq!(pod.uses[1].waiting, Some(("ErrImagePull".into(), "not found".into())));
+        assert_eq!(pod.controller, Some(("ReplicaSet".into(), "api".into())));
+        assert_eq!((pod.created, pod.is_over), (Second(1_767_225_600), false));
+        assert_eq!(&*pod.pull_secrets, ["one".into(), "two".into()]);
+        assert_eq!((pod.service_account.as_str(), pod.namespace.as_str()), ("builder", "team-a"));
+    }
+
+    #[test]
+    fn what_pulls_nothing_any_more_is_over() {
+        for (field, value, over) in [
+            ("status", json!({"phase": "Running"}), false),
+            ("status", json!({"phase": "Succeeded"}), true),
+            ("status", json!({"phase": "Failed"}), true),
+            ("metadata", json!({"name": "a", "namespace": "b", "deletionTimestamp": "2026-01-01T00:00:00Z"}), true),
+        ] {
+            let mut value_of = json!({"metadata": {"name": "a", "namespace": "b"}});
+            value_of[field] = value;
+            assert_eq!(pod(&value_of).is_over, over, "{value_of}");
+            assert_eq!(pod(&value_of).service_account.as_str(), "default");
+        }
+    }
+}
