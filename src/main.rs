@@ -7,6 +7,7 @@ use regcred::{
     api::crd,
     cli::{
         act,
+        audit::{self, AuditArgs},
         check::{self, CheckArgs},
         clean_up::{self, CleanupArgs},
         completion::{self, CompletionArgs},
@@ -48,6 +49,11 @@ enum Command {
     ///
     /// Without --pod and --service-account no cluster is asked.
     Explain(Box<ExplainArgs>),
+    /// Find the pods that lack a pull secret for their images, and say why.
+    ///
+    /// Of the context's namespace, of another one (-n), or of all (-A). It ends with 0 if all is fine, with 1 if there are
+    /// findings, and with 2 if it couldn't look.
+    Audit(AuditArgs),
     /// Print a shell's completion script.
     Completion(CompletionArgs),
 }
@@ -69,6 +75,7 @@ fn main() -> ExitCode {
         Command::Cleanup(args) => act(block_on(clean_up::run(args))),
         Command::Check(args) => report(check::run(*args)),
         Command::Explain(args) => report(block_on(explain::run(*args))),
+        Command::Audit(args) => report(block_on(audit::run(args))),
         Command::Completion(args) => act(completion::run(&args, Cli::command())),
     };
     ended.unwrap_or_else(|failure| {

@@ -4,6 +4,7 @@
 //! [`args::OutputArgs`], and ends as a [`Verdict`] or with a sentence. `main.rs` only maps arguments to these modules.
 
 pub mod args;
+pub mod audit;
 pub mod check;
 pub mod clean_up;
 pub mod completion;
@@ -12,6 +13,7 @@ pub mod invocation;
 pub mod out;
 pub mod pod;
 pub mod progress;
+pub mod prose;
 pub mod run;
 pub mod secret;
 pub mod survey;

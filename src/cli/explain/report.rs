@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     cli::{
         out::Report,
+        prose::wrapped,
         table::{Cell, Style, Table, Tone},
     },
     pull::Finding,
@@ -209,34 +210,10 @@ impl Explanations {
     }
 }
 
-/// The width of the text for people, where no word is longer.
-const WIDTH: usize = 100;
-
 /// Where the values of fields begin.
 const INDENT: usize = 14;
 
 fn field(to: &mut dyn Write, name: &str, value: &str) -> io::Result<()> {
     let name = if name.is_empty() { String::new() } else { format!("{name}:") };
     writeln!(to, "{name:<INDENT$}{}", wrapped(value, INDENT))
-}
-
-/// Lines of words, the first of which is indented already. What comes from a cluster must not move a terminal's cursor.
-fn wrapped(text: &str, indent: usize) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-    let mut lines = String::new();
-    let mut column = indent;
-    for word in text.split(' ') {
-        let width = word.chars().count();
-        if column > indent && column + 1 + width > WIDTH {
-            lines.push('\n');
-            lines.push_str(&" ".repeat(indent));
-            column = indent;
-        } else if column > indent {
-            lines.push(' ');
-            column += 1;
-        }
-        lines.push_str(word);
-        column += width;
-    }
-    lines
 }

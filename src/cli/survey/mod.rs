@@ -17,7 +17,7 @@ use kube::{
 };
 
 pub use self::pages::Gap;
-use super::{args::Scope, progress::Progress};
+use super::{args::Scope, pod::Pod, progress::Progress};
 use crate::{
     api::{RegistryCredential, SECRET_TYPE},
     managed_names::ManagedNames,
@@ -162,6 +162,15 @@ impl Survey {
         self.pages("RegistryCredentials", path, ListParams::default(), false).await
     }
 
+    /// The pods, as far as their pulls go.
+    ///
+    /// # Errors
+    /// A sentence, where the API server can't answer.
+    pub async fn pods(&self) -> Result<Listed<Pod>, String> {
+        let path = kubernetes::Pod::url_path(&(), self.namespace());
+        self.pages("pods", path, ListParams::default(), false).await
+    }
+
     /// The objects of a namespaced kind: `what` they are called in a sentence, and a field selector.
     ///
     /// # Errors
@@ -171,12 +180,15 @@ impl Survey {
         what: &'static str,
         fields: Option<&str>,
     ) -> Result<Listed<Observed<T>>, String> {
-        let namespace = match &self.scope {
-            Scope::All => None,
-            Scope::Namespace(name) => Some(name.as_str()),
-        };
         let params = ListParams { field_selector: fields.map(str::to_owned), ..ListParams::default() };
-        self.pages(what, T::Kind::url_path(&(), namespace), params, T::METADATA_ONLY).await
+        self.pages(what, T::Kind::url_path(&(), self.namespace()), params, T::METADATA_ONLY).await
+    }
+
+    fn namespace(&self) -> Option<&str> {
+        match &self.scope {
+            Scope::All => None,
+            Scope::Namespace(name) => Some(name),
+        }
     }
 
     async fn pages<K>(

@@ -1,0 +1,415 @@
+//! PURE: what is known of a cluster → which pods have a pull secret for their images, and what a person should look at.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    rc::Rc,
+};
+
+use super::report::{AuditReport, ContainerShape, Coverage, Located, NotRead, Summary};
+use crate::{
+    cli::{
+        args::Scope,
+        pod::{Pod, Use},
+    },
+    image::{Keyring, PullPolicy, Reference, ReferenceError},
+    names::{NamespaceName, SecretName, ServiceAccountName},
+    plan::{Claim, Namespace, Secret, ServiceAccount},
+    pull::{
+        Absence, Credentials, Finding, Managed, Outcome, Seen, Situation, of_credentials, of_reference, of_secret,
+        of_waiting,
+    },
+    text::Text,
+};
+
+/// What is known. What couldn't be read is `None`.
+#[derive(Default)]
+pub struct Cluster {
+    /// The namespaces' labels.
+    pub namespaces: Option<HashMap<NamespaceName, Namespace>>,
+    /// The service accounts.
+    pub accounts: Option<BTreeMap<(NamespaceName, ServiceAccountName), ServiceAccount>>,
+    /// The pull secrets, and what else has a name that is used as one.
+    pub secrets: Option<BTreeMap<(NamespaceName, SecretName), Seen>>,
+    /// The RegistryCredentials that this version can read.
+    pub credentials: Vec<Credential>,
+    /// The pods.
+    pub pods: Vec<Pod>,
+    /// Seconds since 1970.
+    pub now: i64,
+}
+
+/// A RegistryCredential as far as it matters here.
+pub struct Credential {
+    /// Where it wants its Secrets.
+    pub claim: Claim,
+    /// What they are for.
+    pub says: Managed,
+    /// The reason of its Ready condition.
+    pub status: String,
+}
+
+impl Credential {
+    /// Whether it is its Secret: a label alone proves nothing, as anybody can set it.
+    pub fn owns(&self, secret: &Secret) -> bool {
+        secret.label.as_ref() == Some(&self.claim.credential)
+            && secret.credential_owners.iter().any(|(_, uid)| *uid == self.claim.uid)
+    }
+
+    /// What it says of its Secrets.
+    pub fn says(&self) -> Managed {
+        self.says.clone()
+    }
+}
+
+static MISSING: Seen = Seen::Missing;
+static UNSEEN: Seen = Seen::Unseen(String::new());
+
+impl Cluster {
+    /// What is known of a Secret.
+    fn seen(&self, namespace: &NamespaceName, name: &SecretName) -> &Seen {
+        match &self.secrets {
+            None => &UNSEEN,
+            Some(secrets) => secrets.get(&(namespace.clone(), name.clone())).unwrap_or(&MISSING),
+        }
+    }
+
+    /// Whether a pod or a service account names a Secret that isn't known to be there.
+    pub fn names_what_is_not_there(&self) -> bool {
+        self.secrets.is_some()
+            && self.named().iter().any(|(namespace, name)| matches!(self.seen(namespace, name), Seen::Missing))
+    }
+
+    /// All that is named as a pull secret.
+    fn named(&self) -> HashSet<(&NamespaceName, &SecretName)> {
+        let of_pods = self.pods.iter().filter(|pod| !pod.is_over);
+        let of_pods = of_pods.flat_map(|pod| pod.pull_secrets.iter().map(move |name| (&pod.namespace, name)));
+        let of_accounts = self.accounts.iter().flatten();
+        let of_accounts = of_accounts.flat_map(|((at, _), account)| account.entries.iter().map(move |name| (at, name)));
+        of_pods.chain(of_accounts.filter(|(_, name)| !name.as_str().is_empty())).collect()
+    }
+}
+
+/// An image that some pods use.
+struct Image {
+    reference: Result<Reference, ReferenceError>,
+    /// The RegistryCredentials that are for it.
+    credentials: Vec<usize>,
+}
+
+/// Judges all of it.
+pub fn judge(cluster: &Cluster, scope: &Scope, not_read: Vec<NotRead>) -> AuditReport {
+    let mut keyring = Keyring::default();
+    for (at, credential) in cluster.credentials.iter().enumerate() {
+        credential.says.registries.iter().for_each(|name| keyring.add(name, at));
+    }
+    let namespace = match scope {
+        Scope::All => None,
+        Scope::Namespace(name) => Some(name.clone()),
+    };
+    let (summary, containers, findings) = (Summary::default(), Vec::new(), Vec::new());
+    let report = AuditReport { namespace, not_read, summary, containers, findings };
+    let mut judge = Judge { cluster, keyring, images: HashMap::new(), report };
+    for credential in &cluster.credentials {
+        judge.report.summary.registry_credentials.entry(credential.says.credential.clone()).or_default();
+    }
+    cluster.pods.iter().for_each(|pod| judge.pod(pod));
+    judge.accounts();
+    judge.unused();
+    for located in &judge.report.findings {
+        *judge.report.summary.findings.entry(located.finding.reason).or_default() += 1;
+    }
+    judge.report
+}
+
+struct Judge<'a> {
+    cluster: &'a Cluster,
+    keyring: Keyring<usize>,
+    images: HashMap<&'a str, Rc<Image>>,
+    report: AuditReport,
+}
+
+impl<'a> Judge<'a> {
+    fn pod(&mut self, pod: &'a Pod) {
+        if pod.is_over {
+            self.report.summary.pods_over += 1;
+            return;
+        }
+        self.report.summary.pods += 1;
+        let secrets: Vec<&Seen> = pod.pull_secrets.iter().map(|name| self.cluster.seen(&pod.namespace, name)).collect();
+        for it in &pod.uses {
+            self.report.summary.containers += 1;
+            self.container(pod, it, &secrets);
+        }
+        // What its service account names, too, is found there, once.
+        let account = self.account(pod).map(|account| &*account.entries).unwrap_or_default();
+        let own: BTreeSet<_> = pod
+            .pull_secrets
+            .iter()
+            .zip(&secrets)
+            .filter(|(name, _)| !account.contains(name))
+            .map(|(name, seen)| (name, of_secret(pod.namespace.as_str(), name.as_str(), seen)))
+            .filter_map(|(name, finding)| Some((name, finding?)))
+            .map(|(name, finding)| (name, finding.reason, finding.message, finding.remedy))
+            .collect();
+        for (_, reason, message, remedy) in own {
+            self.found(pod, None, Finding { reason, message, remedy });
+        }
+    }
+
+    fn container(&mut self, pod: &'a Pod, it: &'a Use, secrets: &[&Seen]) {
+        let image = self.image(&it.image);
+        let reference = match &image.reference {
+            Ok(reference) => reference,
+            Err(error) => return self.found(pod, Some(it), of_reference(it.image.as_str(), *error)),
+        };
+        self.found_all(pod, it, of_policy(it, reference));
+        let waits = it.waiting.as_ref();
+        if image.credentials.is_empty() && waits.is_none() {
+            return;
+        }
+        let credentials = Credentials::of(reference, secrets.iter().copied(), self.cluster.now);
+        let waiting =
+            waits.and_then(|(reason, message)| of_waiting(reason.as_str(), message, reference, credentials.outcome));
+        self.report.summary.waiting += usize::from(waiting.is_some());
+        self.cover(pod, it, &image.credentials, &credentials, waiting.is_some());
+        self.found_all(pod, it, of_credentials(reference, &credentials));
+        self.found_all(pod, it, waiting);
+    }
+
+    /// Whether a container has a pull secret of one of the RegistryCredentials that are for its image, or any other.
+    fn cover(&mut self, pod: &'a Pod, it: &Use, matching: &[usize], credentials: &Credentials, waits: bool) {
+        let cluster = self.cluster;
+        let matching: Vec<&Credential> = matching.iter().filter_map(|at| cluster.credentials.get(*at)).collect();
+        let named = |credential: &&&Credential| pod.pull_secrets.contains(&credential.claim.secret);
+        let targets = |credential: &&&Credential| self.is_target(pod, &credential.claim) == Some(true);
+        // The one that comes nearest.
+        let nearest = matching.iter().find(named).or_else(|| matching.iter().find(targets)).or(matching.first());
+        let Some(credential) = nearest.copied() else { return };
+        let tried = credentials.tries.first().and_then(|attempt| pod.pull_secrets.get(attempt.secret));
+        let name = &credential.claim.secret;
+        let lacks = match credentials.outcome {
+            Outcome::Credentials => None,
+            Outcome::Blocked(at) => pod.pull_secrets.get(at).map(|blocks| blocked(pod, blocks)),
+            Outcome::Anonymous | Outcome::Unknown if pod.pull_secrets.contains(name) => {
+                unusable(pod, credential, cluster.seen(&pod.namespace, name))
+            }
+            Outcome::Anonymous | Outcome::Unknown => Some(self.absent(pod, credential)),
+        };
+        let coverage = match credentials.outcome {
+            Outcome::Credentials => "Covered",
+            Outcome::Anonymous | Outcome::Blocked(_) => "NotCovered",
+            Outcome::Unknown => "Unknown",
+        };
+        for credential in &matching {
+            let counts =
+                self.report.summary.registry_credentials.entry(credential.says.credential.clone()).or_default();
+            count(counts, credentials.outcome);
+        }
+        self.report.containers.push(ContainerShape {
+            namespace: pod.namespace.clone(),
+            pod: pod.name.clone(),
+            container: it.name.clone(),
+            image: it.image.clone(),
+            registry_credential: credential.says.credential.clone(),
+            coverage,
+            secret: tried.filter(|_| coverage == "Covered").map(SecretName::to_string),
+            reason: lacks.as_ref().map(|finding| finding.reason),
+        });
+        // What may have a Secret that wasn't read and goes on is no finding.
+        if credentials.outcome != Outcome::Unknown || waits {
+            self.found_all(pod, it, lacks);
+        }
+    }
+
+    fn absent(&self, pod: &Pod, credential: &Credential) -> Finding {
+        let claim = &credential.claim;
+        let account = self.account(pod);
+        let situation = Situation {
+            secret: &claim.secret,
+            is_target: self.is_target(pod, claim),
+            is_chosen: account.map(|account| claim.chooses(&pod.service_account, account)),
+            account,
+            entries: &pod.pull_secrets,
+            created: pod.created,
+        };
+        let absence = Absence::of(&situation);
+        let (whose, secret, account) = (&credential.says.credential, &claim.secret, &pod.service_account);
+        let message = match absence {
+            Absence::NamespaceNotTargeted => {
+                format!("{} isn't a target namespace of RegistryCredential {whose}", pod.namespace)
+            }
+            Absence::ServiceAccountNotChosen => {
+                format!("RegistryCredential {whose} doesn't choose the service account {account}")
+            }
+            Absence::EntryMissing => format!(
+                "the service account {account} doesn't name the Secret {secret} of RegistryCredential {whose}, whose \
+                 status is {}",
+                credential.status
+            ),
+            Absence::OlderThanEntry => {
+                format!("the pod is older than the entry {secret} of its service account {account}")
+            }
+            Absence::PodListReplaces => {
+                format!("the pod has a list of its own without {secret}, which its service account {account} names")
+            }
+            Absence::Unknown => format!("the pod doesn't name the Secret {secret} of RegistryCredential {whose}"),
+        };
+        Finding { reason: absence.as_str(), message, remedy: absence.remedy().to_owned() }
+    }
+
+    /// The Secrets that service accounts name.
+    fn accounts(&mut self) {
+        let cluster = self.cluster;
+        for ((namespace, name), account) in cluster.accounts.iter().flatten().filter(|(_, account)| !account.deleting) {
+            let entries: BTreeSet<_> = account.entries.iter().filter(|entry| !entry.as_str().is_empty()).collect();
+            for entry in entries {
+                let finding = of_secret(namespace.as_str(), entry.as_str(), cluster.seen(namespace, entry));
+                self.report.findings.extend(finding.map(|finding| Located {
+                    namespace: namespace.clone(),
+                    kind: "ServiceAccount",
+                    name: name.to_string(),
+                    controller: None,
+                    container: None,
+                    image: None,
+                    finding,
+                }));
+            }
+        }
+    }
+
+    /// The pull secrets that nobody names. Those of RegistryCredentials are left out: a pod that comes may name one.
+    fn unused(&mut self) {
+        let cluster = self.cluster;
+        if cluster.accounts.is_none() {
+            return;
+        }
+        let named = cluster.named();
+        let is_managed = |seen: &Seen, name: &SecretName| match seen {
+            Seen::NotRead { managed } => managed.is_some(),
+            _ => cluster.credentials.iter().any(|credential| credential.claim.secret == *name),
+        };
+        for ((namespace, name), seen) in cluster.secrets.iter().flatten() {
+            let is_pull_secret = matches!(seen, Seen::NotRead { .. } | Seen::Read { .. } | Seen::Unparseable(_));
+            if !is_pull_secret || is_managed(seen, name) || named.contains(&(namespace, name)) {
+                continue;
+            }
+            self.report.findings.push(Located {
+                namespace: namespace.clone(),
+                kind: "Secret",
+                name: name.to_string(),
+                controller: None,
+                container: None,
+                image: None,
+                finding: Finding {
+                    reason: "PullSecretUnused",
+                    message: "no service account and no pod names it".to_owned(),
+                    remedy: "Delete it, unless the template of a workload that has no pods now names it (a CronJob, a \
+                             Deployment with no replicas)."
+                        .to_owned(),
+                },
+            });
+        }
+    }
+
+    fn account(&self, pod: &Pod) -> Option<&'a ServiceAccount> {
+        self.cluster.accounts.as_ref()?.get(&(pod.namespace.clone(), pod.service_account.clone()))
+    }
+
+    fn is_target(&self, pod: &Pod, claim: &Claim) -> Option<bool> {
+        let namespace = self.cluster.namespaces.as_ref()?.get(&pod.namespace)?;
+        Some(claim.targets(&pod.namespace, namespace))
+    }
+
+    /// The image, looked up once however many pods use it.
+    fn image(&mut self, text: &'a Text) -> Rc<Image> {
+        let keyring = &self.keyring;
+        let look = || {
+            let reference = Reference::parse(text.as_str());
+            let found = reference.as_ref().map(|reference| keyring.lookup(reference)).unwrap_or_default();
+            let credentials: BTreeSet<usize> = found.into_iter().map(|(_, at)| *at).collect();
+            Rc::new(Image { credentials: credentials.into_iter().collect(), reference })
+        };
+        self.images.entry(text.as_str()).or_insert_with(look).clone()
+    }
+
+    fn found_all(&mut self, pod: &Pod, it: &Use, findings: impl IntoIterator<Item = Finding>) {
+        findings.into_iter().for_each(|finding| self.found(pod, Some(it), finding));
+    }
+
+    fn found(&mut self, pod: &Pod, it: Option<&Use>, finding: Finding) {
+        self.report.findings.push(Located {
+            namespace: pod.namespace.clone(),
+            kind: "Pod",
+            name: pod.name.to_string(),
+            controller: pod.controller.as_ref().map(|(kind, name)| format!("{kind}/{name}")),
+            container: it.map(|it| it.name.clone()),
+            image: it.map(|it| it.image.clone()),
+            finding,
+        });
+    }
+}
+
+fn count(counts: &mut Coverage, outcome: Outcome) {
+    match outcome {
+        Outcome::Credentials => counts.covered += 1,
+        Outcome::Anonymous | Outcome::Blocked(_) => counts.not_covered += 1,
+        Outcome::Unknown => counts.unknown += 1,
+    }
+}
+
+fn blocked(pod: &Pod, blocks: &SecretName) -> Finding {
+    Finding {
+        reason: "PullSecretUnparseable",
+        message: format!("nothing is pulled for the pod: the kubelet can't read Secret {}/{blocks}", pod.namespace),
+        remedy: format!(
+            "Make {blocks} again (kubectl create secret docker-registry), or take it out of imagePullSecrets."
+        ),
+    }
+}
+
+/// The pod names the RegistryCredential's Secret, and that doesn't help.
+fn unusable(pod: &Pod, credential: &Credential, seen: &Seen) -> Option<Finding> {
+    let (secret, whose) = (&credential.claim.secret, &credential.says.credential);
+    let status = "Look at the RegistryCredential's status (kubectl describe registrycredential).";
+    let (reason, message, remedy) = match seen {
+        Seen::Missing => (
+            "PullSecretMissing",
+            format!(
+                "Secret {secret} of RegistryCredential {whose}, whose status is {}, isn't there",
+                credential.status
+            ),
+            status,
+        ),
+        Seen::NoPullSecret { .. } | Seen::Read { .. } | Seen::NotRead { .. } => (
+            "PullSecretOfAnother",
+            format!("Secret {}/{secret} isn't that of RegistryCredential {whose}", pod.namespace),
+            status,
+        ),
+        Seen::Unseen(_) | Seen::Unparseable(_) => return None,
+    };
+    Some(Finding { reason, message, remedy: remedy.to_owned() })
+}
+
+/// A policy with which the image isn't what one thinks.
+fn of_policy(it: &Use, reference: &Reference) -> Option<Finding> {
+    let is_latest = reference.is_latest() && reference.digest().is_none();
+    let (reason, message, remedy) = match it.policy? {
+        PullPolicy::Always => return None,
+        PullPolicy::IfNotPresent if !is_latest => return None,
+        PullPolicy::IfNotPresent => (
+            "LatestNotPulled",
+            "the tag is latest, and the policy IfNotPresent: each node keeps the image that it has pulled first",
+            "Name a version or a digest, or use Always.",
+        ),
+        PullPolicy::Never => (
+            "PullPolicyNever",
+            "the policy is Never: the image isn't pulled, and the container starts only on a node that has it",
+            "Use IfNotPresent, unless the nodes are given the image in another way.",
+        ),
+    };
+    Some(Finding { reason, message: message.to_owned(), remedy: remedy.to_owned() })
+}
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;
