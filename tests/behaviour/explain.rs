@@ -1,18 +1,15 @@
 //! `regcred explain` on a real API server: what it says, what it asks for, and what it never shows.
 
-use std::{
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
-    process::Output,
-    sync::{Arc, Mutex},
-    thread,
-};
+use std::process::Output;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use controlplane::{ADMIN, Audit, ControlPlane, Options, Process, READER, eventually, free_port};
+use controlplane::{ADMIN, Audit, ControlPlane, Options, READER, eventually};
 use serde_json::{Value, json};
 
-use crate::world::{self, SOON, credential, regcred};
+use crate::{
+    wire::Wire,
+    world::{self, SOON, credential, regcred},
+};
 
 const IMAGE: &str = "gcr.io/darwin/api:1";
 
@@ -262,59 +259,4 @@ fn offline_no_cluster_is_looked_for() {
     let (text, code) = offline(&["nginx", "--pod", "a"]);
     assert_eq!(code, 2);
     assert!(text.starts_with("regcred: no cluster to talk to"), "{text}");
-}
-
-/// A plain connection to the API server whose answers are kept.
-struct Wire {
-    kubeconfig: std::path::PathBuf,
-    heard: Arc<Mutex<Vec<u8>>>,
-    _proxy: Process,
-}
-
-impl Wire {
-    fn start(cluster: &ControlPlane) -> Wire {
-        let upstream = free_port();
-        let command = cluster.kubectl_command(ADMIN, &["proxy", &format!("--port={upstream}")]);
-        let proxy = Process::start("kubectl proxy", &command, &cluster.folder().join("wire.log")).unwrap();
-        eventually(SOON, || TcpStream::connect(("127.0.0.1", upstream)).map_err(|error| error.to_string()));
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let server = format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
-        let config = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "wire",
-            "clusters": [{"name": "wire", "cluster": {"server": server}}],
-            "users": [{"name": "nobody", "user": {}}],
-            "contexts": [{"name": "wire", "context": {"cluster": "wire", "user": "nobody"}}],
-        });
-        let kubeconfig = cluster.folder().join("wire.kubeconfig");
-        std::fs::write(&kubeconfig, config.to_string()).unwrap();
-        let heard = Arc::<Mutex<Vec<u8>>>::default();
-        let kept = heard.clone();
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let server = TcpStream::connect(("127.0.0.1", upstream)).unwrap();
-                let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                thread::spawn(move || forward(from, to, None));
-                let kept = kept.clone();
-                thread::spawn(move || forward(server, client, Some(&kept)));
-            }
-        });
-        Wire { kubeconfig, heard, _proxy: proxy }
-    }
-
-    fn heard(&self) -> String {
-        String::from_utf8_lossy(&self.heard.lock().unwrap()).into_owned()
-    }
-}
-
-fn forward(mut from: TcpStream, mut to: TcpStream, kept: Option<&Mutex<Vec<u8>>>) {
-    let mut buffer = [0; 8192];
-    // An error means that one of the two has hung up.
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        if let Some(kept) = kept {
-            kept.lock().unwrap().extend_from_slice(&buffer[..count]);
-        }
-        if to.write_all(&buffer[..count]).is_err() {
-            return;
-        }
-    }
 }

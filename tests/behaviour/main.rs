@@ -6,11 +6,13 @@ mod evidence;
 mod policies;
 mod probe;
 mod scope;
+mod wire;
 mod world;
 
 mod adoption;
 mod at_creation;
 mod at_creation_rules;
+mod audit;
 mod bad_input;
 mod busy;
 mod check;
