@@ -10,6 +10,7 @@ pub mod completion;
 pub mod explain;
 pub mod invocation;
 pub mod out;
+pub mod plan;
 pub mod progress;
 pub mod run;
 pub mod survey;

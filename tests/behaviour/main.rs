@@ -27,6 +27,7 @@ mod leader;
 mod metrics;
 mod orphan;
 mod outage;
+mod plan;
 mod proxy;
 mod pull_policy;
 mod removal;

@@ -9,8 +9,8 @@ use crate::{
     credential::Guard,
     names::{CredentialName, SecretName, ServiceAccountName},
     plan::{
-        Annotations, Claim, ClaimState, ListWriter, Namespace, ResourceVersion, Secret, ServiceAccount, Step,
-        WriteOperation, json_patch,
+        Annotations, Claim, ClaimState, ListWriter, Namespace, OtherOwners, ResourceVersion, Secret, ServiceAccount,
+        Step, WriteOperation, json_patch,
     },
 };
 
@@ -142,6 +142,19 @@ impl World {
         prune(&mut patched["metadata"], "annotations");
         self.accounts.insert(name.clone(), patched);
         Answer::Done
+    }
+
+    /// Deletes what only RegistryCredentials own that are gone; false where there is nothing of that kind.
+    pub fn collect_garbage(&mut self, claims: &[&Claim]) -> bool {
+        let before = self.secrets.len();
+        self.secrets.retain(|_, secret| {
+            let mut owners = secret.meta.credential_owners.iter();
+            secret.meta.deleting
+                || secret.meta.other_owners == OtherOwners::Some
+                || secret.meta.credential_owners.is_empty()
+                || owners.any(|(_, uid)| claims.iter().any(|claim| claim.uid == *uid))
+        });
+        self.secrets.len() < before
     }
 
     /// The same without what says when writes were made: resourceVersions, and the order of the entries that stand last

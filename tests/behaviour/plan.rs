@@ -1,0 +1,448 @@
+//! `regcred plan` on a real API server: what it names is what the operator then does, and it writes nothing itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use controlplane::{ADMIN, Audit, ControlPlane, Options, READER, eventually};
+use serde_json::{Value, json};
+
+use crate::world::{self, SOON, World, credential, key, regcred};
+
+/// What a plan says as JSON, and how it ends.
+fn plan(cluster: &ControlPlane, user: &str, args: &[&str], manifests: &[Value]) -> (Value, i32) {
+    let (text, code) = said(cluster, user, &[args, &["-o", "json"]].concat(), manifests);
+    (serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")), code)
+}
+
+/// As `plan`, word for word; `manifests` are the file that the argument `FILE` stands for.
+fn said(cluster: &ControlPlane, user: &str, args: &[&str], manifests: &[Value]) -> (String, i32) {
+    let file = cluster.folder().join(format!("plan-{:?}.yaml", std::thread::current().id()));
+    let documents: Vec<String> = manifests.iter().map(Value::to_string).collect();
+    std::fs::write(&file, documents.join("\n---\n")).unwrap();
+    let file = file.to_str().unwrap();
+    let args = args.iter().map(|arg| if *arg == "FILE" { file } else { arg });
+    let output = regcred(cluster, user).arg("plan").args(args).output().unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(!text.contains("PRIVATE KEY") && !text.contains("LS0tLS1CRUdJTiB"), "a key is in: {text}");
+    (text.replace(file, "FILE"), output.status.code().unwrap())
+}
+
+/// The effects that a plan names, as `NAMESPACE ACTION WHAT`.
+fn effects(report: &Value) -> BTreeSet<String> {
+    let list = |value: &Value| value.as_array().unwrap().clone();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let of_namespace = |namespace: &Value| {
+        let name = text(&namespace["name"]);
+        let secrets = list(&namespace["secrets"])
+            .into_iter()
+            .map(|it| format!("{} Secret {}", text(&it["action"]), text(&it["name"])));
+        let entries = list(&namespace["entries"])
+            .into_iter()
+            .map(|it| format!("{} {} in {}", text(&it["action"]), text(&it["secret"]), text(&it["serviceAccount"])));
+        secrets.chain(entries).map(|what| format!("{name} {what}")).collect::<Vec<_>>()
+    };
+    list(&report["namespaces"]).iter().flat_map(of_namespace).collect()
+}
+
+/// `NAMESPACE REASON`.
+fn refusals(report: &Value) -> BTreeSet<String> {
+    let namespaces = report["namespaces"].as_array().unwrap();
+    let refusals = namespaces.iter().flat_map(|namespace| {
+        let reasons = namespace["refusals"].as_array().unwrap().iter();
+        reasons.map(|it| format!("{} {}", namespace["name"].as_str().unwrap(), it["reason"].as_str().unwrap()))
+    });
+    refusals.collect()
+}
+
+fn strings(list: &[&str]) -> BTreeSet<String> {
+    list.iter().map(|it| (*it).to_owned()).collect()
+}
+
+/// What a plan is about, as it is stored.
+#[derive(PartialEq)]
+struct Stored {
+    /// UID and version by `NAMESPACE NAME`.
+    secrets: BTreeMap<String, (Value, Value)>,
+    /// Entries and records by `NAMESPACE NAME`.
+    accounts: BTreeMap<String, (Vec<String>, BTreeMap<String, String>)>,
+}
+
+impl Stored {
+    fn now(world: &World, secrets: &[&str]) -> Self {
+        let items = |kind: &str| world.get(&[kind, "--all-namespaces"]).unwrap()["items"].as_array().unwrap().clone();
+        let address = |it: &Value| {
+            let metadata = |field: &str| it["metadata"][field].as_str().unwrap().to_owned();
+            (metadata("namespace") != "zz-marker").then(|| format!("{} {}", metadata("namespace"), metadata("name")))
+        };
+        let identity = |it: &Value| (it["metadata"]["uid"].clone(), it["metadata"]["resourceVersion"].clone());
+        let managed = |it: &Value| secrets.contains(&it["metadata"]["name"].as_str().unwrap());
+        let content = |it: &Value| {
+            let entries = it["imagePullSecrets"].as_array().into_iter().flatten();
+            let entries: Vec<_> = entries.map(|entry| entry["name"].as_str().unwrap().to_owned()).collect();
+            let annotations = it["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
+            let records = annotations.into_iter().filter_map(|(key, value)| {
+                Some((key.strip_prefix("added.regcred.dev/")?.to_owned(), value.as_str()?.to_owned()))
+            });
+            (entries, records.collect())
+        };
+        Self {
+            secrets: items("secrets")
+                .iter()
+                .filter(|it| managed(it))
+                .filter_map(|it| Some((address(it)?, identity(it))))
+                .collect(),
+            accounts: items("serviceaccounts").iter().filter_map(|it| Some((address(it)?, content(it)))).collect(),
+        }
+    }
+
+    /// What is different in `after`, in the words of `effects`.
+    fn changes(&self, after: &Self) -> BTreeSet<String> {
+        let mut changes = BTreeSet::new();
+        let mut say = |address: &str, what: String| {
+            changes.insert(format!("{} {what}", address.split(' ').next().unwrap()));
+        };
+        let name = |address: &str| address.split(' ').next_back().unwrap().to_owned();
+        for address in self.secrets.keys().chain(after.secrets.keys()) {
+            match (self.secrets.get(address), after.secrets.get(address)) {
+                (None, _) => say(address, format!("Create Secret {}", name(address))),
+                (_, None) => say(address, format!("Delete Secret {}", name(address))),
+                (before, after) if before != after => say(address, format!("Update Secret {}", name(address))),
+                _ => {}
+            }
+        }
+        for (address, (entries, records)) in &after.accounts {
+            let (had, recorded) = self.accounts.get(address).cloned().unwrap_or_default();
+            let all = had.iter().chain(entries).chain(records.keys()).chain(recorded.keys());
+            for secret in all.collect::<BTreeSet<_>>() {
+                let action = match (had.contains(secret), entries.contains(secret)) {
+                    (false, true) => "Add",
+                    (true, false) => "Remove",
+                    _ if recorded.get(secret) == records.get(secret) => continue,
+                    _ if records.contains_key(secret) => "Record",
+                    _ => "Forget",
+                };
+                say(address, format!("{action} {secret} in {}", name(address)));
+            }
+        }
+        changes
+    }
+}
+
+const SECRETS: [&str; 2] = ["darwin", "other"];
+
+/// Something happens, and what the operator does about it is exactly what was planned; then nothing is left to do.
+#[track_caller]
+fn follow(world: &World, report: &Value, act: impl FnOnce()) {
+    let before = Stored::now(world, &SECRETS);
+    act();
+    let planned = effects(report);
+    eventually(SOON, || {
+        let changes = before.changes(&Stored::now(world, &SECRETS));
+        if changes == planned { Ok(()) } else { Err(format!("planned: {planned:#?}, done: {changes:#?}")) }
+    });
+    world.settle();
+    assert_eq!(before.changes(&Stored::now(world, &SECRETS)), planned, "more was done than planned");
+    for args in [&[][..], &["--read-source"]] {
+        let (rest, _) = plan(&world.cluster, ADMIN, args, &[]);
+        assert_eq!(effects(&rest), BTreeSet::new(), "something is left to do: {rest:#}");
+    }
+}
+
+#[test]
+fn what_is_planned_is_what_the_operator_then_does() {
+    let world = World::new();
+    world.source("key", &key('a'));
+    for name in ["team-a", "team-b", "team-c", "team-d"] {
+        world.namespace(name, json!({}));
+        world.wait_account(name, "default");
+    }
+    world.service_account("team-a", "builder", json!({}), &["theirs"]);
+    world.service_account("team-c", "builder", json!({}), &["darwin"]);
+    world.foreign_secret("team-c", "darwin", "kubernetes.io/dockerconfigjson");
+    world.foreign_secret("team-d", "darwin", "Opaque");
+    world.settle();
+    let ask = |args: &[&str], manifests: &[Value]| plan(&world.cluster, ADMIN, args, manifests);
+    let apply = |manifest: &Value| drop(world.cluster.apply(&manifest.to_string()).unwrap());
+
+    // Creation, with two Secrets in the way; contents are known once the source is read.
+    let spec = |more: Value| {
+        let mut spec =
+            json!({"namespaces": {"names": ["team-*"]}, "serviceAccounts": {"names": ["default", "builder"]}});
+        more.as_object().unwrap().iter().for_each(|(member, value)| spec[member] = value.clone());
+        credential("darwin", spec)
+    };
+    let created = spec(json!({}));
+    let (report, code) = ask(&["-f", "FILE"], &[created.clone()]);
+    assert_eq!(code, 1, "{report:#}");
+    let wanted = [
+        "team-a Create Secret darwin",
+        "team-a Add darwin in builder",
+        "team-a Add darwin in default",
+        "team-b Create Secret darwin",
+        "team-b Add darwin in default",
+    ];
+    assert_eq!(effects(&report), strings(&wanted));
+    assert_eq!(refusals(&report), strings(&["team-c ForeignSecret", "team-d WrongType"]));
+    assert_eq!(
+        (&report["registryCredentials"][0]["change"], &report["registryCredentials"][0]["contents"]),
+        (&json!("Create"), &json!("NotCompared"))
+    );
+    let (read, _) = ask(&["-f", "FILE", "--read-source"], &[created.clone()]);
+    assert_eq!((effects(&read), &read["registryCredentials"][0]["contents"]), (effects(&report), &json!("Compared")));
+    follow(&world, &report, || apply(&created));
+    let said =
+        [world.wait_failure("darwin", "team-c", "ForeignSecret"), world.wait_failure("darwin", "team-d", "WrongType")];
+    let namespaces = report["namespaces"].as_array().unwrap();
+    let sentences: Vec<_> = namespaces.iter().filter_map(|it| it["refusals"][0]["message"].as_str()).collect();
+    assert_eq!(sentences, said, "the sentences are the status' own");
+
+    // The same again is nothing, but for what is refused; then other registries, and the key file itself.
+    let (report, _) = ask(&["-f", "FILE"], &[created.clone()]);
+    assert_eq!((effects(&report), refusals(&report).len()), (BTreeSet::new(), 2));
+    let changed = spec(json!({"registries": ["gcr.io/darwin/", "eu.gcr.io/darwin/"]}));
+    let (report, _) = ask(&["-f", "FILE"], &[changed.clone()]);
+    assert_eq!(effects(&report), strings(&["team-a Update Secret darwin", "team-b Update Secret darwin"]));
+    follow(&world, &report, || apply(&changed));
+    let source = |key: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key", "namespace": "regcred-system"},
+            "stringData": {"key.json": key},
+        })
+    };
+    let (report, _) = ask(&["-f", "FILE"], &[source(&key('a'))]);
+    assert_eq!(
+        (effects(&report), &report["registryCredentials"][0]["contents"]),
+        (BTreeSet::new(), &json!("Compared"))
+    );
+    let (report, _) = ask(&["-f", "FILE"], &[source(&key('b'))]);
+    assert_eq!(effects(&report), strings(&["team-a Update Secret darwin", "team-b Update Secret darwin"]));
+    follow(&world, &report, || apply(&source(&key('b'))));
+    let (report, code) = ask(&["-f", "FILE"], &[source("{}")]);
+    assert_eq!((effects(&report), code), (BTreeSet::new(), 1));
+    assert_eq!(report["registryCredentials"][0]["held"]["reason"], "InvalidKey", "{report:#}");
+
+    // Fewer targets; then all, taking over what can be.
+    let narrow = spec(
+        json!({"registries": changed["spec"]["registries"], "namespaces": {"names": ["team-a"]}, "serviceAccounts": {"names": ["builder"]}}),
+    );
+    let (report, code) = ask(&["-f", "FILE"], &[narrow.clone()]);
+    let wanted = ["team-a Remove darwin in default", "team-b Delete Secret darwin", "team-b Remove darwin in default"];
+    assert_eq!((effects(&report), code), (strings(&wanted), 0));
+    follow(&world, &report, || apply(&narrow));
+    let adopting = spec(json!({"registries": changed["spec"]["registries"], "conflictPolicy": "Adopt"}));
+    let (report, code) = ask(&["-f", "FILE"], &[adopting.clone()]);
+    assert_eq!(refusals(&report), strings(&["team-d WrongType"]));
+    assert!(effects(&report).contains("team-c Record darwin in builder"), "{report:#}");
+    assert_eq!((effects(&report).len(), code), (6, 1), "{report:#}");
+    follow(&world, &report, || apply(&adopting));
+
+    // Another one for the same name gets it where the first goes.
+    let mut heir = spec(json!({"secretTemplate": {"name": "darwin"}}));
+    heir["metadata"]["name"] = json!("other");
+    world.wait_older("darwin");
+    let (report, code) = ask(&["-f", "FILE"], &[heir.clone()]);
+    assert_eq!((effects(&report), code), (BTreeSet::new(), 1));
+    assert!(refusals(&report).contains("team-a NameTaken"), "{report:#}");
+    follow(&world, &report, || apply(&heir));
+    let (report, _) = ask(&["--delete", "darwin"], &[]);
+    let shown = effects(&report);
+    assert!(
+        shown.contains("team-a Update Secret darwin") && shown.contains("team-a Record darwin in builder"),
+        "{shown:#?}"
+    );
+    follow(&world, &report, || world.delete_credential("darwin"));
+    let (report, code) = ask(&["--delete", "-f", "FILE"], &[heir]);
+    assert!(effects(&report).contains("team-c Delete Secret darwin"), "{report:#}");
+    assert_eq!(code, 0);
+    follow(&world, &report, || world.delete_credential("other"));
+    assert_eq!(world.managed().unwrap().len(), 0);
+}
+
+#[test]
+fn what_is_left_to_do_is_planned_while_the_operator_is_down() {
+    let world = World::new();
+    world.source("key", &key('a'));
+    for name in ["team-a", "team-b", "team-c"] {
+        world.namespace(name, json!({}));
+        world.wait_account(name, "default");
+    }
+    world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
+    for name in ["team-a", "team-b", "team-c"] {
+        world.wait_entries(name, "default", &["darwin"]);
+    }
+    world.wait_ready("darwin");
+    world.settle();
+    let before = Stored::now(&world, &SECRETS);
+    let (text, code) = said(&world.cluster, ADMIN, &[], &[]);
+    assert!(text.starts_with("nothing to do\nnote: contents not compared for darwin, zz-marker: "), "{text}");
+    assert_eq!(code, 0);
+
+    world.operator.stop();
+    world.kubectl(&["-n", "team-a", "delete", "secret", "darwin"]);
+    world.patch("team-b", "secret/darwin", json!({"stringData": {".dockerconfigjson": "{\"auths\": {}}"}}));
+    world.patch("team-c", "serviceaccount/default", json!({"imagePullSecrets": null}));
+    world.namespace("team-d", json!({}));
+    world.wait_account("team-d", "default");
+    let (report, code) = plan(&world.cluster, ADMIN, &["darwin"], &[]);
+    let wanted = [
+        "team-a Create Secret darwin",
+        "team-b Update Secret darwin",
+        "team-c Add darwin in default",
+        "team-d Create Secret darwin",
+        "team-d Add darwin in default",
+    ];
+    assert_eq!((effects(&report), code), (strings(&wanted), 0));
+    assert_eq!(report["namespaces"][1]["secrets"][0]["cause"], "Drift", "{report:#}");
+    let (one, _) = plan(&world.cluster, ADMIN, &["-n", "team-d"], &[]);
+    assert_eq!((effects(&one), &one["namespace"]), (strings(&wanted[3..]), &json!("team-d")));
+    // A rotation that the operator hasn't seen shows only to who reads the source.
+    world.source("key", &key('b'));
+    let (read, _) = plan(&world.cluster, ADMIN, &["darwin", "--read-source"], &[]);
+    let also = ["team-c Update Secret darwin"];
+    assert_eq!(effects(&read), strings(&[&wanted[..], &also].concat()));
+    world.operator.restart();
+    world.operator.wait_ready(SOON);
+    eventually(SOON, || {
+        let (left, _) = plan(&world.cluster, ADMIN, &["--read-source"], &[]);
+        if effects(&left).is_empty() { Ok(()) } else { Err(format!("{left:#}")) }
+    });
+    // The entry that was taken out of team-c is there again, so it is no difference in the end.
+    let changes = before.changes(&Stored::now(&world, &SECRETS));
+    let mut planned = effects(&read);
+    planned.remove("team-c Add darwin in default");
+    planned.remove("team-a Create Secret darwin");
+    planned.insert("team-a Update Secret darwin".to_owned());
+    assert_eq!(changes, planned);
+}
+
+/// A cluster on which no operator runs, with 20 namespaces and a RegistryCredential.
+fn furnished() -> (ControlPlane, Value) {
+    let cluster = world::cluster(Options { audit: Audit::Metadata, ..Options::default() });
+    let names: Vec<String> = (0..20).map(|at| format!("team-{at}")).collect();
+    let namespace = |name: &String| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    let account = |name: &String| json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}});
+    let all: Vec<String> =
+        names.iter().flat_map(|name| [namespace(name), account(name)]).map(|it| it.to_string()).collect();
+    cluster.apply(&all.join("\n---\n")).unwrap();
+    let darwin = credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
+    (cluster, darwin)
+}
+
+#[test]
+fn it_lists_each_kind_once_and_writes_nothing() {
+    let (cluster, darwin) = furnished();
+    let position = cluster.audit_position();
+    let (report, code) = plan(&cluster, ADMIN, &["-f", "FILE"], &[darwin.clone()]);
+    assert_eq!((effects(&report).len(), code), (40, 0), "{report:#}");
+    let asked = |wanted: &[&str]| {
+        eventually(SOON, || {
+            let log = cluster.audit_log_since(position);
+            let asked = log.iter().filter(|entry| entry.user == ADMIN && !entry.resource.is_empty());
+            let asked: Vec<_> = asked.map(|it| format!("{} {}/{}", it.verb, it.resource, it.name)).collect();
+            let mut sorted = asked.clone();
+            sorted.sort();
+            if sorted == wanted { Ok(()) } else { Err(format!("{asked:?}")) }
+        });
+    };
+    let lists = [
+        "list namespaces/",
+        "list registrycredentials/",
+        "list secrets/",
+        "list secrets/darwin",
+        "list serviceaccounts/",
+    ];
+    asked(&lists);
+    let (report, code) = plan(&cluster, ADMIN, &["-f", "FILE", "--read-source"], &[darwin]);
+    assert_eq!(
+        (&report["registryCredentials"][0]["held"]["reason"], code),
+        (&json!("SourceNotFound"), 1),
+        "{report:#}"
+    );
+    let mut both = vec!["get secrets/key"];
+    both.extend(lists.iter().chain(lists.iter().filter(|it| **it != "list secrets/darwin")));
+    both.sort_unstable();
+    asked(&both);
+}
+
+#[test]
+fn rights_in_one_namespace_are_enough_for_that_one() {
+    let (cluster, darwin) = furnished();
+    let ask = |args: &[&str]| said(&cluster, READER, args, std::slice::from_ref(&darwin));
+    let (text, code) = ask(&["-f", "FILE"]);
+    assert_eq!(code, 2, "{text}");
+    let begins = |text: &str, with: &str| assert!(text.starts_with(with), "{text}");
+    begins(&text, "regcred: you may not read RegistryCredentials: registrycredentials.regcred.dev is forbidden");
+
+    // With a right on each, a new one taking effect a moment later.
+    let bind = |args: &[&str], args2: &[&str]| {
+        cluster.kubectl_ok(&[&["create"], args].concat());
+        cluster.kubectl_ok(&[&["create"], args2].concat());
+    };
+    bind(
+        &["clusterrole", "creds", "--verb=list", "--resource=registrycredentials.regcred.dev"],
+        &["clusterrolebinding", "creds", "--clusterrole=creds", "--user=reader"],
+    );
+    eventually(SOON, || match ask(&["-f", "FILE"]) {
+        (text, 2) if text.starts_with("regcred: you may not read namespaces: ") => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    bind(
+        &["-n", "team-3", "role", "all", "--verb=get,list", "--resource=secrets,serviceaccounts"],
+        &["-n", "team-3", "rolebinding", "all", "--role=all", "--user=reader"],
+    );
+    let (text, code) = eventually(SOON, || match ask(&["-f", "FILE", "-n", "team-3"]) {
+        (text, 2) => Err(text),
+        done => Ok(done),
+    });
+    begins(
+        &text,
+        "NAMESPACE   ACTION   OBJECT                   DETAIL\nteam-3      Create   Secret darwin            for RegistryCredential darwin\nteam-3      Add      ServiceAccount default   entry darwin of RegistryCredential darwin\n1 Secret to create; 1 entry to add in 1 service account; 1 namespace\nnote: you may not read namespaces: ",
+    );
+    assert_eq!(code, 0);
+    let (text, code) = ask(&["-f", "FILE", "-n", "team-3", "--read-source"]);
+    assert!(
+        code == 0
+            && text.contains("Secret regcred-system/key, the source of darwin, can't be read: you may not read it"),
+        "{text}"
+    );
+    let (text, code) = ask(&["-f", "FILE", "-n", "team-4"]);
+    assert_eq!(code, 2);
+    begins(&text, "regcred: you may not read Secrets: ");
+}
+
+#[test]
+fn what_cannot_be_planned_is_said_in_one_sentence() {
+    let (cluster, darwin) = furnished();
+    cluster.apply(&darwin.to_string()).unwrap();
+    let ask = |args: &[&str], manifest: &Value| said(&cluster, ADMIN, args, std::slice::from_ref(manifest));
+    let mut refused = darwin.clone();
+    refused["spec"]["registries"] = json!(["https://gcr.io/darwin/"]);
+    let mut renamed = darwin.clone();
+    renamed["spec"]["secretTemplate"] = json!({"name": "another"});
+    let nothing = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}});
+    for (args, manifest, wanted) in [
+        (&["-f", "FILE"][..], &refused, "regcred: FILE:1:"),
+        (
+            &["-f", "FILE"],
+            &renamed,
+            "regcred: RegistryCredential darwin: the API server refuses this, as the Secrets' name can't change from darwin to another",
+        ),
+        (&["-f", "FILE"], &nothing, "regcred: there is no RegistryCredential in FILE; name a file that has one\n"),
+        (
+            &["nobody"],
+            &nothing,
+            "regcred: RegistryCredential nobody doesn't exist; kubectl get regcred lists those that do\n",
+        ),
+        (&["--delete"], &nothing, "regcred: --delete needs to know which: "),
+        (&["-n", "gone"], &nothing, "regcred: namespace gone doesn't exist; "),
+    ] {
+        let (text, code) = ask(args, manifest);
+        assert!(code == 2 && text.starts_with(wanted) && text.lines().count() == 1, "{args:?}: {text}");
+    }
+    let (text, _) = ask(&["-f", "FILE"], &refused);
+    assert!(
+        text.contains("spec.registries[0]: ") && text.ends_with("; regcred check FILE says all that is wrong\n"),
+        "{text}"
+    );
+    let (server, _) = (cluster.apply(&renamed.to_string()).unwrap_err(), ());
+    assert!(server.contains("the Secrets' name can't change"), "the API server takes it: {server}");
+}
