@@ -328,8 +328,15 @@ fn furnished() -> (ControlPlane, Value) {
 }
 
 #[test]
-fn it_lists_each_kind_once_and_writes_nothing() {
+fn it_lists_each_kind_once_in_pages_and_writes_nothing() {
     let (cluster, darwin) = furnished();
+    // Enough for a second page.
+    let account = |at: usize| {
+        let metadata = json!({"name": format!("app-{at}"), "namespace": "team-0"});
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}).to_string()
+    };
+    let accounts: Vec<String> = (0..500).map(account).collect();
+    cluster.kubectl_with_input(&["create", "-f", "-"], &accounts.join("\n---\n")).unwrap();
     let position = cluster.audit_position();
     let (report, code) = plan(&cluster, ADMIN, &["-f", "FILE"], &[darwin.clone()]);
     assert_eq!((effects(&report).len(), code), (40, 0), "{report:#}");
@@ -348,6 +355,7 @@ fn it_lists_each_kind_once_and_writes_nothing() {
         "list registrycredentials/",
         "list secrets/",
         "list secrets/darwin",
+        "list serviceaccounts/",
         "list serviceaccounts/",
     ];
     asked(&lists);
@@ -395,7 +403,9 @@ fn rights_in_one_namespace_are_enough_for_that_one() {
     });
     begins(
         &text,
-        "NAMESPACE   ACTION   OBJECT                   DETAIL\nteam-3      Create   Secret darwin            for RegistryCredential darwin\nteam-3      Add      ServiceAccount default   entry darwin of RegistryCredential darwin\n1 Secret to create; 1 entry to add in 1 service account; 1 namespace\nnote: you may not read namespaces: ",
+        "NAMESPACE   ACTION      OBJECT                   DETAIL\nteam-3      Create      Secret darwin            for \
+         RegistryCredential darwin\nteam-3      Add entry   ServiceAccount default   darwin of RegistryCredential \
+         darwin\n1 Secret to create; 1 entry to add in 1 service account; in 1 namespace\nnote: you may not read namespaces: ",
     );
     assert_eq!(code, 0);
     let (text, code) = ask(&["-f", "FILE", "-n", "team-3", "--read-source"]);

@@ -29,7 +29,8 @@ pub struct AppliedSecret {
     pub namespace: Option<String>,
     /// Its name.
     pub name: String,
-    data: secrets::Data,
+    /// Its data, or why the API server would refuse it.
+    data: Result<secrets::Data, String>,
 }
 
 impl AppliedSecret {
@@ -39,8 +40,12 @@ impl AppliedSecret {
     }
 
     /// As the API server would have it in a namespace.
-    pub fn in_namespace(&self, namespace: &str) -> SourceSecret {
-        SourceSecret::unapplied(namespace, &self.name, self.data.clone())
+    ///
+    /// # Errors
+    /// A sentence, where it would refuse it.
+    pub fn in_namespace(&self, namespace: &str) -> Result<SourceSecret, String> {
+        let data = self.data.clone()?;
+        Ok(SourceSecret::unapplied(namespace, &self.name, data))
     }
 }
 
@@ -61,12 +66,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Applied, String> {
             let problems = checker.check(node).into_iter();
             report.findings.extend(problems.map(|problem| Finding::new(&input.name, Some(&name), problem)));
         }
-        for node in &found.secrets {
-            match secret(node) {
-                Ok(secret) => applied.secrets.extend(secret),
-                Err(problem) => report.findings.push(Finding::new(&input.name, Some(&object("Secret", node)), problem)),
-            }
-        }
+        applied.secrets.extend(found.secrets.iter().filter_map(|node| secret(node, &input.name)));
         let refused = |it: &&Finding| matches!(it.effect, Effect::Unreadable | Effect::Refused);
         if let Some(refused) = report.findings.iter().find(refused) {
             return Err(sentence(refused));
@@ -96,10 +96,10 @@ fn credential(node: &Node<'_>, file: &str) -> Result<DynamicObject, String> {
     }
 }
 
-/// None where it has no name.
-fn secret(node: &Node<'_>) -> Result<Option<AppliedSecret>, super::finding::Problem> {
+/// None where it has no name. What is wrong with its data matters only where it is a source.
+fn secret(node: &Node<'_>, file: &str) -> Option<AppliedSecret> {
     let metadata = |field: &str| node.at_path(&["metadata", field]).and_then(Node::text).map(str::to_owned);
-    let Some(name) = metadata("name") else { return Ok(None) };
-    let (data, _) = secrets::read(node)?;
-    Ok(Some(AppliedSecret { namespace: metadata("namespace"), name, data }))
+    let data = secrets::read(node).map(|(data, _)| data);
+    let data = data.map_err(|problem| sentence(&Finding::new(file, Some(&object("Secret", node)), problem)));
+    Some(AppliedSecret { namespace: metadata("namespace"), name: metadata("name")?, data })
 }

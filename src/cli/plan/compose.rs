@@ -11,6 +11,7 @@ use super::{
     report::{
         Change, Counts, CredentialShape, EntryShape, Held, NamespaceShape, PlanReport, RefusalShape, SecretShape,
     },
+    table::names,
 };
 use crate::{
     names::{CredentialName, NamespaceName},
@@ -38,19 +39,8 @@ pub struct Case {
 /// Makes the report. What is told of a RegistryCredential that isn't asked about is only what follows from the rest.
 pub fn compose(case: Case) -> PlanReport {
     let credentials = credentials(&case);
-    let mut notes = case.notes;
-    let unread: Vec<&str> = credentials
-        .iter()
-        .filter(|credential| credential.contents == Some("NotCompared"))
-        .map(|credential| credential.name.as_str())
-        .collect();
-    if !unread.is_empty() {
-        notes.push(format!(
-            "contents not compared for {}: what the source holds isn't known, nor whether it can be used; add \
-             --read-source where you may read it",
-            unread.join(", ")
-        ));
-    }
+    let mut notes = case.notes.clone();
+    notes.extend(not_compared(&case));
     let (mut before, mut after) = (Side::new(&case.before), Side::new(&case.after));
     let mut namespaces = Vec::new();
     for (name, namespace) in &case.namespaces {
@@ -76,6 +66,30 @@ pub fn compose(case: Case) -> PlanReport {
         counts,
         notes,
     }
+}
+
+/// Says of whose Secrets it isn't known what they should hold.
+fn not_compared(case: &Case) -> Vec<String> {
+    let is_subject = |name: &CredentialName| case.subjects.as_ref().is_none_or(|all| all.contains_key(name));
+    let with = |contents: Contents| {
+        let intents = case.after.iter().filter(|intent| intent.contents.as_ref() == Ok(&contents));
+        let all: Vec<&str> =
+            intents.map(|it| &it.wish.credential).filter(|it| is_subject(it)).map(|it| it.as_str()).collect();
+        Some(names(&all)).filter(|names| !names.is_empty())
+    };
+    let as_applied = with(Contents::AsApplied).map(|names| {
+        format!(
+            "contents not compared for {names}: what regcred has applied and nobody has changed counts as current; add \
+             --read-source, if you may read the source, to compare it"
+        )
+    });
+    let new = with(Contents::New).map(|names| {
+        format!(
+            "the source wasn't read for {names}, so it isn't known whether it can be used; add --read-source, if you may \
+             read it"
+        )
+    });
+    as_applied.into_iter().chain(new).collect()
 }
 
 /// RegistryCredentials and what they ask of one namespace after the other.

@@ -161,6 +161,10 @@ fn apply(
     let Some(before) = before else {
         return Ok((created(manifest), Change::Create));
     };
+    if is_going(before) {
+        let name = before.metadata.name.as_deref().unwrap_or_default();
+        return Err(format!("RegistryCredential {name} is being deleted; ask again when it is gone"));
+    }
     let mut after = before.clone();
     after.data["spec"] = manifest.data.get("spec").cloned().unwrap_or_default();
     let (was, is) = (Wish::new(before, &flags.limits), Wish::new(&after, &flags.limits));

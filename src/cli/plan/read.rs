@@ -46,7 +46,7 @@ pub async fn case(client: &Client, scope: Scope, args: &PlanArgs, question: &Que
     let mut after = Vec::new();
     for (name, object) in &answerable.after {
         let source = match is_subject(name) {
-            true => source(client, &Wish::new(object, &flags.limits), args, question, &flags, &mut notes).await,
+            true => source(client, &Wish::new(object, &flags.limits), args, question, &flags, &mut notes).await?,
             false => Source::NotRead,
         };
         after.push(Intent::new(before.get(name), object, source, &flags));
@@ -112,6 +112,9 @@ fn flags<'a>(args: &PlanArgs, objects: impl Iterator<Item = &'a DynamicObject>) 
 }
 
 /// The source of a RegistryCredential: from the files, or from the cluster if it is to be read.
+///
+/// # Errors
+/// A sentence, where the API server would refuse the one in the files.
 async fn source(
     client: &Client,
     wish: &Wish,
@@ -119,25 +122,25 @@ async fn source(
     question: &Question,
     flags: &Flags,
     notes: &mut Vec<String>,
-) -> Source {
-    let Ok((namespace, reference)) = wish.source(&flags.limits) else { return Source::NotRead };
+) -> Result<Source, String> {
+    let Ok((namespace, reference)) = wish.source(&flags.limits) else { return Ok(Source::NotRead) };
     let name = &reference.name;
     // The last one is what an apply leaves.
     if let Some(applied) = question.secrets().iter().rev().find(|secret| secret.is(namespace, name)) {
-        return Source::Found(applied.in_namespace(namespace));
+        return applied.in_namespace(namespace).map(Source::Found);
     }
     if !args.read_source {
-        return Source::NotRead;
+        return Ok(Source::NotRead);
     }
     let why = match read_source(client, namespace, name).await {
-        Ok(Some(source)) => return Source::Found(source),
-        Ok(None) => return Source::Missing,
+        Ok(Some(source)) => return Ok(Source::Found(source)),
+        Ok(None) => return Ok(Source::Missing),
         Err(SourceFailure::Forbidden) => "you may not read it".to_owned(),
         Err(SourceFailure::Answer(why)) => why,
         Err(SourceFailure::Client(error)) => error.to_string(),
     };
     notes.push(format!("Secret {namespace}/{name}, the source of {}, can't be read: {why}", wish.credential));
-    Source::NotRead
+    Ok(Source::NotRead)
 }
 
 /// What there is, as the operator keeps it.

@@ -11,7 +11,7 @@ use crate::cli::{
     table::{Cell, Style, Table, Tone},
 };
 
-/// How many namespaces are named on one line.
+/// How many names there are in a list at most.
 const NAMED: usize = 3;
 
 impl Report for PlanReport {
@@ -89,16 +89,22 @@ fn rows(namespace: &NamespaceShape) -> Vec<Row> {
             ("Delete", None) => format!("of RegistryCredential {credential}"),
             (_, None) => format!("for RegistryCredential {credential}"),
         };
-        [action(secret.action), format!("Secret {}", secret.name).into(), detail.into()]
+        let tone = match secret.action {
+            "Create" => Tone::Good,
+            "Delete" => Tone::Warning,
+            _ => Tone::Neutral,
+        };
+        [Cell::new(secret.action, tone), format!("Secret {}", secret.name).into(), detail.into()]
     });
     let entries = namespace.entries.iter().map(|entry| {
-        let whose = format!("entry {} of RegistryCredential {}", entry.secret, entry.registry_credential);
-        let detail = match entry.action {
-            "Record" => format!("{whose}: it is there, and becomes regcred's"),
-            "Forget" => format!("{whose}: it is gone, and so is its record"),
-            _ => whose,
+        let whose = format!("{} of RegistryCredential {}", entry.secret, entry.registry_credential);
+        let (action, tone, detail) = match entry.action {
+            "Add" => ("Add entry", Tone::Good, whose),
+            "Remove" => ("Remove entry", Tone::Warning, whose),
+            "Record" => ("Record entry", Tone::Neutral, format!("{whose}: it is there, and becomes regcred's")),
+            _ => ("Forget entry", Tone::Neutral, format!("{whose}: it is gone, and so is its record")),
         };
-        [action(entry.action), format!("ServiceAccount {}", entry.service_account).into(), detail.into()]
+        [Cell::new(action, tone), format!("ServiceAccount {}", entry.service_account).into(), detail.into()]
     });
     let refusals = namespace.refusals.iter().map(|refusal| {
         let object = format!("RegistryCredential {}", refusal.registry_credential);
@@ -108,17 +114,8 @@ fn rows(namespace: &NamespaceShape) -> Vec<Row> {
     secrets.chain(entries).chain(refusals).collect()
 }
 
-fn action(action: &'static str) -> Cell {
-    let tone = match action {
-        "Create" | "Add" => Tone::Good,
-        "Delete" | "Remove" => Tone::Warning,
-        _ => Tone::Neutral,
-    };
-    Cell::new(action, tone)
-}
-
-/// As many as fit, and how many more there are.
-fn names(all: &[&str]) -> String {
+/// As many names as fit, and how many more there are.
+pub fn names(all: &[&str]) -> String {
     match all.get(..NAMED - 1) {
         Some(first) if all.len() > NAMED => format!("{} and {} more", first.join(", "), all.len() - first.len()),
         _ => all.join(", "),
@@ -148,7 +145,7 @@ impl Counts {
             *entries += &format!(" in {}", count(self.service_accounts, ["service account", "service accounts"]));
         }
         if self.namespaces > 0 {
-            parts.push(count(self.namespaces, ["namespace", "namespaces"]));
+            parts.push(format!("in {}", count(self.namespaces, ["namespace", "namespaces"])));
         }
         if self.refused > 0 {
             parts.push(format!("{} refused", self.refused));

@@ -188,13 +188,13 @@ fn namespaces_to_which_the_same_happens_are_folded() {
     let report = report(Action::Apply, None, Some(&after), Source::NotRead, namespaces);
     let table = table(&report);
     let wanted = "\
-NAMESPACE                   ACTION   OBJECT                      DETAIL
-team-0, team-1 and 3 more   Create   Secret darwin               for RegistryCredential darwin
-team-0, team-1 and 3 more   Add      ServiceAccount default      entry darwin of RegistryCredential darwin
-team-1x                     Refuse   RegistryCredential darwin   ForeignSecret: ";
+NAMESPACE                   ACTION      OBJECT                      DETAIL
+team-0, team-1 and 3 more   Create      Secret darwin               for RegistryCredential darwin
+team-0, team-1 and 3 more   Add entry   ServiceAccount default      darwin of RegistryCredential darwin
+team-1x                     Refuse      RegistryCredential darwin   ForeignSecret: ";
     assert!(table.starts_with(wanted), "{table}");
-    let end = "\n5 Secrets to create; 5 entries to add in 5 service accounts; 5 namespaces; 1 refused\nnote: contents not compared \
-               for darwin: what the source holds isn't known, nor whether it can be used; add --read-source where you may read it\n";
+    let end = "\n5 Secrets to create; 5 entries to add in 5 service accounts; in 5 namespaces; 1 refused\nnote: the source \
+               wasn't read for darwin, so it isn't known whether it can be used; add --read-source, if you may read it\n";
     assert!(table.ends_with(end), "{table}");
     assert_eq!(report.count_findings(), 1);
 }
@@ -236,7 +236,7 @@ fn deletion_takes_what_the_garbage_collector_takes_too() {
     let namespaces = vec![namespace("team-a", Some(applied("v1:one"))), namespace("team-b", Some(without_label))];
     let report = report(Action::Delete, Some(&before), None, Source::NotRead, namespaces);
     assert_eq!((report.counts.secrets.delete, report.count_findings(), report.notes.len()), (2, 0, 0), "{report:?}");
-    assert_eq!(table(&report).lines().last(), Some("2 Secrets to delete; 2 namespaces"));
+    assert_eq!(table(&report).lines().last(), Some("2 Secrets to delete; in 2 namespaces"));
 }
 
 #[test]
@@ -245,4 +245,23 @@ fn nothing_is_said_in_words() {
     let ask = |action: Action| report(action, Some(&object), Some(&object), source(KEY_A), Vec::new());
     assert_eq!(table(&ask(Action::None)), "nothing to do\n");
     assert_eq!(table(&ask(Action::Apply)), "nothing changes in any namespace\n");
+}
+
+#[test]
+fn a_secret_of_another_type_is_in_the_way_of_who_wants_its_name_and_of_nobody_else() {
+    let object = credential("RolledOut", json!({}));
+    let of_another_type = |name: &str| {
+        let (name, mut namespace) = namespace(name, Some(applied("v1:one")));
+        let mut of_the_dead = namespace.secrets.get("darwin").unwrap().clone();
+        of_the_dead.label = Some("gone".into());
+        of_the_dead.credential_owners = [("gone".into(), "dead".into())].into();
+        namespace.secrets.insert("old".into(), of_the_dead);
+        namespace.secrets.get_mut("darwin").unwrap().wrong_type = true;
+        (name, namespace)
+    };
+    let namespaces = vec![of_another_type("elsewhere"), of_another_type("team-a")];
+    let report = report(Action::None, Some(&object), Some(&object), Source::NotRead, namespaces);
+    let refused = report.namespaces.iter().map(|it| it.refusals.iter().map(|it| it.reason).collect::<Vec<_>>());
+    assert_eq!(refused.collect::<Vec<_>>(), [vec![], vec!["WrongType"]], "{report:?}");
+    assert_eq!((report.counts.secrets.delete, report.counts.secrets.update), (2, 0), "what else is there is seen");
 }
