@@ -1,151 +1,14 @@
 //! `regcred plan` on a real API server: what it names is what the operator then does, and it writes nothing itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use controlplane::{ADMIN, Audit, ControlPlane, Options, READER, eventually};
 use serde_json::{Value, json};
 
-use crate::world::{self, SOON, World, credential, key, regcred};
-
-/// What a plan says as JSON, and how it ends.
-fn plan(cluster: &ControlPlane, user: &str, args: &[&str], manifests: &[Value]) -> (Value, i32) {
-    let (text, code) = said(cluster, user, &[args, &["-o", "json"]].concat(), manifests);
-    (serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")), code)
-}
-
-/// As `plan`, word for word; `manifests` are the file that the argument `FILE` stands for.
-fn said(cluster: &ControlPlane, user: &str, args: &[&str], manifests: &[Value]) -> (String, i32) {
-    let file = cluster.folder().join(format!("plan-{:?}.yaml", std::thread::current().id()));
-    let documents: Vec<String> = manifests.iter().map(Value::to_string).collect();
-    std::fs::write(&file, documents.join("\n---\n")).unwrap();
-    let file = file.to_str().unwrap();
-    let args = args.iter().map(|arg| if *arg == "FILE" { file } else { arg });
-    let output = regcred(cluster, user).arg("plan").args(args).output().unwrap();
-    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(!text.contains("PRIVATE KEY") && !text.contains("LS0tLS1CRUdJTiB"), "a key is in: {text}");
-    (text.replace(file, "FILE"), output.status.code().unwrap())
-}
-
-/// The effects that a plan names, as `NAMESPACE ACTION WHAT`.
-fn effects(report: &Value) -> BTreeSet<String> {
-    let list = |value: &Value| value.as_array().unwrap().clone();
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let of_namespace = |namespace: &Value| {
-        let name = text(&namespace["name"]);
-        let secrets = list(&namespace["secrets"])
-            .into_iter()
-            .map(|it| format!("{} Secret {}", text(&it["action"]), text(&it["name"])));
-        let entries = list(&namespace["entries"])
-            .into_iter()
-            .map(|it| format!("{} {} in {}", text(&it["action"]), text(&it["secret"]), text(&it["serviceAccount"])));
-        secrets.chain(entries).map(|what| format!("{name} {what}")).collect::<Vec<_>>()
-    };
-    list(&report["namespaces"]).iter().flat_map(of_namespace).collect()
-}
-
-/// `NAMESPACE REASON`.
-fn refusals(report: &Value) -> BTreeSet<String> {
-    let namespaces = report["namespaces"].as_array().unwrap();
-    let refusals = namespaces.iter().flat_map(|namespace| {
-        let reasons = namespace["refusals"].as_array().unwrap().iter();
-        reasons.map(|it| format!("{} {}", namespace["name"].as_str().unwrap(), it["reason"].as_str().unwrap()))
-    });
-    refusals.collect()
-}
-
-fn strings(list: &[&str]) -> BTreeSet<String> {
-    list.iter().map(|it| (*it).to_owned()).collect()
-}
-
-/// What a plan is about, as it is stored.
-#[derive(PartialEq)]
-struct Stored {
-    /// UID and version by `NAMESPACE NAME`.
-    secrets: BTreeMap<String, (Value, Value)>,
-    /// Entries and records by `NAMESPACE NAME`.
-    accounts: BTreeMap<String, (Vec<String>, BTreeMap<String, String>)>,
-}
-
-impl Stored {
-    fn now(world: &World, secrets: &[&str]) -> Self {
-        let items = |kind: &str| world.get(&[kind, "--all-namespaces"]).unwrap()["items"].as_array().unwrap().clone();
-        let address = |it: &Value| {
-            let metadata = |field: &str| it["metadata"][field].as_str().unwrap().to_owned();
-            (metadata("namespace") != "zz-marker").then(|| format!("{} {}", metadata("namespace"), metadata("name")))
-        };
-        let identity = |it: &Value| (it["metadata"]["uid"].clone(), it["metadata"]["resourceVersion"].clone());
-        let managed = |it: &Value| secrets.contains(&it["metadata"]["name"].as_str().unwrap());
-        let content = |it: &Value| {
-            let entries = it["imagePullSecrets"].as_array().into_iter().flatten();
-            let entries: Vec<_> = entries.map(|entry| entry["name"].as_str().unwrap().to_owned()).collect();
-            let annotations = it["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
-            let records = annotations.into_iter().filter_map(|(key, value)| {
-                Some((key.strip_prefix("added.regcred.dev/")?.to_owned(), value.as_str()?.to_owned()))
-            });
-            (entries, records.collect())
-        };
-        Self {
-            secrets: items("secrets")
-                .iter()
-                .filter(|it| managed(it))
-                .filter_map(|it| Some((address(it)?, identity(it))))
-                .collect(),
-            accounts: items("serviceaccounts").iter().filter_map(|it| Some((address(it)?, content(it)))).collect(),
-        }
-    }
-
-    /// What is different in `after`, in the words of `effects`.
-    fn changes(&self, after: &Self) -> BTreeSet<String> {
-        let mut changes = BTreeSet::new();
-        let mut say = |address: &str, what: String| {
-            changes.insert(format!("{} {what}", address.split(' ').next().unwrap()));
-        };
-        let name = |address: &str| address.split(' ').next_back().unwrap().to_owned();
-        for address in self.secrets.keys().chain(after.secrets.keys()) {
-            match (self.secrets.get(address), after.secrets.get(address)) {
-                (None, _) => say(address, format!("Create Secret {}", name(address))),
-                (_, None) => say(address, format!("Delete Secret {}", name(address))),
-                (before, after) if before != after => say(address, format!("Update Secret {}", name(address))),
-                _ => {}
-            }
-        }
-        for (address, (entries, records)) in &after.accounts {
-            let (had, recorded) = self.accounts.get(address).cloned().unwrap_or_default();
-            let all = had.iter().chain(entries).chain(records.keys()).chain(recorded.keys());
-            for secret in all.collect::<BTreeSet<_>>() {
-                let action = match (had.contains(secret), entries.contains(secret)) {
-                    (false, true) => "Add",
-                    (true, false) => "Remove",
-                    _ if recorded.get(secret) == records.get(secret) => continue,
-                    _ if records.contains_key(secret) => "Record",
-                    _ => "Forget",
-                };
-                say(address, format!("{action} {secret} in {}", name(address)));
-            }
-        }
-        changes
-    }
-}
-
-const SECRETS: [&str; 2] = ["darwin", "other"];
-
-/// Something happens, and what the operator does about it is exactly what was planned; then nothing is left to do.
-#[track_caller]
-fn follow(world: &World, report: &Value, act: impl FnOnce()) {
-    let before = Stored::now(world, &SECRETS);
-    act();
-    let planned = effects(report);
-    eventually(SOON, || {
-        let changes = before.changes(&Stored::now(world, &SECRETS));
-        if changes == planned { Ok(()) } else { Err(format!("planned: {planned:#?}, done: {changes:#?}")) }
-    });
-    world.settle();
-    assert_eq!(before.changes(&Stored::now(world, &SECRETS)), planned, "more was done than planned");
-    for args in [&[][..], &["--read-source"]] {
-        let (rest, _) = plan(&world.cluster, ADMIN, args, &[]);
-        assert_eq!(effects(&rest), BTreeSet::new(), "something is left to do: {rest:#}");
-    }
-}
+use crate::{
+    planned::{SECRETS, Stored, effects, follow, plan, refusals, said, strings},
+    world::{self, SOON, World, credential, key},
+};
 
 #[test]
 fn what_is_planned_is_what_the_operator_then_does() {
@@ -160,7 +23,7 @@ fn what_is_planned_is_what_the_operator_then_does() {
     world.foreign_secret("team-c", "darwin", "kubernetes.io/dockerconfigjson");
     world.foreign_secret("team-d", "darwin", "Opaque");
     world.settle();
-    let ask = |args: &[&str], manifests: &[Value]| plan(&world.cluster, ADMIN, args, manifests);
+    let ask = |args: &[&str], manifests: &[&Value]| plan(&world.cluster, ADMIN, args, manifests);
     let apply = |manifest: &Value| drop(world.cluster.apply(&manifest.to_string()).unwrap());
 
     // Creation, with two Secrets in the way; contents are known once the source is read.
@@ -171,7 +34,7 @@ fn what_is_planned_is_what_the_operator_then_does() {
         credential("darwin", spec)
     };
     let created = spec(json!({}));
-    let (report, code) = ask(&["-f", "FILE"], &[created.clone()]);
+    let (report, code) = ask(&["-f", "FILE"], &[&created]);
     assert_eq!(code, 1, "{report:#}");
     let wanted = [
         "team-a Create Secret darwin",
@@ -186,7 +49,7 @@ fn what_is_planned_is_what_the_operator_then_does() {
         (&report["registryCredentials"][0]["change"], &report["registryCredentials"][0]["contents"]),
         (&json!("Create"), &json!("NotCompared"))
     );
-    let (read, _) = ask(&["-f", "FILE", "--read-source"], &[created.clone()]);
+    let (read, _) = ask(&["-f", "FILE", "--read-source"], &[&created]);
     assert_eq!((effects(&read), &read["registryCredentials"][0]["contents"]), (effects(&report), &json!("Compared")));
     follow(&world, &report, || apply(&created));
     let said =
@@ -196,10 +59,10 @@ fn what_is_planned_is_what_the_operator_then_does() {
     assert_eq!(sentences, said, "the sentences are the status' own");
 
     // The same again is nothing, but for what is refused; then other registries, and the key file itself.
-    let (report, _) = ask(&["-f", "FILE"], &[created.clone()]);
+    let (report, _) = ask(&["-f", "FILE"], &[&created]);
     assert_eq!((effects(&report), refusals(&report).len()), (BTreeSet::new(), 2));
     let changed = spec(json!({"registries": ["gcr.io/darwin/", "eu.gcr.io/darwin/"]}));
-    let (report, _) = ask(&["-f", "FILE"], &[changed.clone()]);
+    let (report, _) = ask(&["-f", "FILE"], &[&changed]);
     assert_eq!(effects(&report), strings(&["team-a Update Secret darwin", "team-b Update Secret darwin"]));
     follow(&world, &report, || apply(&changed));
     let source = |key: &str| {
@@ -208,15 +71,15 @@ fn what_is_planned_is_what_the_operator_then_does() {
             "stringData": {"key.json": key},
         })
     };
-    let (report, _) = ask(&["-f", "FILE"], &[source(&key('a'))]);
+    let (report, _) = ask(&["-f", "FILE"], &[&source(&key('a'))]);
     assert_eq!(
         (effects(&report), &report["registryCredentials"][0]["contents"]),
         (BTreeSet::new(), &json!("Compared"))
     );
-    let (report, _) = ask(&["-f", "FILE"], &[source(&key('b'))]);
+    let (report, _) = ask(&["-f", "FILE"], &[&source(&key('b'))]);
     assert_eq!(effects(&report), strings(&["team-a Update Secret darwin", "team-b Update Secret darwin"]));
     follow(&world, &report, || apply(&source(&key('b'))));
-    let (report, code) = ask(&["-f", "FILE"], &[source("{}")]);
+    let (report, code) = ask(&["-f", "FILE"], &[&source("{}")]);
     assert_eq!((effects(&report), code), (BTreeSet::new(), 1));
     assert_eq!(report["registryCredentials"][0]["held"]["reason"], "InvalidKey", "{report:#}");
 
@@ -224,12 +87,12 @@ fn what_is_planned_is_what_the_operator_then_does() {
     let narrow = spec(
         json!({"registries": changed["spec"]["registries"], "namespaces": {"names": ["team-a"]}, "serviceAccounts": {"names": ["builder"]}}),
     );
-    let (report, code) = ask(&["-f", "FILE"], &[narrow.clone()]);
+    let (report, code) = ask(&["-f", "FILE"], &[&narrow]);
     let wanted = ["team-a Remove darwin in default", "team-b Delete Secret darwin", "team-b Remove darwin in default"];
     assert_eq!((effects(&report), code), (strings(&wanted), 0));
     follow(&world, &report, || apply(&narrow));
     let adopting = spec(json!({"registries": changed["spec"]["registries"], "conflictPolicy": "Adopt"}));
-    let (report, code) = ask(&["-f", "FILE"], &[adopting.clone()]);
+    let (report, code) = ask(&["-f", "FILE"], &[&adopting]);
     assert_eq!(refusals(&report), strings(&["team-d WrongType"]));
     assert!(effects(&report).contains("team-c Record darwin in builder"), "{report:#}");
     assert_eq!((effects(&report).len(), code), (6, 1), "{report:#}");
@@ -239,7 +102,7 @@ fn what_is_planned_is_what_the_operator_then_does() {
     let mut heir = spec(json!({"secretTemplate": {"name": "darwin"}}));
     heir["metadata"]["name"] = json!("other");
     world.wait_older("darwin");
-    let (report, code) = ask(&["-f", "FILE"], &[heir.clone()]);
+    let (report, code) = ask(&["-f", "FILE"], &[&heir]);
     assert_eq!((effects(&report), code), (BTreeSet::new(), 1));
     assert!(refusals(&report).contains("team-a NameTaken"), "{report:#}");
     follow(&world, &report, || apply(&heir));
@@ -250,7 +113,7 @@ fn what_is_planned_is_what_the_operator_then_does() {
         "{shown:#?}"
     );
     follow(&world, &report, || world.delete_credential("darwin"));
-    let (report, code) = ask(&["--delete", "-f", "FILE"], &[heir]);
+    let (report, code) = ask(&["--delete", "-f", "FILE"], &[&heir]);
     assert!(effects(&report).contains("team-c Delete Secret darwin"), "{report:#}");
     assert_eq!(code, 0);
     follow(&world, &report, || world.delete_credential("other"));
@@ -338,7 +201,7 @@ fn it_lists_each_kind_once_in_pages_and_writes_nothing() {
     let accounts: Vec<String> = (0..500).map(account).collect();
     cluster.kubectl_with_input(&["create", "-f", "-"], &accounts.join("\n---\n")).unwrap();
     let position = cluster.audit_position();
-    let (report, code) = plan(&cluster, ADMIN, &["-f", "FILE"], &[darwin.clone()]);
+    let (report, code) = plan(&cluster, ADMIN, &["-f", "FILE"], &[&darwin]);
     assert_eq!((effects(&report).len(), code), (40, 0), "{report:#}");
     let asked = |wanted: &[&str]| {
         eventually(SOON, || {
@@ -359,7 +222,7 @@ fn it_lists_each_kind_once_in_pages_and_writes_nothing() {
         "list serviceaccounts/",
     ];
     asked(&lists);
-    let (report, code) = plan(&cluster, ADMIN, &["-f", "FILE", "--read-source"], &[darwin]);
+    let (report, code) = plan(&cluster, ADMIN, &["-f", "FILE", "--read-source"], &[&darwin]);
     assert_eq!(
         (&report["registryCredentials"][0]["held"]["reason"], code),
         (&json!("SourceNotFound"), 1),
@@ -374,7 +237,7 @@ fn it_lists_each_kind_once_in_pages_and_writes_nothing() {
 #[test]
 fn rights_in_one_namespace_are_enough_for_that_one() {
     let (cluster, darwin) = furnished();
-    let ask = |args: &[&str]| said(&cluster, READER, args, std::slice::from_ref(&darwin));
+    let ask = |args: &[&str]| said(&cluster, READER, args, &[&darwin]);
     let (text, code) = ask(&["-f", "FILE"]);
     assert_eq!(code, 2, "{text}");
     let begins = |text: &str, with: &str| assert!(text.starts_with(with), "{text}");
@@ -423,7 +286,7 @@ fn rights_in_one_namespace_are_enough_for_that_one() {
 fn what_cannot_be_planned_is_said_in_one_sentence() {
     let (cluster, darwin) = furnished();
     cluster.apply(&darwin.to_string()).unwrap();
-    let ask = |args: &[&str], manifest: &Value| said(&cluster, ADMIN, args, std::slice::from_ref(manifest));
+    let ask = |args: &[&str], manifest: &Value| said(&cluster, ADMIN, args, &[manifest]);
     let mut refused = darwin.clone();
     refused["spec"]["registries"] = json!(["https://gcr.io/darwin/"]);
     let mut renamed = darwin.clone();
