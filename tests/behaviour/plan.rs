@@ -319,3 +319,19 @@ fn what_cannot_be_planned_is_said_in_one_sentence() {
     let (server, _) = (cluster.apply(&renamed.to_string()).unwrap_err(), ());
     assert!(server.contains("the Secrets' name can't change"), "the API server takes it: {server}");
 }
+
+#[test]
+fn before_the_definition_is_installed_all_is_new() {
+    let cluster = ControlPlane::start(Options::default());
+    let account =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}});
+    cluster.apply(&account.to_string()).unwrap();
+    let darwin = credential("darwin", json!({"namespaces": {"names": ["default"]}}));
+    let (report, code) = plan(&cluster, ADMIN, &["-f", "FILE"], &[&darwin]);
+    let wanted = strings(&["default Add darwin in default", "default Create Secret darwin"]);
+    assert_eq!((effects(&report), code), (wanted, 0), "{report:#}");
+    let note = "the API server knows no RegistryCredentials: their definition isn't installed; apply config/crd before the RegistryCredential";
+    assert_eq!(report["notes"][0], note);
+    let (text, code) = said(&cluster, ADMIN, &[], &[]);
+    assert!(code == 2 && text.ends_with("; without them nothing can be said\n"), "{text}");
+}

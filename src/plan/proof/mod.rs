@@ -1,11 +1,13 @@
 //! The plan, proved and not sampled: in every state of a small world (two credentials, two service accounts, two Secret
 //! names), every way that its plans can be executed, cut short or overtaken leads to the one specified end.
 //!
-//! - [`world`]: the API server's side; [`spec`]: the end, in plain rules; [`cast`] and [`space`]: the states.
+//! - [`world`]: the API server's side; [`spec`]: the end, in plain rules; [`cast`] and [`space`]: the states;
+//!   [`foretold`]: that a forecast says the same end beforehand.
 //! - Steps of one plan are executed side by side and a crash may cut them short anywhere, so from each state every
 //!   subset of the plan's steps is executed, and from where that leads a new plan is made, until nothing is left.
 
 mod cast;
+mod foretold;
 mod space;
 mod spec;
 mod world;
@@ -14,12 +16,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use spec::{Whose, specified_end, whose};
-use world::{Answer, World, record};
+use world::{Answer, World, count, record};
 
-use super::{
-    Change, Claim, ClaimState, Contested, Effect, EntryFate, Forecast, Namespace, ResourceVersion, Scope, Secret,
-    SecretFate, ServiceAccount, Step, forecast, plan,
-};
+use super::{Change, Claim, ClaimState, Contested, Namespace, Scope, Step, plan};
 use crate::{
     api::{ADDED_PREFIX, ConflictPolicy},
     names::{CredentialName, NamespaceName, SecretName},
@@ -195,83 +194,11 @@ impl Case {
                 assert_eq!(world.execute(&step, &self.claims(), &seen), Answer::Done);
             }
         }
-        self.check_forecast(&world);
+        foretold::check(&namespace(), &self.claims(), &self.contested, &self.world, &world);
         let patches = patched.len();
         patched.sort();
         patched.dedup();
         assert!(applied > 0 || patched.len() == patches, "a service account is written more than once");
-    }
-
-    /// A forecast says of each Secret and entry what the end says, and leads to the same end.
-    fn check_forecast(&self, end: &World) {
-        let claims = self.claims();
-        let mut end = end.clone();
-        // The garbage collector comes last, and what it makes room for is made after that.
-        if end.collect_garbage(&claims) {
-            for _ in 0..ROUNDS {
-                let (seen, steps) = self.plan(&end);
-                steps.iter().for_each(|step| assert_eq!(end.execute(step, &claims, &seen), Answer::Done));
-            }
-        }
-        let forecast = forecast(&namespace(), &claims, &self.world.observe(), &self.contested);
-        let (told, seen) = (comparable(&forecast.end), comparable(&end.observe()));
-        assert_eq!(told, seen, "the forecast ends elsewhere");
-        let refusals = plan(&namespace(), &claims, &end.observe(), &self.contested).into_iter();
-        let refused: BTreeSet<_> = refusals
-            .filter_map(|step| match step {
-                Step::Refuse { credential, refusal } => Some(Effect::Refused { credential, refusal }),
-                _ => None,
-            })
-            .collect();
-        let told: BTreeSet<_> =
-            forecast.effects.iter().filter(|it| matches!(it, Effect::Refused { .. })).cloned().collect();
-        assert_eq!(told, refused, "other refusals than in the end");
-        self.check_effects(&forecast, &end);
-    }
-
-    /// Each difference between start and end is told once, and nothing else.
-    fn check_effects(&self, forecast: &Forecast, end: &World) {
-        let (start, mut told) = (&self.world, forecast.effects.clone());
-        told.retain(|effect| !matches!(effect, Effect::Refused { .. }));
-        for name in start.secrets.keys().chain(end.secrets.keys()).collect::<BTreeSet<_>>() {
-            let (before, after) = (start.secrets.get(name), end.secrets.get(name));
-            let fate = told.iter().find_map(|it| match it {
-                Effect::Secret { secret, fate, .. } if secret == name => Some(*fate),
-                _ => None,
-            });
-            match (before, after) {
-                (None, Some(_)) => assert_eq!(fate, Some(SecretFate::Created), "{name}"),
-                (Some(_), None) => assert_eq!(fate, Some(SecretFate::Deleted), "{name}"),
-                (before, after) if before == after => assert_eq!(fate, None, "{name}"),
-                _ => assert!(matches!(fate, Some(SecretFate::Updated(_))), "{name}: {fate:?}"),
-            }
-            told.retain(|it| !matches!(it, Effect::Secret { secret, .. } if secret == name));
-        }
-        for (account, before) in &start.accounts {
-            let after = &end.accounts[account];
-            for name in world::SECRETS.map(SecretName::from) {
-                let entries = (count(before, &name), count(after, &name));
-                let records = (record(before, &name), record(after, &name));
-                let wanted = match (entries, records) {
-                    ((before, after), _) if after > before => Some(EntryFate::Added),
-                    ((before, after), _) if after < before => Some(EntryFate::Removed),
-                    (_, (Some(_), None)) => Some(EntryFate::Forgotten),
-                    (_, (before, after)) if before != after => Some(EntryFate::Recorded),
-                    _ => None,
-                };
-                let ours = |it: &Effect| match it {
-                    Effect::Entry { service_account, secret, fate, .. }
-                        if service_account == account && *secret == name =>
-                    {
-                        Some(*fate)
-                    }
-                    _ => None,
-                };
-                assert_eq!(told.iter().find_map(ours), wanted, "{account}: {name}");
-                told.retain(|it| ours(it).is_none());
-            }
-        }
-        assert_eq!(told, BTreeSet::new(), "told, and not so");
     }
 
     /// Something happens to an object between a plan and the execution of its step there: the step fails, or it does
@@ -303,20 +230,6 @@ impl Case {
     }
 }
 
-/// What a plan asks for, without versions and UIDs, which a forecast doesn't know of what is made.
-fn comparable(namespace: &Namespace) -> Namespace {
-    let secrets = namespace.secrets.iter().map(|(name, secret)| {
-        let timeless = Secret { resource_version: ResourceVersion(0), uid: Default::default(), ..secret.clone() };
-        (name.clone(), timeless)
-    });
-    let accounts = namespace.service_accounts.iter().map(|(name, account)| {
-        // Whether other annotations are left isn't known either.
-        let annotations = Default::default();
-        (name.clone(), ServiceAccount { resource_version: ResourceVersion(0), annotations, ..account.clone() })
-    });
-    Namespace { secrets: secrets.collect(), service_accounts: accounts.collect(), ..namespace.clone() }
-}
-
 /// A service account without the entries and records of the two Secret names.
 fn foreign_part(account: &Value) -> Value {
     let mut rest = account.clone();
@@ -330,10 +243,6 @@ fn foreign_part(account: &Value) -> Value {
     world::prune(&mut rest, "imagePullSecrets");
     world::prune(&mut rest["metadata"], "annotations");
     rest
-}
-
-fn count(account: &Value, secret: &SecretName) -> usize {
-    world::entries(account).iter().filter(|entry| *entry == secret).count()
 }
 
 fn namespace() -> NamespaceName {

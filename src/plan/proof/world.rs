@@ -199,6 +199,11 @@ pub fn entries(account: &Value) -> Vec<SecretName> {
     list.into_iter().flatten().map(|entry| entry["name"].as_str().unwrap_or_default().into()).collect()
 }
 
+/// How often a service account names a Secret.
+pub fn count(account: &Value, secret: &SecretName) -> usize {
+    entries(account).iter().filter(|entry| *entry == secret).count()
+}
+
 /// Whose the entry for `secret` is, as its annotation says.
 pub fn record(account: &Value, secret: &SecretName) -> Option<CredentialName> {
     let value = &account["metadata"]["annotations"][format!("{ADDED_PREFIX}{secret}")];
