@@ -37,7 +37,7 @@ test: controlplane
 	$(CARGO) test --workspace --locked
 
 # Without those in which it would change nothing: no operator runs, or always with rights on named Secrets only.
-SAME_EITHER_WAY = crd:: at_creation_rules:: audit:: check:: explain:: pull_policy:: scoped:: fence::the_operators_token fence::nobody_else fence::the_policies
+SAME_EITHER_WAY = crd:: at_creation_rules:: audit:: check:: explain:: pull_policy:: scoped:: plan::it_lists plan::rights plan::what_cannot plan::before_the fence::the_operators_token fence::nobody_else fence::the_policies
 
 test-scoped: controlplane
 	REGCRED_TEST_SCOPED=1 $(CARGO) test --package regcred --locked --test behaviour -- $(SAME_EITHER_WAY:%=--skip %)

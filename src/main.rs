@@ -12,7 +12,9 @@ use regcred::{
         clean_up::{self, CleanupArgs},
         completion::{self, CompletionArgs},
         explain::{self, ExplainArgs},
-        invocation, out, report,
+        invocation, out,
+        plan::{self, PlanArgs},
+        report,
         run::{self, RunArgs},
     },
     process,
@@ -45,6 +47,12 @@ enum Command {
     ///
     /// It ends with 0 if all is fine, with 1 if there are findings, and with 2 if it couldn't check.
     Check(Box<CheckArgs>),
+    /// Say what applying or deleting RegistryCredentials would do to the cluster, or what is still to be done.
+    ///
+    /// It reads with your own rights and writes nothing. Secrets' data is read with --read-source only.
+    ///
+    /// It ends with 0 if all of it can be done, with 1 if something is refused or held, and with 2 if it couldn't say.
+    Plan(Box<PlanArgs>),
     /// Explain what an image reference names, when it is pulled, and with which pull secrets for a pod.
     ///
     /// Without --pod and --service-account no cluster is asked.
@@ -74,6 +82,7 @@ fn main() -> ExitCode {
         Command::Crd => act(out::write(&crd::yaml()).map_err(|error| format!("it can't be written: {error}"))),
         Command::Cleanup(args) => act(block_on(clean_up::run(args))),
         Command::Check(args) => report(check::run(*args)),
+        Command::Plan(args) => report(block_on(plan::run(*args))),
         Command::Explain(args) => report(block_on(explain::run(*args))),
         Command::Audit(args) => report(block_on(audit::run(args))),
         Command::Completion(args) => act(completion::run(&args, Cli::command())),

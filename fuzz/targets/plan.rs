@@ -1,5 +1,5 @@
 //! Any state of a namespace, with up to four credentials and three service accounts: executing the plan's steps, some of
-//! them lost, leads to the end that the proof's plain rules say, and to no other.
+//! them lost, leads to the end that the proof's plain rules say, and to no other; and a forecast says that end beforehand.
 
 #![no_main]
 
@@ -11,6 +11,9 @@ use libfuzzer_sys::fuzz_target;
 pub use regcred::{api, credential, names, plan, text};
 use serde_json::{Value, json};
 
+#[allow(dead_code, missing_docs)]
+#[path = "../../src/plan/proof/foretold.rs"]
+mod foretold;
 #[allow(dead_code, missing_docs)]
 #[path = "../../src/plan/proof/spec.rs"]
 mod spec;
@@ -210,6 +213,7 @@ fuzz_target!(|input: Input| {
     }
 
     let namespace = NAMESPACE.into();
+    let start = world.clone();
     let end = spec::specified_end(&namespace, &claims, &world, &contested);
     for round in 0.. {
         assert!(round <= ROUNDS + input.lost.len(), "the run doesn't end");
@@ -230,4 +234,5 @@ fuzz_target!(|input: Input| {
         }
     }
     assert_eq!(world.timeless(), end, "it ends elsewhere than specified");
+    foretold::check(&namespace, &claims, &contested, &start, &world);
 });

@@ -6,7 +6,7 @@ use clap::Args;
 use kube::Client;
 
 use super::out::{Format, Report};
-use crate::cluster;
+use crate::{cluster, credential::AllowedRegistries};
 
 /// How a report is written.
 #[derive(Args, Clone, Copy, Debug)]
@@ -58,6 +58,21 @@ pub struct NamespaceArgs {
     /// All namespaces, whatever --namespace says.
     #[arg(short = 'A', long)]
     all_namespaces: bool,
+}
+
+/// Where a source is looked for if neither the RegistryCredential nor the flags say.
+pub const DEFAULT_NAMESPACE: &str = "regcred-system";
+
+/// The operator's own flags that decide what a RegistryCredential may ask for.
+#[derive(Args, Clone, Debug)]
+pub struct LimitArgs {
+    /// As the operator's: registry hosts that a Google key may be sent to beyond Google's own, separated by commas.
+    #[arg(long, env = "REGCRED_ALLOWED_REGISTRIES", default_value = "", value_name = "HOST")]
+    pub allowed_registries: AllowedRegistries,
+
+    /// As the operator's: namespaces that source Secrets may live in, separated by commas. [default: any]
+    #[arg(long, env = "REGCRED_CREDENTIAL_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE")]
+    pub credential_namespaces: Vec<String>,
 }
 
 /// What [`NamespaceArgs`] come to.

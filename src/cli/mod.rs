@@ -11,6 +11,7 @@ pub mod completion;
 pub mod explain;
 pub mod invocation;
 pub mod out;
+pub mod plan;
 pub mod pod;
 pub mod progress;
 pub mod prose;

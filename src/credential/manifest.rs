@@ -128,8 +128,13 @@ fn with<'a>(template: &'a BTreeMap<String, String>, key: &'static str, value: &'
 impl PullSecret {
     /// How many labels and annotations an apply of this secret sets: the template's and ours.
     pub fn field_count(&self) -> usize {
-        self.labels().len() + self.annotations().len() + OWN_FIELDS
+        field_count(self.labels(), self.annotations())
     }
+}
+
+/// As [`PullSecret::field_count`], from the template alone.
+pub fn field_count(labels: &BTreeMap<String, String>, annotations: &BTreeMap<String, String>) -> usize {
+    labels.len() + annotations.len() + OWN_FIELDS
 }
 
 #[cfg(test)]

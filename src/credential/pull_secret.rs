@@ -33,6 +33,11 @@ impl Revision {
         &self.0
     }
 
+    /// One that no Secret has, or one that was read from a Secret: for a plan that doesn't know the source.
+    pub fn assumed(text: &str) -> Self {
+        Self(text.into())
+    }
+
     fn of(
         config: &DockerConfig,
         name: &SecretName,

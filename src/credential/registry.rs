@@ -253,6 +253,11 @@ impl AllowedRegistries {
             .map(Self)
     }
 
+    /// Whether none is listed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether every host that the key can match is Google's or listed.
     pub fn permits(&self, key: &RegistryKey) -> bool {
         is_google(key) || self.0.iter().any(|entry| covers(entry, key))

@@ -9,6 +9,7 @@ mod assess;
 mod claim;
 mod entry;
 mod fights;
+mod forecast;
 mod observed;
 mod ownership;
 pub mod pattern;
@@ -31,6 +32,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use assess::{Progress, SecretProgress, assess};
 pub use claim::{Claim, ClaimState, Scope};
 pub use fights::Fights;
+pub use forecast::{Effect, EntryFate, Forecast, SecretFate, UpdateCause, forecast};
 pub use observed::{
     Annotations, ListWriter, Namespace, OtherOwners, ResourceVersion, Second, Secret, ServiceAccount, WriteOperation,
 };

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod evidence;
+mod planned;
 mod policies;
 mod probe;
 mod scope;
@@ -29,6 +30,7 @@ mod leader;
 mod metrics;
 mod orphan;
 mod outage;
+mod plan;
 mod proxy;
 mod pull_policy;
 mod removal;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod check;
+mod plan;
 
 use std::{
     fs,
@@ -19,7 +20,13 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 fn regcred(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_regcred"));
     command.args(args).current_dir(ROOT).stdin(Stdio::null());
-    for name in ["REGCRED_ALLOWED_REGISTRIES", "REGCRED_CREDENTIAL_NAMESPACES", "KUBECONFIG", "NO_COLOR"] {
+    for name in [
+        "REGCRED_ALLOWED_REGISTRIES",
+        "REGCRED_CREDENTIAL_NAMESPACES",
+        "REGCRED_MANAGED_SECRET_NAMES",
+        "KUBECONFIG",
+        "NO_COLOR",
+    ] {
         command.env_remove(name);
     }
     command

@@ -9,7 +9,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    cli::{args::Scope, secret, survey::Gap},
+    cli::{
+        args::Scope,
+        secret,
+        survey::{Cause, Gap},
+    },
     cluster::read_undecoded,
     names::{NamespaceName, SecretName},
     pull::Seen,
@@ -67,7 +71,7 @@ pub async fn all(client: &Client, scope: &Scope, types: &[&str]) -> Result<(Secr
                 End::All => break,
                 End::Refused => {
                     let why = "you may not list Secrets with their data; leave --read-secrets out".to_owned();
-                    return Ok((Secrets::new(), Some(Gap { what: "Secrets", why })));
+                    return Ok((Secrets::new(), Some(Gap { what: "Secrets", why, cause: Cause::Forbidden })));
                 }
                 End::Forgotten if tried == TRIES => {
                     return Err("the Secrets can't be listed: they are forgotten faster than they can be read; try \

@@ -3,6 +3,7 @@
 //! What is checked is what the API server would refuse (the CRD's own schema and rules), what the operator would hold
 //! (by its own functions and with its own sentences), and what can't be meant. No sentence quotes a value of a file.
 
+pub mod applied;
 mod credentials;
 mod finding;
 mod input;
@@ -25,11 +26,12 @@ use self::{
     secrets::Reference,
     yaml::{Document, Fault, Node, Position},
 };
-use super::{Verdict, args::OutputArgs, progress::Progress};
-use crate::credential::{AllowedRegistries, GcpServiceAccountKey, KeyError, is_secret_name};
-
-/// Where a source is looked for if neither the manifest nor the flags say.
-const DEFAULT_NAMESPACE: &str = "regcred-system";
+use super::{
+    Verdict,
+    args::{DEFAULT_NAMESPACE, LimitArgs, OutputArgs},
+    progress::Progress,
+};
+use crate::credential::{GcpServiceAccountKey, KeyError, is_secret_name};
 
 /// What `regcred check` can be told.
 #[derive(Args)]
@@ -41,13 +43,8 @@ pub struct CheckArgs {
     #[command(flatten)]
     output: OutputArgs,
 
-    /// As the operator's: registry hosts that a Google key may be sent to beyond Google's own, separated by commas.
-    #[arg(long, env = "REGCRED_ALLOWED_REGISTRIES", default_value = "", value_name = "HOST")]
-    allowed_registries: AllowedRegistries,
-
-    /// As the operator's: namespaces that source Secrets may live in, separated by commas. [default: any]
-    #[arg(long, env = "REGCRED_CREDENTIAL_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE")]
-    credential_namespaces: Vec<String>,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 /// Checks the files and writes what is found to standard output.
@@ -56,8 +53,9 @@ pub struct CheckArgs {
 /// A sentence, where a file can't be read or the report can't be written.
 pub fn run(args: CheckArgs) -> Result<Verdict, String> {
     let inputs = input::read(&args.files)?;
-    let default = args.credential_namespaces.first().map_or(DEFAULT_NAMESPACE, String::as_str).to_owned();
-    let checker = Checker::new(args.allowed_registries, args.credential_namespaces);
+    let LimitArgs { allowed_registries, credential_namespaces } = args.limits;
+    let default = credential_namespaces.first().map_or(DEFAULT_NAMESPACE, String::as_str).to_owned();
+    let checker = Checker::new(allowed_registries, credential_namespaces);
     let report = check(&inputs, &checker, &default);
     args.output.print(&report)?;
     Ok(Verdict::of_findings(report.findings.len()))

@@ -63,13 +63,17 @@ impl Reference {
     }
 }
 
-type Data = BTreeMap<String, Zeroizing<Vec<u8>>>;
+/// The values by their keys.
+pub type Data = BTreeMap<String, Zeroizing<Vec<u8>>>;
 
 /// Where each value stands, and as which field.
-type Places = BTreeMap<String, (Position, String)>;
+pub type Places = BTreeMap<String, (Position, String)>;
 
 /// The data as the API server would keep it.
-fn read(secret: &Node<'_>) -> Result<(Data, Places), Problem> {
+///
+/// # Errors
+/// The first value that it would refuse.
+pub fn read(secret: &Node<'_>) -> Result<(Data, Places), Problem> {
     let mut data = Data::new();
     let mut places = Places::new();
     // The second takes the place of the first.

@@ -16,7 +16,7 @@ use kube::{
     api::{DynamicObject, ListParams},
 };
 
-pub use self::pages::Gap;
+pub use self::pages::{Cause, Gap};
 use super::{args::Scope, pod::Pod, progress::Progress};
 use crate::{
     api::{RegistryCredential, SECRET_TYPE},

@@ -21,8 +21,19 @@ const TRIES: usize = 5;
 pub struct Gap {
     /// Which objects, as in `Secrets`.
     pub what: &'static str,
+    /// In a word.
+    pub cause: Cause,
     /// In a sentence.
     pub why: String,
+}
+
+/// Why a list isn't there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The user may not read it.
+    Forbidden,
+    /// The API server doesn't have the kind.
+    NotServed,
 }
 
 /// What to ask for.
@@ -99,12 +110,16 @@ where
 /// A refusal is a gap; anything else is an error.
 fn gap(what: &'static str, error: kube::Error) -> Result<Gap, String> {
     match error {
-        kube::Error::Api(status) if status.code == 403 => {
-            Ok(Gap { what, why: format!("you may not read {what}: {}", printable(&status.message)) })
-        }
-        kube::Error::Api(status) if status.code == 404 => {
-            Ok(Gap { what, why: format!("the API server knows no {what}: their definition isn't installed") })
-        }
+        kube::Error::Api(status) if status.code == 403 => Ok(Gap {
+            what,
+            cause: Cause::Forbidden,
+            why: format!("you may not read {what}: {}", printable(&status.message)),
+        }),
+        kube::Error::Api(status) if status.code == 404 => Ok(Gap {
+            what,
+            cause: Cause::NotServed,
+            why: format!("the API server knows no {what}: their definition isn't installed"),
+        }),
         kube::Error::Api(status) if status.code == 401 => {
             Err("the API server doesn't know you; log in again".to_owned())
         }

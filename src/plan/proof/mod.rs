@@ -1,11 +1,13 @@
 //! The plan, proved and not sampled: in every state of a small world (two credentials, two service accounts, two Secret
 //! names), every way that its plans can be executed, cut short or overtaken leads to the one specified end.
 //!
-//! - [`world`]: the API server's side; [`spec`]: the end, in plain rules; [`cast`] and [`space`]: the states.
+//! - [`world`]: the API server's side; [`spec`]: the end, in plain rules; [`cast`] and [`space`]: the states;
+//!   [`foretold`]: that a forecast says the same end beforehand.
 //! - Steps of one plan are executed side by side and a crash may cut them short anywhere, so from each state every
 //!   subset of the plan's steps is executed, and from where that leads a new plan is made, until nothing is left.
 
 mod cast;
+mod foretold;
 mod space;
 mod spec;
 mod world;
@@ -14,7 +16,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use spec::{Whose, has_name, specified_end, whose};
-use world::{Answer, World, record};
+use world::{Answer, World, count, record};
 
 use super::{Change, Claim, ClaimState, Contested, Namespace, Scope, Step, plan};
 use crate::{
@@ -197,6 +199,7 @@ impl Case {
                 assert_eq!(world.execute(&step, &self.claims(), &seen), Answer::Done);
             }
         }
+        foretold::check(&namespace(), &self.claims(), &self.contested, &self.world, &world);
         let patches = patched.len();
         patched.sort();
         patched.dedup();
@@ -245,10 +248,6 @@ fn foreign_part(account: &Value) -> Value {
     world::prune(&mut rest, "imagePullSecrets");
     world::prune(&mut rest["metadata"], "annotations");
     rest
-}
-
-fn count(account: &Value, secret: &SecretName) -> usize {
-    world::entries(account).iter().filter(|entry| *entry == secret).count()
 }
 
 fn namespace() -> NamespaceName {

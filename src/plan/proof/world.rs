@@ -9,8 +9,8 @@ use crate::{
     credential::Guard,
     names::{CredentialName, SecretName, ServiceAccountName},
     plan::{
-        Annotations, Claim, ClaimState, ListWriter, Namespace, ResourceVersion, Secret, ServiceAccount, Step,
-        WriteOperation, json_patch,
+        Annotations, Claim, ClaimState, ListWriter, Namespace, OtherOwners, ResourceVersion, Secret, ServiceAccount,
+        Step, WriteOperation, json_patch,
     },
 };
 
@@ -144,6 +144,19 @@ impl World {
         Answer::Done
     }
 
+    /// Deletes what only RegistryCredentials own that are gone; false where there is nothing of that kind.
+    pub fn collect_garbage(&mut self, claims: &[&Claim]) -> bool {
+        let before = self.secrets.len();
+        self.secrets.retain(|_, secret| {
+            let mut owners = secret.meta.credential_owners.iter();
+            secret.meta.deleting
+                || secret.meta.other_owners == OtherOwners::Some
+                || secret.meta.credential_owners.is_empty()
+                || owners.any(|(_, uid)| claims.iter().any(|claim| claim.uid == *uid))
+        });
+        self.secrets.len() < before
+    }
+
     /// The same without what says when writes were made: resourceVersions, and the order of the entries that stand last
     /// and may all be ours.
     pub fn timeless(&self) -> Self {
@@ -184,6 +197,11 @@ fn number(account: &Value) -> u64 {
 pub fn entries(account: &Value) -> Vec<SecretName> {
     let list = account["imagePullSecrets"].as_array();
     list.into_iter().flatten().map(|entry| entry["name"].as_str().unwrap_or_default().into()).collect()
+}
+
+/// How often a service account names a Secret.
+pub fn count(account: &Value, secret: &SecretName) -> usize {
+    entries(account).iter().filter(|entry| *entry == secret).count()
 }
 
 /// Whose the entry for `secret` is, as its annotation says.

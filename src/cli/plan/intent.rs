@@ -1,0 +1,163 @@
+//! PURE: a RegistryCredential before and after → what the operator would have to write for it, as far as that can be known.
+//!
+//! The source may not have been read. Then what the operator itself says in the status stands, as long as what decides
+//! about the contents is the same: the credential, the registries and the template.
+
+use std::collections::BTreeSet;
+
+use kube::api::DynamicObject;
+
+use crate::{
+    api::{Reason, RegistryCredentialSpec, RegistryCredentialStatus, SecretTemplate},
+    credential::{Revision, SourceSecret, manifest::field_count},
+    plan::{Claim, ClaimState, Namespace},
+    rollout::Hold,
+    text::Text,
+    wish::{Held, Limits, Wish},
+};
+
+/// The operator's flags as far as the user knows them.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// What they come to.
+    pub limits: Limits,
+    /// The reasons to hold that were decided by a flag which was given; about the others the operator knows better.
+    pub decided: BTreeSet<Reason>,
+}
+
+/// What is known of the Secret that a credential comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// It isn't known: it was not looked at, or the user may not.
+    NotRead,
+    /// It is this, or will be.
+    Found(SourceSecret),
+    /// It doesn't exist.
+    Missing,
+}
+
+/// What a Secret of the credential's should hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// Exactly this.
+    Known(Revision),
+    /// What the operator has applied there: nothing that decides about it changes.
+    AsApplied,
+    /// Something else than what is there, whatever that is.
+    New,
+}
+
+/// What there is to write for a RegistryCredential.
+#[derive(Debug)]
+pub struct Intent {
+    /// What it wants.
+    pub wish: Wish,
+    /// The contents, or why nothing is written.
+    pub contents: Result<Contents, Held>,
+    fields: usize,
+}
+
+impl Intent {
+    /// Of a RegistryCredential that is like `after`, and was like `before`.
+    pub fn new(before: Option<&DynamicObject>, after: &DynamicObject, source: Source, flags: &Flags) -> Self {
+        let wish = Wish::new(after, &flags.limits);
+        let was = before.map(|before| Wish::new(before, &flags.limits));
+        let same = was.is_some_and(|was| was.spec().map(decides) == wish.spec().map(decides));
+        let word = before.filter(|_| same).map_or(Word::Unknown, Word::of);
+        let template = wish.spec().map(|spec| &spec.secret_template);
+        let fields = template.map_or(0, |template| field_count(&template.labels, &template.annotations));
+        Self { contents: contents(&wish, source, same, word, flags), wish, fields }
+    }
+
+    /// What it asks of namespaces; the contents are those of [`Intent::state_in`].
+    pub fn claim(&self) -> Claim {
+        self.wish.claim(self.state(None))
+    }
+
+    /// What there is to write in a namespace: where any contents that the operator has applied will do, those that are
+    /// there.
+    pub fn state_in(&self, namespace: &Namespace) -> ClaimState {
+        self.state(namespace.secrets.get(&self.wish.secret).and_then(|secret| secret.revision.as_ref()))
+    }
+
+    fn state(&self, there: Option<&Text>) -> ClaimState {
+        const NONE: &str = "unknown";
+        let revision = match &self.contents {
+            Err(_) => return ClaimState::Held,
+            Ok(Contents::Known(revision)) => revision.clone(),
+            Ok(Contents::AsApplied) => Revision::assumed(there.map_or(NONE, Text::as_str)),
+            Ok(Contents::New) => Revision::assumed(NONE),
+        };
+        ClaimState::Resolved { revision, fields: self.fields }
+    }
+}
+
+/// What decides about the contents, beside the source.
+fn decides(spec: &RegistryCredentialSpec) -> (&crate::api::CredentialSource, BTreeSet<&String>, &SecretTemplate) {
+    (&spec.credential, spec.registries.iter().collect(), &spec.secret_template)
+}
+
+fn contents(wish: &Wish, source: Source, same: bool, word: Word, flags: &Flags) -> Result<Contents, Held> {
+    let place = match wish.source(&flags.limits) {
+        Ok((namespace, reference)) => Some((namespace, reference.name.as_str())),
+        // The flags that weren't given allow it, as it works.
+        Err(held) if by_flag(held.reason) && !flags.decided.contains(&held.reason) && word == Word::Valid => None,
+        Err(held) => return Err(held),
+    };
+    let said = match word {
+        Word::Held(held) if !flags.decided.contains(&held.reason) => Some(held),
+        _ => None,
+    };
+    match (source, place, said) {
+        // That the user may read the source doesn't help the operator.
+        (_, _, Some(held)) if by_flag(held.reason) || held.reason == Reason::SourceUnreadable => Err(held),
+        (Source::Found(source), Some(_), _) => {
+            wish.resolve(&source, &flags.limits).map(|it| Contents::Known(it.pull_secret.revision().clone()))
+        }
+        (Source::Missing, Some((namespace, name)), _) => Err(Held::source_missing(namespace, name)),
+        (_, _, Some(held)) => Err(held),
+        _ if same => Ok(Contents::AsApplied),
+        _ => Ok(Contents::New),
+    }
+}
+
+/// Whether the operator's flags decide about this.
+fn by_flag(reason: Reason) -> bool {
+    matches!(reason, Reason::NamespaceNotAllowed | Reason::SecretNameNotAllowed | Reason::RegistryNotAllowed)
+}
+
+/// What the operator says of a RegistryCredential in its status.
+#[derive(PartialEq)]
+enum Word {
+    /// It has a pull secret.
+    Valid,
+    /// It has none, for a reason that the spec alone doesn't tell.
+    Held(Held),
+    /// Nothing, or nothing of this spec.
+    Unknown,
+}
+
+impl Word {
+    fn of(object: &DynamicObject) -> Self {
+        let status = object.data.get("status").cloned().unwrap_or_default();
+        let Ok(status) = serde_json::from_value::<RegistryCredentialStatus>(status) else { return Self::Unknown };
+        let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+        let Some(ready) = ready.filter(|_| status.observed_generation == object.metadata.generation) else {
+            return Self::Unknown;
+        };
+        let reason = Reason::ALL.iter().copied().find(|reason| reason.as_str() == ready.reason);
+        match reason {
+            Some(Reason::RolledOut | Reason::RollingOut | Reason::PartiallyReady) => Self::Valid,
+            Some(
+                reason @ (Reason::SourceNotFound
+                | Reason::SourceKeyNotFound
+                | Reason::SourceUnreadable
+                | Reason::InvalidKey
+                | Reason::NamespaceNotAllowed
+                | Reason::SecretNameNotAllowed
+                | Reason::RegistryNotAllowed),
+            ) => Self::Held(Held { reason, message: ready.message.clone(), hold: Hold::Source }),
+            _ => Self::Unknown,
+        }
+    }
+}

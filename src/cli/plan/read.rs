@@ -1,0 +1,188 @@
+//! What is asked of the API server: one list of each kind, and sources where the user wants them read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::{Client, api::DynamicObject};
+
+use super::{
+    PlanArgs,
+    compose::Case,
+    intent::{Flags, Intent, Source},
+    question::{Action, Objects, Question},
+};
+use crate::{
+    api::Reason,
+    cli::{
+        args::{DEFAULT_NAMESPACE, Scope},
+        survey::{Cause, Listed, Survey},
+    },
+    cluster::{SourceFailure, read_source},
+    index::Index,
+    names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
+    observe::{NamespaceMeta, Observed},
+    plan::{Namespace, Secret, ServiceAccount},
+    wish::{Limits, Wish, is_going},
+};
+
+/// Reads all that the question takes.
+///
+/// # Errors
+/// A sentence, where what there is can't be known.
+pub async fn case(client: &Client, scope: Scope, args: &PlanArgs, question: &Question) -> Result<Case, String> {
+    let survey = Survey::new(client.clone(), scope);
+    let managed = args.managed_secret_names.iter().cloned().collect();
+    let (credentials, namespaces, accounts, secrets) = tokio::try_join!(
+        survey.registry_credentials(),
+        survey.namespaces(),
+        survey.service_accounts(),
+        survey.pull_secrets(&managed),
+    )?;
+    let mut notes: Vec<String> = question.skipped().to_vec();
+    let before = objects(credentials, question, &mut notes)?;
+    let flags = flags(args, before.values().chain(question.manifests()));
+    let answerable = question.put(&before, &flags)?;
+    let is_subject = |name: &CredentialName| answerable.subjects.as_ref().is_none_or(|all| all.contains_key(name));
+
+    let mut after = Vec::new();
+    for (name, object) in &answerable.after {
+        let source = match is_subject(name) {
+            true => source(client, &Wish::new(object, &flags.limits), args, question, &flags, &mut notes).await?,
+            false => Source::NotRead,
+        };
+        after.push(Intent::new(before.get(name), object, source, &flags));
+    }
+    let there = before.values().filter(|object| !is_going(object));
+    let before: Vec<_> = there.map(|object| Intent::new(Some(object), object, Source::NotRead, &flags)).collect();
+
+    let written = after.iter().filter(|intent| intent.contents.is_ok());
+    // Somebody else may come to have the name of one that is deleted.
+    let deleted = before.iter().filter(|intent| !answerable.after.contains_key(&intent.wish.credential));
+    let asked = written.chain(deleted).filter(|intent| is_subject(&intent.wish.credential));
+    let asked: BTreeSet<&SecretName> = asked.map(|intent| &intent.wish.secret).collect();
+    let in_the_way = survey.secrets_of_other_types(asked).await?;
+    let mut index = Index::new(managed);
+    for intent in before.iter().chain(&after) {
+        index.take_interest(&intent.wish.secret);
+    }
+    let scope = survey.scope();
+    let namespaces = fill(index, scope, namespaces, accounts, [secrets, in_the_way], &mut notes)?;
+    let namespace = match scope {
+        Scope::All => None,
+        Scope::Namespace(name) => Some(name.clone()),
+    };
+    Ok(Case { action: question.action, namespace, namespaces, before, after, subjects: answerable.subjects, notes })
+}
+
+/// The RegistryCredentials by name.
+fn objects(listed: Listed<DynamicObject>, question: &Question, notes: &mut Vec<String>) -> Result<Objects, String> {
+    let (items, gap) = listed.into_parts();
+    match gap {
+        Some(gap) if gap.cause == Cause::NotServed && question.action == Action::Apply => {
+            notes.push(format!("{}; apply config/crd before the RegistryCredential", gap.why));
+        }
+        Some(gap) => return Err(format!("{}; without them nothing can be said", gap.why)),
+        None => {}
+    }
+    let named = |object: DynamicObject| Some((object.metadata.name.as_deref()?.into(), object));
+    Ok(items.into_iter().filter_map(named).collect())
+}
+
+/// Where a flag isn't given, what the RegistryCredentials ask for is taken to be allowed, but for registries, which
+/// aren't unless they are Google's.
+fn flags<'a>(args: &PlanArgs, objects: impl Iterator<Item = &'a DynamicObject>) -> Flags {
+    let given = &args.limits;
+    let namespaces = given.credential_namespaces.iter().map(|name| name.trim().to_owned());
+    let mut credential_namespaces: Vec<String> = namespaces.filter(|name| !name.is_empty()).collect();
+    let decided = [
+        (Reason::RegistryNotAllowed, !given.allowed_registries.is_empty()),
+        (Reason::NamespaceNotAllowed, !credential_namespaces.is_empty()),
+        (Reason::SecretNameNotAllowed, !args.managed_secret_names.is_empty()),
+    ];
+    if credential_namespaces.is_empty() {
+        const PLACE: &str = "/spec/credential/gcpServiceAccountKey/secretRef/namespace";
+        let asked: BTreeSet<&str> = objects.filter_map(|object| object.data.pointer(PLACE)?.as_str()).collect();
+        credential_namespaces = [DEFAULT_NAMESPACE].into_iter().chain(asked).map(str::to_owned).collect();
+    }
+    let limits = Limits {
+        credential_namespaces,
+        allowed_registries: given.allowed_registries.clone(),
+        managed_names: args.managed_secret_names.iter().cloned().collect(),
+    };
+    Flags { limits, decided: decided.into_iter().filter_map(|(reason, given)| given.then_some(reason)).collect() }
+}
+
+/// The source of a RegistryCredential: from the files, or from the cluster if it is to be read.
+///
+/// # Errors
+/// A sentence, where the API server would refuse the one in the files.
+async fn source(
+    client: &Client,
+    wish: &Wish,
+    args: &PlanArgs,
+    question: &Question,
+    flags: &Flags,
+    notes: &mut Vec<String>,
+) -> Result<Source, String> {
+    let Ok((namespace, reference)) = wish.source(&flags.limits) else { return Ok(Source::NotRead) };
+    let name = &reference.name;
+    // The last one is what an apply leaves.
+    if let Some(applied) = question.secrets().iter().rev().find(|secret| secret.is(namespace, name)) {
+        return applied.in_namespace(namespace).map(Source::Found);
+    }
+    if !args.read_source {
+        return Ok(Source::NotRead);
+    }
+    let why = match read_source(client, namespace, name).await {
+        Ok(Some(source)) => return Ok(Source::Found(source)),
+        Ok(None) => return Ok(Source::Missing),
+        Err(SourceFailure::Forbidden) => "you may not read it".to_owned(),
+        Err(SourceFailure::Answer(why)) => why,
+        Err(SourceFailure::Client(error)) => error.to_string(),
+    };
+    notes.push(format!("Secret {namespace}/{name}, the source of {}, can't be read: {why}", wish.credential));
+    Ok(Source::NotRead)
+}
+
+/// What there is, as the operator keeps it.
+fn fill(
+    mut index: Index,
+    scope: &Scope,
+    namespaces: Listed<Observed<NamespaceMeta>>,
+    accounts: Listed<Observed<ServiceAccount>>,
+    secrets: [Listed<Observed<Secret>>; 2],
+    notes: &mut Vec<String>,
+) -> Result<Vec<(NamespaceName, Namespace)>, String> {
+    let (items, gap) = namespaces.into_parts();
+    match (gap, scope) {
+        (Some(gap), Scope::All) => {
+            return Err(format!("{}; name one namespace with --namespace, if you may read there", gap.why));
+        }
+        (Some(gap), Scope::Namespace(name)) => {
+            notes.push(format!("{}, so its labels aren't known, and selectors count as if it had none", gap.why));
+            index.namespace_seen(&name.as_str().into(), Default::default(), false);
+        }
+        (None, _) => {}
+    }
+    for seen in items {
+        let NamespaceMeta { labels, terminating } = seen.object;
+        index.namespace_seen(&seen.name.as_str().into(), labels, terminating);
+    }
+    for listed in secrets {
+        let (items, gap) = listed.into_parts();
+        if let Some(gap) = gap {
+            return Err(format!("{}; name one namespace with --namespace, if you may read there", gap.why));
+        }
+        for seen in items {
+            let (namespace, name) = seen.key::<SecretName>();
+            index.secret_seen(&namespace, &name, seen.object);
+        }
+    }
+    let (items, gap) = accounts.into_parts();
+    notes.extend(gap.map(|gap| format!("{}, so their entries aren't in this plan", gap.why)));
+    for seen in items {
+        let (namespace, name) = seen.key::<ServiceAccountName>();
+        index.service_account_seen(&namespace, &name, seen.object);
+    }
+    let by_name: BTreeMap<_, _> = index.iter().map(|(name, namespace)| (name.clone(), namespace.clone())).collect();
+    Ok(by_name.into_iter().collect())
+}

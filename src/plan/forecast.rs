@@ -1,0 +1,274 @@
+//! What becomes of a namespace if its plans are executed until nothing is left, and nobody else does anything but the
+//! garbage collector. It takes nothing for granted that the API server and the operator don't see to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Change, Claim, ClaimState, Contested, Namespace, Step,
+    observed::{Annotations, OtherOwners, ResourceVersion, Secret, ServiceAccount},
+    ownership::{self, Ownership},
+    plan,
+    refusal::Refusal,
+};
+use crate::{
+    credential::Guard,
+    names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
+};
+
+/// How many plans in a row are executed at most. The proof says that four do all work; the collector may make it two
+/// times as many.
+const ROUNDS: usize = 10;
+
+/// What is different in the end.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// Of a Secret.
+    Secret {
+        /// The Secret.
+        secret: SecretName,
+        /// Whose it becomes, or was.
+        credential: CredentialName,
+        /// What becomes of it.
+        fate: SecretFate,
+    },
+    /// Of an entry in a service account, or of its record.
+    Entry {
+        /// The service account.
+        service_account: ServiceAccountName,
+        /// The Secret that the entry names.
+        secret: SecretName,
+        /// Whose it becomes, or was.
+        credential: CredentialName,
+        /// What becomes of it.
+        fate: EntryFate,
+    },
+    /// Nothing is, though a credential wants it.
+    Refused {
+        /// Whose wish it is.
+        credential: CredentialName,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// What becomes of a Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SecretFate {
+    /// It is made.
+    Created,
+    /// It is written over, in place.
+    Updated(UpdateCause),
+    /// It is deleted, by the operator or by the garbage collector.
+    Deleted,
+}
+
+/// Why a Secret is written over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UpdateCause {
+    /// It holds another revision than it should.
+    Contents,
+    /// Somebody has changed its value, or a label or annotation that regcred applied.
+    Drift,
+    /// It is somebody else's, and `conflictPolicy: Adopt` takes it over.
+    Adopted,
+    /// Its RegistryCredential is gone, and this one takes its place.
+    Inherited,
+    /// The garbage collector deletes it, and it is made again.
+    Replaced,
+}
+
+/// What becomes of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntryFate {
+    /// It is appended, and recorded as regcred's.
+    Added,
+    /// It is there, and recorded as regcred's, or as another credential's.
+    Recorded,
+    /// It is taken out, and its record.
+    Removed,
+    /// It is out already, and its record is taken out.
+    Forgotten,
+}
+
+/// See the module's documentation.
+#[derive(Clone, Debug)]
+pub struct Forecast {
+    /// All that is different, and all that is refused in the end.
+    pub effects: BTreeSet<Effect>,
+    /// The namespace in the end.
+    pub end: Namespace,
+}
+
+/// The forecast for one namespace, given *all* RegistryCredentials that exist.
+pub fn forecast(name: &NamespaceName, claims: &[&Claim], namespace: &Namespace, contested: &Contested) -> Forecast {
+    let mut run = Run { claims, now: namespace.clone(), secrets: BTreeMap::new(), entries: BTreeSet::new() };
+    for _ in 0..ROUNDS {
+        let steps = plan(name, claims, &run.now, contested);
+        let mut written = false;
+        for step in &steps {
+            written |= run.execute(step);
+        }
+        if !written && !run.collect_garbage() {
+            break;
+        }
+    }
+    let refused = plan(name, claims, &run.now, contested).into_iter().filter_map(|step| match step {
+        Step::Refuse { credential, refusal } => Some(Effect::Refused { credential, refusal }),
+        _ => None,
+    });
+    let entries = run.entries.iter().filter_map(|(account, secret)| {
+        let (before, after) = (namespace.service_accounts.get(account)?, run.now.service_accounts.get(account)?);
+        let (credential, fate) = entry(before, after, secret)?;
+        Some(Effect::Entry { service_account: account.clone(), secret: secret.clone(), credential, fate })
+    });
+    let secrets = run.secrets.iter().map(|(secret, (credential, fate))| Effect::Secret {
+        secret: secret.clone(),
+        credential: credential.clone(),
+        fate: *fate,
+    });
+    Forecast { effects: secrets.chain(entries).chain(refused).collect(), end: run.now }
+}
+
+struct Run<'a> {
+    claims: &'a [&'a Claim],
+    now: Namespace,
+    secrets: BTreeMap<SecretName, (CredentialName, SecretFate)>,
+    /// Those that are changed at least once.
+    entries: BTreeSet<(ServiceAccountName, SecretName)>,
+}
+
+impl Run<'_> {
+    /// Does to the namespace what the API server would; false where that is nothing.
+    fn execute(&mut self, step: &Step) -> bool {
+        match step {
+            Step::ApplySecret { credential, secret, guard } => self.apply(credential, secret, guard),
+            Step::PatchServiceAccount { service_account, changes } => {
+                let Some(account) = self.now.service_accounts.get_mut(service_account) else { return false };
+                for change in changes {
+                    let secret = patch(account, change);
+                    self.entries.insert((service_account.clone(), secret.clone()));
+                }
+                account.resource_version = next(account.resource_version);
+                true
+            }
+            Step::DeleteSecret { secret, .. } => match self.now.secrets.remove(secret) {
+                Some(gone) => {
+                    self.gone(secret, &gone);
+                    true
+                }
+                None => false,
+            },
+            Step::Refuse { .. } => false,
+        }
+    }
+
+    fn apply(&mut self, credential: &CredentialName, name: &SecretName, guard: &Guard) -> bool {
+        let claim = self.claims.iter().find(|claim| claim.credential == *credential);
+        let Some((claim, ClaimState::Resolved { revision, fields })) = claim.map(|claim| (*claim, &claim.state)) else {
+            return false;
+        };
+        let before = self.now.secrets.get(name);
+        let fate = match (guard, before, self.secrets.get(name)) {
+            (Guard::Exact { .. }, Some(before), _) => SecretFate::Updated(self.cause(claim, before)),
+            (_, _, Some((_, SecretFate::Deleted))) => SecretFate::Updated(UpdateCause::Replaced),
+            _ => SecretFate::Created,
+        };
+        let before = before.cloned().unwrap_or_default();
+        let secret = Secret {
+            resource_version: next(before.resource_version),
+            label: Some(claim.credential.clone()),
+            // Owner references that earlier applies set go; those of others stay.
+            credential_owners: [(claim.credential.clone(), claim.uid.clone())].into(),
+            revision: Some(revision.as_str().into()),
+            applied_fields: Some(*fields),
+            ..before
+        };
+        self.now.secrets.insert(name.clone(), secret);
+        self.secrets.insert(name.clone(), (credential.clone(), fate));
+        true
+    }
+
+    fn cause(&self, claim: &Claim, before: &Secret) -> UpdateCause {
+        match ownership::of(before, self.claims) {
+            Ownership::Ours(owner) if owner == claim.credential => match &claim.state {
+                ClaimState::Resolved { revision, .. }
+                    if before.revision.as_ref().is_some_and(|before| before.as_str() == revision.as_str()) =>
+                {
+                    UpdateCause::Drift
+                }
+                _ => UpdateCause::Contents,
+            },
+            Ownership::Ours(_) | Ownership::Left(_) => UpdateCause::Inherited,
+            Ownership::Orphaned(_) | Ownership::Foreign => UpdateCause::Adopted,
+        }
+    }
+
+    /// Deletes the Secrets whose owners were RegistryCredentials and are all gone, and says whether there were any.
+    fn collect_garbage(&mut self) -> bool {
+        let exists = |uid: &crate::text::Text| self.claims.iter().any(|claim| claim.uid == *uid);
+        let is_garbage = |secret: &Secret| {
+            let owners = &secret.credential_owners;
+            !secret.deleting
+                && !owners.is_empty()
+                && secret.other_owners == OtherOwners::None
+                && !owners.iter().any(|(_, uid)| exists(uid))
+        };
+        let garbage = self.now.secrets.iter().filter(|(_, secret)| is_garbage(secret));
+        let garbage: Vec<_> = garbage.map(|(name, secret)| (name.clone(), secret.clone())).collect();
+        for (name, secret) in &garbage {
+            self.now.secrets.remove(name);
+            self.gone(name, secret);
+        }
+        !garbage.is_empty() && !self.now.terminating
+    }
+
+    fn gone(&mut self, name: &SecretName, secret: &Secret) {
+        let owner = || secret.credential_owners.first().map(|(owner, _)| owner.clone());
+        let credential = secret.label.clone().or_else(owner).unwrap_or_default();
+        self.secrets.insert(name.clone(), (credential, SecretFate::Deleted));
+    }
+}
+
+/// What becomes of an entry in all: one that is taken back may be added again.
+fn entry(before: &ServiceAccount, after: &ServiceAccount, secret: &SecretName) -> Option<(CredentialName, EntryFate)> {
+    let count = |account: &ServiceAccount| account.entries.iter().filter(|entry| *entry == secret).count();
+    let (had, has) = (count(before), count(after));
+    let (was, is) = (before.added.get(secret), after.added.get(secret));
+    let fate = match is {
+        Some(_) if has > had => EntryFate::Added,
+        Some(_) if is != was => EntryFate::Recorded,
+        None if has < had => EntryFate::Removed,
+        None if was.is_some() => EntryFate::Forgotten,
+        _ => return None,
+    };
+    Some((is.or(was).cloned().unwrap_or_default(), fate))
+}
+
+/// Makes one change of a service account, and says which Secret it is about.
+fn patch<'a>(account: &mut ServiceAccount, change: &'a Change) -> &'a SecretName {
+    let mut entries = std::mem::take(&mut account.entries).into_vec();
+    let secret = match change {
+        Change::Append(secret, credential) | Change::Record(secret, credential) => {
+            if matches!(change, Change::Append(..)) {
+                entries.push(secret.clone());
+            }
+            account.added.insert(secret.clone(), credential.clone());
+            account.annotations = Annotations::Present;
+            secret
+        }
+        Change::Remove(secret) | Change::Forget(secret) => {
+            account.added.remove(secret);
+            let ours = entries.iter().rposition(|entry| entry == secret);
+            if let Some(at) = ours.filter(|_| matches!(change, Change::Remove(_))) {
+                entries.remove(at);
+            }
+            secret
+        }
+    };
+    account.entries = entries.into();
+    secret
+}
+
+fn next(version: ResourceVersion) -> ResourceVersion {
+    ResourceVersion(version.0 + 1)
+}
