@@ -121,4 +121,18 @@ mod tests {
             assert!(!answer.to_string().is_empty());
         }
     }
+
+    /// tests/e2e/cases/answers.rs has them said, with PRINT_ANSWERS=1 it prints them.
+    #[test]
+    fn what_a_real_kubelet_said_is_told_apart() {
+        let recorded: serde_json::Value = serde_json::from_str(include_str!("../../tests/image/answers.json")).unwrap();
+        let messages = recorded["messages"].as_object().unwrap();
+        assert_eq!(messages.len(), 9);
+        for (name, said) in messages {
+            for reason in ["ErrImagePull", "ImagePullBackOff"] {
+                let answer = Answer::of(said[reason].as_str().unwrap());
+                assert_eq!(format!("{answer:?}"), said["answer"].as_str().unwrap(), "{name}, {reason}");
+            }
+        }
+    }
 }

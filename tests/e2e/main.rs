@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod answering;
 mod case;
 mod image;
 mod node;
@@ -13,6 +14,7 @@ mod sandbox;
 mod suite;
 
 mod cases {
+    pub mod answers;
     pub mod chart;
     pub mod deployment;
     pub mod invalid_key;
@@ -37,7 +39,7 @@ type Test = fn(&Case);
 type Look = fn(&Suite);
 
 /// By name; a case's project and namespaces begin with its name's last part.
-const CASES: [(&str, Test); 11] = [
+const CASES: [(&str, Test); 14] = [
     ("pulls::target", cases::pulls::only_pods_in_a_target_namespace_pull),
     ("pulls::named", cases::pulls::a_pod_that_names_the_secret_itself_pulls_and_no_service_account_is_touched),
     ("rotation::always", cases::rotation::after_a_rotation_new_pods_pull_with_the_new_key_and_running_ones_run_on),
@@ -49,6 +51,15 @@ const CASES: [(&str, Test); 11] = [
     ("others::list", cases::others::somebody_elses_pull_secret_in_the_same_list_keeps_working),
     ("others::secret", cases::others::a_foreign_secret_of_our_name_stays_and_nothing_refers_to_it),
     ("invalid_key::source", cases::invalid_key::pods_pull_by_the_last_good_key_while_the_source_is_broken),
+    ("answers::found", cases::answers::explain_names_what_a_real_registry_has_answered),
+    (
+        "answers::order",
+        cases::answers::logins_come_in_the_order_that_explain_gives_and_a_wrong_one_keeps_a_public_image_away,
+    ),
+    (
+        "answers::blocked",
+        cases::answers::a_secret_that_the_kubelet_cannot_read_blocks_a_public_image_and_one_that_is_absent_does_not,
+    ),
 ];
 
 /// What must hold in the end, one after the other: of the operator's pods, and of the audit log.

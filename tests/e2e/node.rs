@@ -8,6 +8,7 @@ use std::time::Duration;
 use controlplane::{Audit, ControlPlane, Controllers, Options, Process, User, binary, eventually};
 use serde_json::{Value, json};
 
+use crate::answering;
 use crate::image::{Image, idle_program};
 use crate::registry;
 use crate::sandbox::{API_IP, NETWORK, NODE_IP};
@@ -176,6 +177,7 @@ fn start_containerd(folder: &Path) -> Process {
     );
     fs::create_dir_all(path("certs.d/_default")).expect("a folder");
     fs::write(path("certs.d/_default/hosts.toml"), hosts).expect("containerd's hosts");
+    answering::write_hosts(&path("certs.d"));
     fs::create_dir_all(path("cni")).expect("a folder");
     fs::write(path("cni/pods.conflist"), network().to_string()).expect("the network's configuration");
     // JSON strings are TOML strings.

@@ -19,6 +19,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
 
+use crate::answering;
 use crate::image::Image;
 
 /// Where it listens, in the suite's own network.
@@ -88,6 +89,7 @@ impl Registry {
         let router = Router::new().route("/token", get(token).post(|| async { StatusCode::NOT_FOUND }));
         let service = router.with_state(tokens.clone());
         runtime.spawn(async move { axum::serve(listener, service).await });
+        answering::start(&runtime);
         let mut command = Command::new("docker-registry");
         command.arg("serve").arg(&config_file);
         let process = Process::start("docker-registry", &command, &folder.join("log")).unwrap();
