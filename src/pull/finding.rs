@@ -82,6 +82,17 @@ pub fn of_waiting(reason: &str, message: &str, reference: &Reference, outcome: O
             remedy: "Load the image onto the node, or use IfNotPresent.".to_owned(),
         });
     }
+    // The kubelet's own reasons are single words. Where it can't read a pull secret, it has the error itself there.
+    if reason.contains(' ') && !matches!(outcome, Outcome::Blocked(_)) {
+        return Some(Finding {
+            reason: "PullSecretUnparseable",
+            message: format!("{name} can't be pulled: the kubelet can't read one of the pod's pull secrets"),
+            remedy:
+                "Add --read-secrets to find out which one; make it again, or take it out of imagePullSecrets: until \
+                     then no image is pulled for the pod."
+                    .to_owned(),
+        });
+    }
     // What the kubelet says of a Secret that it can't read is no registry's answer.
     if !matches!(reason, "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable")
         || matches!(outcome, Outcome::Blocked(_))

@@ -175,6 +175,7 @@ fn a_stale_credential_that_shadows_a_public_image_is_found() {
 fn the_registrys_answer_is_told_apart_by_what_was_asked() {
     for (reason, message, expected) in [
         ("ImagePullBackOff", "403 Forbidden", "AnonymousRefused"),
+        ("illegal base64 data at input byte 0", "illegal base64 data at input byte 0", "PullSecretUnparseable"),
         ("ErrImagePull", "gcr.io/darwin/api:1: not found", "ImageNotFound"),
         ("ErrImagePull", "dial tcp: lookup gcr.io: no such host", "RegistryUnreachable"),
         ("RegistryUnavailable", "", "RegistryUnreachable"),

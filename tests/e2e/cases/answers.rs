@@ -1,7 +1,7 @@
 //! What a real kubelet and containerd say of pulls that fail, and in which order they try credentials, is what
 //! `regcred explain` says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use base64::Engine;
@@ -140,7 +140,15 @@ pub fn a_secret_that_the_kubelet_cannot_read_blocks_a_public_image_and_one_that_
         let explained = explain(case, &namespace, form);
         assert_eq!(explained["images"][0]["credentials"]["outcome"], "Blocked", "{form}: {explained:#}");
         assert_eq!(explained["findings"][0]["reason"], "PullSecretUnparseable", "{form}: {explained:#}");
+        // What the kubelet says tells as much, without the data.
+        let explained = ask(case, &["explain", "--pod", &format!("{namespace}/{form}")]);
+        let reason = &explained["images"][0]["findings"][0]["reason"];
+        assert_eq!(reason, "PullSecretUnparseable", "{form}: {explained:#}");
     }
+    let audit = ask(case, &["audit", "--namespace", &namespace]);
+    let found = audit["findings"].as_array().expect("a list").iter();
+    let blocked = found.filter(|it| it["reason"] == "PullSecretUnparseable").filter_map(|it| it["name"].as_str());
+    assert_eq!(blocked.collect::<BTreeSet<_>>(), UNREADABLE.map(|(form, _)| form).into(), "{audit:#}");
     let explained = explain(case, &namespace, "passed-over");
     let states: Vec<&str> =
         explained["pullSecrets"].as_array().expect("a list").iter().filter_map(|it| it["state"].as_str()).collect();
@@ -186,8 +194,13 @@ fn note_messages(case: &Case, namespace: &str, said: &mut BTreeMap<(String, Stri
 
 /// What the built program says of a pod.
 fn explain(case: &Case, namespace: &str, pod: &str) -> Value {
+    ask(case, &["explain", "--read-secrets", "--pod", &format!("{namespace}/{pod}")])
+}
+
+/// What a command reports.
+fn ask(case: &Case, args: &[&str]) -> Value {
     let mut command = Command::new(env!("CARGO_BIN_EXE_regcred"));
-    command.args(["explain", "--pod", &format!("{namespace}/{pod}"), "--read-secrets", "-o", "json"]);
+    command.args(args).args(["-o", "json"]);
     let output = command.env("KUBECONFIG", case.cluster().kubeconfig(ADMIN)).output().expect("regcred runs");
     let text = String::from_utf8_lossy(&output.stdout);
     serde_json::from_str(&text)
