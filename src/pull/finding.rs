@@ -23,9 +23,8 @@ pub fn of_secret(namespace: &str, name: &str, seen: &Seen) -> Option<Finding> {
         Seen::Missing => Some(Finding {
             reason: "PullSecretMissing",
             message: format!("Secret {namespace}/{name} doesn't exist; the kubelet goes on without it"),
-            remedy: format!(
-                "Create it, or take {name} out of imagePullSecrets. A pod that waits for it heals by itself."
-            ),
+            remedy: "Create it, or take its name out of imagePullSecrets. A pod that waits for it heals by itself."
+                .to_owned(),
         }),
         Seen::NoPullSecret { secret_type } => Some(Finding {
             reason: "NoPullSecret",
@@ -40,10 +39,9 @@ pub fn of_secret(namespace: &str, name: &str, seen: &Seen) -> Option<Finding> {
         Seen::Unparseable(fault) => Some(Finding {
             reason: "PullSecretUnparseable",
             message: format!("Secret {namespace}/{name} can't be read by the kubelet: {fault}"),
-            remedy: format!(
-                "Make it again (kubectl create secret docker-registry), or take {name} out of imagePullSecrets: until \
-                 then no image is pulled for a pod that names it."
-            ),
+            remedy: "Make it again (kubectl create secret docker-registry), or take its name out of imagePullSecrets: \
+                     until then no image is pulled for a pod that names it."
+                .to_owned(),
         }),
         Seen::Unseen(_) | Seen::NotRead { .. } | Seen::Read { .. } => None,
     }

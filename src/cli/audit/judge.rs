@@ -361,9 +361,8 @@ fn blocked(pod: &Pod, blocks: &SecretName) -> Finding {
     Finding {
         reason: "PullSecretUnparseable",
         message: format!("nothing is pulled for the pod: the kubelet can't read Secret {}/{blocks}", pod.namespace),
-        remedy: format!(
-            "Make {blocks} again (kubectl create secret docker-registry), or take it out of imagePullSecrets."
-        ),
+        remedy: "Make it again (kubectl create secret docker-registry), or take its name out of imagePullSecrets."
+            .to_owned(),
     }
 }
 
