@@ -1,13 +1,10 @@
 //! PURE: what there is and what there would be → the report.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::{borrow::Cow, collections::BTreeSet};
 
 use super::{
     intent::{Contents, Intent},
-    question::Action,
+    question::{Action, Subjects},
     report::{
         Change, Counts, CredentialShape, EntryShape, Held, NamespaceShape, PlanReport, RefusalShape, SecretShape,
     },
@@ -31,7 +28,7 @@ pub struct Case {
     /// Those that would.
     pub after: Vec<Intent>,
     /// What is asked about and what would happen to each; `None` where all are.
-    pub subjects: Option<BTreeMap<CredentialName, Change>>,
+    pub subjects: Option<Subjects>,
     /// What isn't known.
     pub notes: Vec<String>,
 }
