@@ -1,13 +1,10 @@
 //! PURE: what there is and what there would be → the report.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::{borrow::Cow, collections::BTreeSet};
 
 use super::{
     intent::{Contents, Intent},
-    question::Action,
+    question::{Action, Subjects},
     report::{
         Change, Counts, CredentialShape, EntryShape, Held, NamespaceShape, PlanReport, RefusalShape, SecretShape,
     },
@@ -31,7 +28,7 @@ pub struct Case {
     /// Those that would.
     pub after: Vec<Intent>,
     /// What is asked about and what would happen to each; `None` where all are.
-    pub subjects: Option<BTreeMap<CredentialName, Change>>,
+    pub subjects: Option<Subjects>,
     /// What isn't known.
     pub notes: Vec<String>,
 }
@@ -83,13 +80,19 @@ fn not_compared(case: &Case) -> Vec<String> {
              --read-source, if you may read the source, to compare it"
         )
     });
+    let unsettled = with(Contents::Unsettled).map(|names| {
+        format!(
+            "contents not compared for {names}: the status doesn't say that the newest spec is rolled out, so Secrets that \
+             count as current here may have to be updated; add --read-source, if you may read the source, to compare them"
+        )
+    });
     let new = with(Contents::New).map(|names| {
         format!(
             "the source wasn't read for {names}, so it isn't known whether it can be used; add --read-source, if you may \
              read it"
         )
     });
-    as_applied.into_iter().chain(new).collect()
+    [as_applied, unsettled, new].into_iter().flatten().collect()
 }
 
 /// RegistryCredentials and what they ask of one namespace after the other.
@@ -146,7 +149,7 @@ fn credentials(case: &Case) -> Vec<CredentialShape> {
                 .map(|held| Held { reason: held.reason.to_string(), message: held.message.clone() }),
             contents: contents.and_then(Result::ok).map(|contents| match contents {
                 Contents::Known(_) => "Compared",
-                Contents::AsApplied | Contents::New => "NotCompared",
+                Contents::AsApplied | Contents::Unsettled | Contents::New => "NotCompared",
             }),
         }
     };

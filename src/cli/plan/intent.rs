@@ -43,6 +43,8 @@ pub enum Contents {
     Known(Revision),
     /// What the operator has applied there: nothing that decides about it changes.
     AsApplied,
+    /// The same as far as is known, but the operator hasn't said that it has rolled out all that decides about it.
+    Unsettled,
     /// Something else than what is there, whatever that is.
     New,
 }
@@ -85,7 +87,7 @@ impl Intent {
         let revision = match &self.contents {
             Err(_) => return ClaimState::Held,
             Ok(Contents::Known(revision)) => revision.clone(),
-            Ok(Contents::AsApplied) => Revision::assumed(there.map_or(NONE, Text::as_str)),
+            Ok(Contents::AsApplied | Contents::Unsettled) => Revision::assumed(there.map_or(NONE, Text::as_str)),
             Ok(Contents::New) => Revision::assumed(NONE),
         };
         ClaimState::Resolved { revision, fields: self.fields }
@@ -101,9 +103,10 @@ fn contents(wish: &Wish, source: Source, same: bool, word: Word, flags: &Flags) 
     let place = match wish.source(&flags.limits) {
         Ok((namespace, reference)) => Some((namespace, reference.name.as_str())),
         // The flags that weren't given allow it, as it works.
-        Err(held) if by_flag(held.reason) && !flags.decided.contains(&held.reason) && word == Word::Valid => None,
+        Err(held) if by_flag(held.reason) && !flags.decided.contains(&held.reason) && word.is_valid() => None,
         Err(held) => return Err(held),
     };
+    let settled = matches!(word, Word::RolledOut);
     let said = match word {
         Word::Held(held) if !flags.decided.contains(&held.reason) => Some(held),
         _ => None,
@@ -116,7 +119,8 @@ fn contents(wish: &Wish, source: Source, same: bool, word: Word, flags: &Flags) 
         }
         (Source::Missing, Some((namespace, name)), _) => Err(Held::source_missing(namespace, name)),
         (_, _, Some(held)) => Err(held),
-        _ if same => Ok(Contents::AsApplied),
+        _ if same && settled => Ok(Contents::AsApplied),
+        _ if same => Ok(Contents::Unsettled),
         _ => Ok(Contents::New),
     }
 }
@@ -129,8 +133,10 @@ fn by_flag(reason: Reason) -> bool {
 /// What the operator says of a RegistryCredential in its status.
 #[derive(PartialEq)]
 enum Word {
+    /// It has a pull secret, and every namespace that could get it has it.
+    RolledOut,
     /// It has a pull secret.
-    Valid,
+    RollingOut,
     /// It has none, for a reason that the spec alone doesn't tell.
     Held(Held),
     /// Nothing, or nothing of this spec.
@@ -138,6 +144,10 @@ enum Word {
 }
 
 impl Word {
+    fn is_valid(&self) -> bool {
+        matches!(self, Self::RolledOut | Self::RollingOut)
+    }
+
     fn of(object: &DynamicObject) -> Self {
         let status = object.data.get("status").cloned().unwrap_or_default();
         let Ok(status) = serde_json::from_value::<RegistryCredentialStatus>(status) else { return Self::Unknown };
@@ -147,7 +157,8 @@ impl Word {
         };
         let reason = Reason::ALL.iter().copied().find(|reason| reason.as_str() == ready.reason);
         match reason {
-            Some(Reason::RolledOut | Reason::RollingOut | Reason::PartiallyReady) => Self::Valid,
+            Some(Reason::RolledOut | Reason::PartiallyReady) => Self::RolledOut,
+            Some(Reason::RollingOut) => Self::RollingOut,
             Some(
                 reason @ (Reason::SourceNotFound
                 | Reason::SourceKeyNotFound

@@ -17,6 +17,9 @@ use crate::{
 /// All RegistryCredentials by their names.
 pub type Objects = BTreeMap<CredentialName, DynamicObject>;
 
+/// What is asked about, and what would happen to each.
+pub type Subjects = BTreeMap<CredentialName, Change>;
+
 /// What would happen to RegistryCredentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -54,7 +57,7 @@ pub struct Answerable {
     /// What there would be.
     pub after: Objects,
     /// What is asked about and what would happen to each; `None` where all are.
-    pub subjects: Option<BTreeMap<CredentialName, Change>>,
+    pub subjects: Option<Subjects>,
 }
 
 impl Question {
@@ -102,48 +105,50 @@ impl Question {
     /// # Errors
     /// A sentence, where something that is asked about doesn't exist, or the API server wouldn't take it.
     pub fn put(&self, before: &Objects, flags: &Flags) -> Result<Answerable, String> {
-        let mut after = before.clone();
-        let mut subjects = BTreeMap::new();
-        match self.action {
-            Action::Apply => {
-                for manifest in &self.files.credentials {
-                    let name = CredentialName::from(manifest.metadata.name.as_deref().unwrap_or_default());
-                    let (object, change) = apply(before.get(&name), manifest, flags)?;
-                    subjects.insert(name.clone(), change);
-                    after.insert(name, object);
-                }
-                // A source that changes changes what comes of it.
-                for (name, object) in before {
-                    if self.brings_source_of(object, flags) {
-                        subjects.entry(name.clone()).or_insert(Change::None);
-                    }
-                }
-                if subjects.is_empty() {
-                    return Err(
-                        "there is no RegistryCredential in these files, and none in the cluster takes its key \
-                                from a Secret in them; name a file that has one"
-                            .to_owned(),
-                    );
-                }
-            }
-            Action::None | Action::Delete => {
-                for name in &self.names {
-                    if !before.contains_key(name) {
-                        return Err(format!(
-                            "RegistryCredential {name} doesn't exist; kubectl get regcred lists those that do"
-                        ));
-                    }
-                    let deleted = self.action == Action::Delete;
-                    if deleted {
-                        after.remove(name);
-                    }
-                    subjects.insert(name.clone(), if deleted { Change::Delete } else { Change::None });
-                }
-            }
-        }
+        let (mut after, subjects) = match self.action {
+            Action::Apply => self.applied(before, flags)?,
+            Action::None | Action::Delete => self.named(before)?,
+        };
         after.retain(|_, object| !is_going(object));
         let all = self.action == Action::None && self.names.is_empty();
         Ok(Answerable { after, subjects: (!all).then_some(subjects) })
+    }
+
+    fn applied(&self, before: &Objects, flags: &Flags) -> Result<(Objects, Subjects), String> {
+        let (mut after, mut subjects) = (before.clone(), Subjects::new());
+        for manifest in &self.files.credentials {
+            let name = CredentialName::from(manifest.metadata.name.as_deref().unwrap_or_default());
+            let (object, change) = apply(before.get(&name), manifest, flags)?;
+            subjects.insert(name.clone(), change);
+            after.insert(name, object);
+        }
+        // A source that changes changes what comes of it.
+        for (name, _) in before.iter().filter(|(_, object)| self.brings_source_of(object, flags)) {
+            subjects.entry(name.clone()).or_insert(Change::None);
+        }
+        if subjects.is_empty() {
+            let said = "these files have no RegistryCredential, and none in the cluster takes its key from a Secret in \
+                        them; name a file that has one";
+            return Err(said.to_owned());
+        }
+        Ok((after, subjects))
+    }
+
+    fn named(&self, before: &Objects) -> Result<(Objects, Subjects), String> {
+        let (mut after, mut subjects) = (before.clone(), Subjects::new());
+        for name in &self.names {
+            if !before.contains_key(name) {
+                return Err(format!(
+                    "RegistryCredential {name} doesn't exist; kubectl get regcred lists those that do"
+                ));
+            }
+            if self.action == Action::Delete {
+                after.remove(name);
+            }
+            let change = if self.action == Action::Delete { Change::Delete } else { Change::None };
+            subjects.insert(name.clone(), change);
+        }
+        Ok((after, subjects))
     }
 
     fn brings_source_of(&self, object: &DynamicObject, flags: &Flags) -> bool {

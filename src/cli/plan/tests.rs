@@ -77,8 +77,10 @@ fn without_the_source_the_status_tells_as_long_as_nothing_that_decides_changes()
         (was("NamespaceNotAllowed"), &fewer, Err(Reason::NamespaceNotAllowed)),
         // What the status says of another spec may be otherwise with this one.
         (was("InvalidKey"), &other, Ok(Contents::New)),
-        // Suspended says nothing of the source.
-        (was("Suspended"), &fewer, Ok(Contents::AsApplied)),
+        // Suspended says nothing of the source, and what came meanwhile isn't rolled out.
+        (was("Suspended"), &fewer, Ok(Contents::Unsettled)),
+        (was("RollingOut"), &fewer, Ok(Contents::Unsettled)),
+        (was("PartiallyReady"), &fewer, Ok(Contents::AsApplied)),
     ] {
         let found = intent(&before, after).contents;
         assert_eq!(found.map_err(|held| held.reason), wanted, "{before:?}");
@@ -86,7 +88,7 @@ fn without_the_source_the_status_tells_as_long_as_nothing_that_decides_changes()
     // A status of an older spec says nothing.
     let mut older = was("InvalidKey");
     older.metadata.generation = Some(4);
-    assert_eq!(reason(&intent(&older, &older)), None);
+    assert_eq!(intent(&older, &older).contents, Ok(Contents::Unsettled));
     let new = Intent::new(None, &fewer, Source::NotRead, &flags());
     assert_eq!(new.contents, Ok(Contents::New));
 }
