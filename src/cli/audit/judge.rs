@@ -1,93 +1,25 @@
 //! PURE: what is known of a cluster → which pods have a pull secret for their images, and what a person should look at.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     rc::Rc,
 };
 
-use super::report::{AuditReport, ContainerShape, Coverage, Located, NotRead, Summary};
+use super::{
+    cluster::{Cluster, Credential},
+    lack::{absent, blocked, unusable},
+    report::{AuditReport, ContainerShape, Coverage, Located, NotRead, Summary},
+};
 use crate::{
     cli::{
         args::Scope,
         pod::{Pod, Use},
     },
     image::{Keyring, PullPolicy, Reference, ReferenceError},
-    names::{NamespaceName, SecretName, ServiceAccountName},
-    plan::{Claim, Namespace, Secret, ServiceAccount},
-    pull::{
-        Absence, Credentials, Finding, Managed, Outcome, Seen, Situation, of_credentials, of_reference, of_secret,
-        of_waiting,
-    },
+    names::SecretName,
+    pull::{Credentials, Finding, Outcome, Seen, of_credentials, of_reference, of_secret, of_waiting},
     text::Text,
 };
-
-/// What is known. What couldn't be read is `None`.
-#[derive(Default)]
-pub struct Cluster {
-    /// The namespaces' labels.
-    pub namespaces: Option<HashMap<NamespaceName, Namespace>>,
-    /// The service accounts.
-    pub accounts: Option<BTreeMap<(NamespaceName, ServiceAccountName), ServiceAccount>>,
-    /// The pull secrets, and what else has a name that is used as one.
-    pub secrets: Option<BTreeMap<(NamespaceName, SecretName), Seen>>,
-    /// The RegistryCredentials that this version can read.
-    pub credentials: Vec<Credential>,
-    /// The pods.
-    pub pods: Vec<Pod>,
-    /// Seconds since 1970.
-    pub now: i64,
-}
-
-/// A RegistryCredential as far as it matters here.
-pub struct Credential {
-    /// Where it wants its Secrets.
-    pub claim: Claim,
-    /// What they are for.
-    pub says: Managed,
-    /// The reason of its Ready condition.
-    pub status: String,
-}
-
-impl Credential {
-    /// Whether it is its Secret: a label alone proves nothing, as anybody can set it.
-    pub fn owns(&self, secret: &Secret) -> bool {
-        secret.label.as_ref() == Some(&self.claim.credential)
-            && secret.credential_owners.iter().any(|(_, uid)| *uid == self.claim.uid)
-    }
-
-    /// What it says of its Secrets.
-    pub fn says(&self) -> Managed {
-        self.says.clone()
-    }
-}
-
-static MISSING: Seen = Seen::Missing;
-static UNSEEN: Seen = Seen::Unseen(String::new());
-
-impl Cluster {
-    /// What is known of a Secret.
-    fn seen(&self, namespace: &NamespaceName, name: &SecretName) -> &Seen {
-        match &self.secrets {
-            None => &UNSEEN,
-            Some(secrets) => secrets.get(&(namespace.clone(), name.clone())).unwrap_or(&MISSING),
-        }
-    }
-
-    /// Whether a pod or a service account names a Secret that isn't known to be there.
-    pub fn names_what_is_not_there(&self) -> bool {
-        self.secrets.is_some()
-            && self.named().iter().any(|(namespace, name)| matches!(self.seen(namespace, name), Seen::Missing))
-    }
-
-    /// All that is named as a pull secret.
-    fn named(&self) -> HashSet<(&NamespaceName, &SecretName)> {
-        let of_pods = self.pods.iter().filter(|pod| !pod.is_over);
-        let of_pods = of_pods.flat_map(|pod| pod.pull_secrets.iter().map(move |name| (&pod.namespace, name)));
-        let of_accounts = self.accounts.iter().flatten();
-        let of_accounts = of_accounts.flat_map(|((at, _), account)| account.entries.iter().map(move |name| (at, name)));
-        of_pods.chain(of_accounts.filter(|(_, name)| !name.as_str().is_empty())).collect()
-    }
-}
 
 /// An image that some pods use.
 struct Image {
@@ -141,7 +73,7 @@ impl<'a> Judge<'a> {
             self.container(pod, it, &secrets);
         }
         // What its service account names, too, is found there, once.
-        let account = self.account(pod).map(|account| &*account.entries).unwrap_or_default();
+        let account = self.cluster.account(pod).map(|account| &*account.entries).unwrap_or_default();
         let own: BTreeSet<_> = pod
             .pull_secrets
             .iter()
@@ -181,7 +113,7 @@ impl<'a> Judge<'a> {
         let cluster = self.cluster;
         let matching: Vec<&Credential> = matching.iter().filter_map(|at| cluster.credentials.get(*at)).collect();
         let named = |credential: &&&Credential| pod.pull_secrets.contains(&credential.claim.secret);
-        let targets = |credential: &&&Credential| self.is_target(pod, &credential.claim) == Some(true);
+        let targets = |credential: &&&Credential| cluster.is_target(pod, &credential.claim) == Some(true);
         // The one that comes nearest.
         let nearest = matching.iter().find(named).or_else(|| matching.iter().find(targets)).or(matching.first());
         let Some(credential) = nearest.copied() else { return };
@@ -193,7 +125,7 @@ impl<'a> Judge<'a> {
             Outcome::Anonymous | Outcome::Unknown if pod.pull_secrets.contains(name) => {
                 unusable(pod, credential, cluster.seen(&pod.namespace, name))
             }
-            Outcome::Anonymous | Outcome::Unknown => Some(self.absent(pod, credential)),
+            Outcome::Anonymous | Outcome::Unknown => Some(absent(cluster, pod, credential)),
         };
         let coverage = match credentials.outcome {
             Outcome::Credentials => "Covered",
@@ -219,42 +151,6 @@ impl<'a> Judge<'a> {
         if credentials.outcome != Outcome::Unknown || waits {
             self.found_all(pod, it, lacks);
         }
-    }
-
-    fn absent(&self, pod: &Pod, credential: &Credential) -> Finding {
-        let claim = &credential.claim;
-        let account = self.account(pod);
-        let situation = Situation {
-            secret: &claim.secret,
-            is_target: self.is_target(pod, claim),
-            is_chosen: account.map(|account| claim.chooses(&pod.service_account, account)),
-            account,
-            entries: &pod.pull_secrets,
-            created: pod.created,
-        };
-        let absence = Absence::of(&situation);
-        let (whose, secret, account) = (&credential.says.credential, &claim.secret, &pod.service_account);
-        let message = match absence {
-            Absence::NamespaceNotTargeted => {
-                format!("{} isn't a target namespace of RegistryCredential {whose}", pod.namespace)
-            }
-            Absence::ServiceAccountNotChosen => {
-                format!("RegistryCredential {whose} doesn't choose the service account {account}")
-            }
-            Absence::EntryMissing => format!(
-                "the service account {account} doesn't name the Secret {secret} of RegistryCredential {whose}, whose \
-                 status is {}",
-                credential.status
-            ),
-            Absence::OlderThanEntry => {
-                format!("the pod is older than the entry {secret} of its service account {account}")
-            }
-            Absence::PodListReplaces => {
-                format!("the pod has a list of its own without {secret}, which its service account {account} names")
-            }
-            Absence::Unknown => format!("the pod doesn't name the Secret {secret} of RegistryCredential {whose}"),
-        };
-        Finding { reason: absence.as_str(), message, remedy: absence.remedy().to_owned() }
     }
 
     /// The Secrets that service accounts name.
@@ -311,15 +207,6 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn account(&self, pod: &Pod) -> Option<&'a ServiceAccount> {
-        self.cluster.accounts.as_ref()?.get(&(pod.namespace.clone(), pod.service_account.clone()))
-    }
-
-    fn is_target(&self, pod: &Pod, claim: &Claim) -> Option<bool> {
-        let namespace = self.cluster.namespaces.as_ref()?.get(&pod.namespace)?;
-        Some(claim.targets(&pod.namespace, namespace))
-    }
-
     /// The image, looked up once however many pods use it.
     fn image(&mut self, text: &'a Text) -> Rc<Image> {
         let keyring = &self.keyring;
@@ -355,38 +242,6 @@ fn count(counts: &mut Coverage, outcome: Outcome) {
         Outcome::Anonymous | Outcome::Blocked(_) => counts.not_covered += 1,
         Outcome::Unknown => counts.unknown += 1,
     }
-}
-
-fn blocked(pod: &Pod, blocks: &SecretName) -> Finding {
-    Finding {
-        reason: "PullSecretUnparseable",
-        message: format!("nothing is pulled for the pod: the kubelet can't read Secret {}/{blocks}", pod.namespace),
-        remedy: "Make it again (kubectl create secret docker-registry), or take its name out of imagePullSecrets."
-            .to_owned(),
-    }
-}
-
-/// The pod names the RegistryCredential's Secret, and that doesn't help.
-fn unusable(pod: &Pod, credential: &Credential, seen: &Seen) -> Option<Finding> {
-    let (secret, whose) = (&credential.claim.secret, &credential.says.credential);
-    let status = "Look at the RegistryCredential's status (kubectl describe registrycredential).";
-    let (reason, message, remedy) = match seen {
-        Seen::Missing => (
-            "PullSecretMissing",
-            format!(
-                "Secret {secret} of RegistryCredential {whose}, whose status is {}, isn't there",
-                credential.status
-            ),
-            status,
-        ),
-        Seen::NoPullSecret { .. } | Seen::Read { .. } | Seen::NotRead { .. } => (
-            "PullSecretOfAnother",
-            format!("Secret {}/{secret} isn't that of RegistryCredential {whose}", pod.namespace),
-            status,
-        ),
-        Seen::Unseen(_) | Seen::Unparseable(_) => return None,
-    };
-    Some(Finding { reason, message, remedy: remedy.to_owned() })
 }
 
 /// A policy with which the image isn't what one thinks.

@@ -1,5 +1,7 @@
 //! Tests of the whole judgement, from what is known to what is said.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -7,7 +9,7 @@ use super::{super::read, *};
 use crate::{
     cli::{out::Report, table::Style},
     credential::docker_logins::{ConfigFault, Login, LoginKind},
-    plan::Second,
+    plan::{Namespace, Second, ServiceAccount},
 };
 
 const NOW: i64 = 1_800_000_000;

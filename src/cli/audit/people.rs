@@ -7,6 +7,7 @@ use std::{
 
 use super::report::{AuditReport, Located};
 use crate::cli::{
+    out::Report,
     prose::{counted, wrapped},
     table::{Cell, Style, Table, Tone},
 };
@@ -14,11 +15,16 @@ use crate::cli::{
 /// Reasons for which nothing is broken yet.
 const MERELY_ODD: [&str; 3] = ["LatestNotPulled", "PullPolicyNever", "PullSecretUnused"];
 
-/// Writes it.
-///
-/// # Errors
-/// Those of `to`.
-pub fn write(report: &AuditReport, to: &mut dyn Write, style: Style) -> io::Result<()> {
+impl Report for AuditReport {
+    const KIND: &'static str = "AuditReport";
+
+    fn write_table(&self, to: &mut dyn Write, style: Style) -> io::Result<()> {
+        summary(self, to, style)?;
+        findings(self, to, style)
+    }
+}
+
+fn summary(report: &AuditReport, to: &mut dyn Write, style: Style) -> io::Result<()> {
     let summary = &report.summary;
     let at = report.namespace.as_ref().map_or("all namespaces".to_owned(), |name| format!("namespace {name}"));
     let over = match summary.pods_over {
@@ -40,8 +46,7 @@ pub fn write(report: &AuditReport, to: &mut dyn Write, style: Style) -> io::Resu
     if !table.is_empty() {
         writeln!(to)?;
     }
-    table.write(to, style)?;
-    findings(report, to, style)
+    table.write(to, style)
 }
 
 /// What rows have in common that become one.

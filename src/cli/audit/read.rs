@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kube::{Client, api::DynamicObject};
 
 use super::{
-    judge::{Cluster, Credential},
+    cluster::{Cluster, Credential},
     report::NotRead,
     secret_data,
 };

@@ -1,15 +1,10 @@
 //! The shape of what an audit has found.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
-};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::people;
 use crate::{
-    cli::{out::Report, table::Style},
     names::{NamespaceName, PodName},
     pull::Finding,
     text::Text,
@@ -114,12 +109,4 @@ pub struct Located {
     /// What it is.
     #[serde(flatten)]
     pub finding: Finding,
-}
-
-impl Report for AuditReport {
-    const KIND: &'static str = "AuditReport";
-
-    fn write_table(&self, to: &mut dyn Write, style: Style) -> io::Result<()> {
-        people::write(self, to, style)
-    }
 }
