@@ -8,6 +8,7 @@ pub mod audit;
 pub mod check;
 pub mod clean_up;
 pub mod completion;
+pub mod coverage;
 pub mod explain;
 pub mod invocation;
 pub mod out;

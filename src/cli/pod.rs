@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::{
     image::PullPolicy,
     names::{NamespaceName, PodName, SecretName, ServiceAccountName},
-    plan::Second,
+    plan::{Second, ServiceAccount},
     text::Text,
 };
 
@@ -43,6 +43,27 @@ pub struct Use {
     pub policy: Option<PullPolicy>,
     /// What the container waits for: the reason and the kubelet's message.
     pub waiting: Option<(Text, Box<str>)>,
+}
+
+impl Pod {
+    /// One that would be created now, without a list of its own.
+    pub fn of_service_account(namespace: NamespaceName, name: ServiceAccountName, account: &ServiceAccount) -> Self {
+        Self {
+            namespace,
+            name: PodName::default(),
+            created: Second(i64::MAX),
+            controller: None,
+            is_over: false,
+            service_account: name,
+            pull_secrets: named(account.entries.iter().cloned()),
+            uses: Box::default(),
+        }
+    }
+}
+
+/// Without the empty ones.
+fn named(entries: impl Iterator<Item = SecretName>) -> Box<[SecretName]> {
+    entries.filter(|name| !name.as_str().is_empty()).collect()
 }
 
 #[derive(Deserialize)]
@@ -166,7 +187,6 @@ impl From<Wire> for Pod {
             Some(Use { image: image.reference, name, policy, waiting: None })
         }));
         let controller = metadata.owner_references.into_iter().find(|owner| owner.controller);
-        let named = spec.image_pull_secrets.into_iter().map(|entry| entry.name);
         Self {
             namespace: metadata.namespace,
             name: metadata.name,
@@ -174,7 +194,7 @@ impl From<Wire> for Pod {
             controller: controller.map(|owner| (owner.kind, owner.name)),
             is_over: has_ended || metadata.deletion_timestamp.is_some(),
             service_account: spec.service_account_name.unwrap_or_else(|| "default".into()),
-            pull_secrets: named.filter(|name| !name.as_str().is_empty()).collect(),
+            pull_secrets: named(spec.image_pull_secrets.into_iter().map(|entry| entry.name)),
             uses: uses.into(),
         }
     }

@@ -1,7 +1,5 @@
 //! A Secret as the API server sends it → what is known of it as a pull secret.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::{Deserialize, de::IgnoredAny};
 
@@ -31,28 +29,16 @@ pub fn read(body: &[u8]) -> Option<Seen> {
 
 /// A Secret without its data.
 #[derive(Deserialize)]
-pub struct Object {
-    /// Its metadata.
-    pub metadata: Metadata,
+struct Object {
+    metadata: Metadata,
 }
 
 /// What of its metadata matters here. Annotations are left out: `kubectl apply` leaves a copy of the data there.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Metadata {
+struct Metadata {
     creation_timestamp: Option<String>,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// Its owners.
-    pub owner_references: Vec<Owner>,
     managed_fields: Vec<Manager>,
-}
-
-/// An owner reference.
-#[derive(Deserialize)]
-pub struct Owner {
-    /// Its UID.
-    pub uid: String,
 }
 
 #[derive(Deserialize)]

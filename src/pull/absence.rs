@@ -64,7 +64,7 @@ impl Absence {
             Self::EntryMissing => "EntryMissing",
             Self::OlderThanEntry => "OlderThanEntry",
             Self::PodListReplaces => "PodListReplaces",
-            Self::Unknown => "Unknown",
+            Self::Unknown => "PullSecretNotNamed",
         }
     }
 
@@ -90,7 +90,7 @@ impl Absence {
                 "Add the Secret to the imagePullSecrets of the pod's template: a list there replaces the service \
                  account's."
             }
-            Self::Unknown => "Run it again with the right to list namespaces and service accounts.",
+            Self::Unknown => "Run it again with the right to read namespaces and service accounts: it then says why.",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! PURE: what the kubelet does to pull an image for a pod: with which credentials, in which order, or anonymously.
 //!
 //! [`Credentials::of`] takes an image and the pull secrets that a pod names, as far as they could be looked at
-//! ([`Named`]), and says what is certain about them. [`Answer`] tells apart what a registry has said.
+//! ([`Seen`]), and says what is certain about them. [`Answer`] tells apart what a registry has said.
 //!
 //! <https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/kubelet/images/image_manager.go>: all entries that match are
 //! tried in order until the registry takes one, and where any matches, none is left out for an anonymous attempt. The
@@ -18,4 +18,4 @@ pub use absence::{Absence, Situation};
 pub use answer::Answer;
 pub use credentials::{Credentials, Outcome, Source, Try};
 pub use finding::{Finding, of_credentials, of_reference, of_secret, of_waiting};
-pub use named::{Managed, Named, Seen};
+pub use named::{Managed, Seen};

@@ -2,14 +2,6 @@
 
 use crate::credential::docker_logins::{ConfigFault, Login};
 
-/// An entry of `imagePullSecrets`.
-pub struct Named {
-    /// The Secret's name.
-    pub name: String,
-    /// What is known of it.
-    pub seen: Seen,
-}
-
 /// What is known of a Secret that is named as a pull secret.
 pub enum Seen {
     /// It doesn't exist. The kubelet goes on without it and looks again later.

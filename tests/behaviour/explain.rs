@@ -161,7 +161,7 @@ fn a_pod_that_waits_is_explained_with_all_its_images() {
     let images = report["images"].as_array().unwrap();
     let names: Vec<_> = images.iter().map(|image| image["image"].as_str().unwrap()).collect();
     assert_eq!(names, [IMAGE, "nginx:1.2"]);
-    assert_eq!(reasons(&images[0]), ["PodWithoutPullSecret", "AnonymousRefused"]);
+    assert_eq!(reasons(&images[0]), ["OlderThanEntry", "AnonymousRefused"]);
     assert_eq!(
         images[0]["pullPolicy"],
         json!({
@@ -206,19 +206,48 @@ fn it_needs_no_more_rights_than_the_question_and_asks_once_for_each_thing() {
     let position = cluster.audit_position();
     explain(&cluster, ADMIN, &["--pod", "api"]);
     let wanted = [
+        "get namespaces/default",
         "get pods/api",
-        "get serviceaccounts/default",
-        "list registrycredentials/",
-        "get secrets/theirs",
         "get secrets/darwin",
         "get secrets/gone",
+        "get secrets/theirs",
+        "get serviceaccounts/default",
+        "list registrycredentials/",
     ];
     eventually(SOON, || {
         let log = cluster.audit_log_since(position);
         let asked = log.iter().filter(|entry| entry.user == ADMIN && !entry.resource.is_empty());
-        let asked: Vec<_> = asked.map(|it| format!("{} {}/{}", it.verb, it.resource, it.name)).collect();
+        let mut asked: Vec<_> = asked.map(|it| format!("{} {}/{}", it.verb, it.resource, it.name)).collect();
+        asked.sort_unstable();
         if asked == wanted { Ok(()) } else { Err(format!("{asked:?}")) }
     });
+}
+
+#[test]
+fn why_a_pod_lacks_the_pull_secret_is_told_apart() {
+    let cluster = furnished();
+    account(&cluster, &[]);
+    pod(&cluster, "api", &[IMAGE], &[]);
+    let explained = |expected: [&str; 1], says: &str| {
+        for subject in ["--pod=api", "--service-account=default"] {
+            let (report, code) = as_json(&cluster, ADMIN, &[IMAGE, subject]);
+            let findings = &report["images"][0]["findings"];
+            assert_eq!((reasons(&report["images"][0]), code), (expected.to_vec(), 1), "{report}");
+            assert!(findings[0]["message"].as_str().unwrap().contains(says), "{findings}");
+        }
+    };
+    let chooses = |namespaces: Value, accounts: Value| {
+        let spec = json!({"namespaces": namespaces, "serviceAccounts": accounts});
+        cluster.apply(&credential("darwin", spec).to_string()).unwrap();
+    };
+    explained(["EntryMissing"], "whose status is not there yet");
+    chooses(json!({"names": ["default"]}), json!({"names": ["builder"]}));
+    explained(["ServiceAccountNotChosen"], "the service account default");
+    chooses(json!({"selector": {"matchLabels": {"team": "a"}}}), json!({}));
+    explained(["NamespaceNotTargeted"], "default isn't a target namespace of RegistryCredential darwin");
+    // By its labels, which are read.
+    cluster.kubectl_ok(&["label", "namespace", "default", "team=a"]);
+    explained(["EntryMissing"], "doesn't name the Secret darwin");
 }
 
 #[test]

@@ -5,42 +5,35 @@ use std::{
     rc::Rc,
 };
 
-use super::{
-    cluster::{Cluster, Credential},
-    lack::{absent, blocked, unusable},
-    report::{AuditReport, ContainerShape, Coverage, Located, NotRead, Summary},
-};
+use super::report::{AuditReport, ContainerShape, Coverage, Located, NotRead, Summary};
 use crate::{
     cli::{
         args::Scope,
+        coverage::{Cluster, Credential, lack, nearest, of_named},
         pod::{Pod, Use},
     },
     image::{Keyring, PullPolicy, Reference, ReferenceError},
     names::SecretName,
-    pull::{Credentials, Finding, Outcome, Seen, of_credentials, of_reference, of_secret, of_waiting},
+    pull::{Credentials, Finding, Outcome, Seen, of_credentials, of_reference, of_waiting},
     text::Text,
 };
 
 /// An image that some pods use.
-struct Image {
+struct Image<'a> {
     reference: Result<Reference, ReferenceError>,
     /// The RegistryCredentials that are for it.
-    credentials: Vec<usize>,
+    credentials: Vec<&'a Credential>,
 }
 
 /// Judges all of it.
 pub fn judge(cluster: &Cluster, scope: &Scope, not_read: Vec<NotRead>) -> AuditReport {
-    let mut keyring = Keyring::default();
-    for (at, credential) in cluster.credentials.iter().enumerate() {
-        credential.says.registries.iter().for_each(|name| keyring.add(name, at));
-    }
     let namespace = match scope {
         Scope::All => None,
         Scope::Namespace(name) => Some(name.clone()),
     };
     let (summary, containers, findings) = (Summary::default(), Vec::new(), Vec::new());
     let report = AuditReport { namespace, not_read, summary, containers, findings };
-    let mut judge = Judge { cluster, keyring, images: HashMap::new(), report };
+    let mut judge = Judge { cluster, keyring: cluster.keyring(), images: HashMap::new(), report };
     for credential in &cluster.credentials {
         judge.report.summary.registry_credentials.entry(credential.says.credential.clone()).or_default();
     }
@@ -56,7 +49,7 @@ pub fn judge(cluster: &Cluster, scope: &Scope, not_read: Vec<NotRead>) -> AuditR
 struct Judge<'a> {
     cluster: &'a Cluster,
     keyring: Keyring<usize>,
-    images: HashMap<&'a str, Rc<Image>>,
+    images: HashMap<&'a str, Rc<Image<'a>>>,
     report: AuditReport,
 }
 
@@ -77,10 +70,8 @@ impl<'a> Judge<'a> {
         let own: BTreeSet<_> = pod
             .pull_secrets
             .iter()
-            .zip(&secrets)
-            .filter(|(name, _)| !account.contains(name))
-            .map(|(name, seen)| (name, of_secret(pod.namespace.as_str(), name.as_str(), seen)))
-            .filter_map(|(name, finding)| Some((name, finding?)))
+            .filter(|name| !account.contains(name))
+            .filter_map(|name| Some((name, of_named(self.cluster, &pod.namespace, name)?)))
             .map(|(name, finding)| (name, finding.reason, finding.message, finding.remedy))
             .collect();
         for (_, reason, message, remedy) in own {
@@ -109,30 +100,16 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether a container has a pull secret of one of the RegistryCredentials that are for its image, or any other.
-    fn cover(&mut self, pod: &'a Pod, it: &Use, matching: &[usize], credentials: &Credentials, waits: bool) {
-        let cluster = self.cluster;
-        let matching: Vec<&Credential> = matching.iter().filter_map(|at| cluster.credentials.get(*at)).collect();
-        let named = |credential: &&&Credential| pod.pull_secrets.contains(&credential.claim.secret);
-        let targets = |credential: &&&Credential| cluster.is_target(pod, &credential.claim) == Some(true);
-        // The one that comes nearest.
-        let nearest = matching.iter().find(named).or_else(|| matching.iter().find(targets)).or(matching.first());
-        let Some(credential) = nearest.copied() else { return };
+    fn cover(&mut self, pod: &'a Pod, it: &Use, matching: &[&'a Credential], credentials: &Credentials, waits: bool) {
+        let Some(credential) = nearest(self.cluster, pod, matching) else { return };
         let tried = credentials.tries.first().and_then(|attempt| pod.pull_secrets.get(attempt.secret));
-        let name = &credential.claim.secret;
-        let lacks = match credentials.outcome {
-            Outcome::Credentials => None,
-            Outcome::Blocked(at) => pod.pull_secrets.get(at).map(|blocks| blocked(pod, blocks)),
-            Outcome::Anonymous | Outcome::Unknown if pod.pull_secrets.contains(name) => {
-                unusable(pod, credential, cluster.seen(&pod.namespace, name))
-            }
-            Outcome::Anonymous | Outcome::Unknown => Some(absent(cluster, pod, credential)),
-        };
+        let lacks = lack(self.cluster, pod, credential, credentials.outcome);
         let coverage = match credentials.outcome {
             Outcome::Credentials => "Covered",
             Outcome::Anonymous | Outcome::Blocked(_) => "NotCovered",
             Outcome::Unknown => "Unknown",
         };
-        for credential in &matching {
+        for credential in matching {
             let counts =
                 self.report.summary.registry_credentials.entry(credential.says.credential.clone()).or_default();
             count(counts, credentials.outcome);
@@ -159,7 +136,7 @@ impl<'a> Judge<'a> {
         for ((namespace, name), account) in cluster.accounts.iter().flatten().filter(|(_, account)| !account.deleting) {
             let entries: BTreeSet<_> = account.entries.iter().filter(|entry| !entry.as_str().is_empty()).collect();
             for entry in entries {
-                let finding = of_secret(namespace.as_str(), entry.as_str(), cluster.seen(namespace, entry));
+                let finding = of_named(cluster, namespace, entry);
                 self.report.findings.extend(finding.map(|finding| Located {
                     namespace: namespace.clone(),
                     kind: "ServiceAccount",
@@ -208,13 +185,12 @@ impl<'a> Judge<'a> {
     }
 
     /// The image, looked up once however many pods use it.
-    fn image(&mut self, text: &'a Text) -> Rc<Image> {
-        let keyring = &self.keyring;
+    fn image(&mut self, text: &'a Text) -> Rc<Image<'a>> {
+        let (cluster, keyring) = (self.cluster, &self.keyring);
         let look = || {
             let reference = Reference::parse(text.as_str());
-            let found = reference.as_ref().map(|reference| keyring.lookup(reference)).unwrap_or_default();
-            let credentials: BTreeSet<usize> = found.into_iter().map(|(_, at)| *at).collect();
-            Rc::new(Image { credentials: credentials.into_iter().collect(), reference })
+            let credentials = reference.as_ref().map(|reference| cluster.credentials_for(keyring, reference));
+            Rc::new(Image { credentials: credentials.unwrap_or_default(), reference })
         };
         self.images.entry(text.as_str()).or_insert_with(look).clone()
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{super::read, *};
+use super::*;
 use crate::{
     cli::{out::Report, table::Style},
     credential::docker_logins::{ConfigFault, Login, LoginKind},
@@ -25,7 +25,7 @@ fn darwin() -> Credential {
         },
         "status": {"conditions": [{"type": "Ready", "status": "False", "reason": "InvalidKey"}]},
     });
-    read::credential(&serde_json::from_value(object).unwrap()).unwrap()
+    Credential::new(&serde_json::from_value(object).unwrap()).unwrap()
 }
 
 fn pod(namespace: &str, name: &str, account: &str, entries: &[&str], image: &str) -> Value {
@@ -72,7 +72,7 @@ fn with(mut cluster: Cluster, secrets: Vec<(&str, Seen)>) -> Cluster {
 }
 
 fn ours() -> Seen {
-    Seen::NotRead { managed: Some(darwin().says()) }
+    Seen::NotRead { managed: Some(darwin().says) }
 }
 
 fn judged(cluster: &Cluster) -> AuditReport {
@@ -196,8 +196,8 @@ fn what_could_not_be_read_leads_to_no_finding() {
     let blind = Cluster { namespaces: None, accounts: None, secrets: None, ..cluster(&pods) };
     assert!(!blind.names_what_is_not_there() && cluster(&pods).names_what_is_not_there());
     let report = judged(&blind);
-    assert_eq!(stands(&report), ("NotCovered", Some("Unknown")));
-    assert_eq!(found(&report), [("Unknown", "Pod/b".to_owned())]);
+    assert_eq!(stands(&report), ("NotCovered", Some("PullSecretNotNamed")));
+    assert_eq!(found(&report), [("PullSecretNotNamed", "Pod/b".to_owned())]);
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! `regcred audit`: which pods of a cluster have a pull secret for their images, and which don't and why.
 
-mod cluster;
 mod judge;
-mod lack;
 mod people;
 mod read;
 mod report;

@@ -1,23 +1,21 @@
 //! The lists that an audit takes, one for each kind → what is known of the cluster.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use kube::{Client, api::DynamicObject};
+use kube::Client;
 
-use super::{
-    cluster::{Cluster, Credential},
-    report::NotRead,
-    secret_data,
-};
+use super::{report::NotRead, secret_data};
 use crate::{
     api::SECRET_TYPE,
-    cli::survey::{Gap, Listed, Survey},
+    cli::{
+        coverage::{Cluster, Credential, of_namespaces},
+        survey::{Gap, Listed, Survey},
+    },
     names::{NamespaceName, SecretName, ServiceAccountName},
-    observe::{NamespaceMeta, Observed},
-    plan::{ClaimState, Namespace, Secret, ServiceAccount},
-    pull::{Managed, Seen},
-    wish::{Limits, Wish},
+    observe::Observed,
+    plan::{Secret, ServiceAccount},
+    pull::Seen,
 };
 
 /// The older type of pull secrets.
@@ -46,7 +44,7 @@ pub async fn cluster(survey: &Survey, data: Option<&Client>) -> Result<(Cluster,
     let accounts = note(gap, "what service accounts name isn't known").then(|| of_accounts(accounts));
     let (credentials, gap) = credentials.into_parts();
     note(gap, "which images should have a pull secret isn't known");
-    let credentials: Vec<Credential> = credentials.iter().filter_map(credential).collect();
+    let credentials: Vec<Credential> = credentials.iter().filter_map(Credential::new).collect();
 
     let (secrets, gap) = match data {
         Some(client) => secret_data::all(client, survey.scope(), &[SECRET_TYPE, OLDER_TYPE]).await?,
@@ -74,35 +72,10 @@ async fn metadata(
         tokio::try_join!(survey.list("Secrets", Some(&current)), survey.list("Secrets", Some(&older)))?;
     let ((mut secrets, gap), (more, another)) = (lists.0.into_parts(), lists.1.into_parts());
     secrets.extend(more);
-    let seen = |seen: &Observed<Secret>| {
-        let managed = credentials.iter().find(|credential| credential.owns(&seen.object)).map(Credential::says);
-        (seen.key(), Seen::NotRead { managed })
-    };
+    let seen = |seen: &Observed<Secret>| (seen.key(), Cluster::by_metadata(credentials, &seen.object));
     Ok((secrets.iter().map(seen).collect(), gap.or(another)))
-}
-
-fn of_namespaces(seen: Vec<Observed<NamespaceMeta>>) -> HashMap<NamespaceName, Namespace> {
-    let namespace = |seen: Observed<NamespaceMeta>| {
-        let NamespaceMeta { labels, terminating } = seen.object;
-        (seen.name.into(), Namespace { labels, terminating, ..Namespace::default() })
-    };
-    seen.into_iter().map(namespace).collect()
 }
 
 fn of_accounts(seen: Vec<Observed<ServiceAccount>>) -> BTreeMap<(NamespaceName, ServiceAccountName), ServiceAccount> {
     seen.into_iter().map(|seen| (seen.key(), seen.object)).collect()
-}
-
-/// `None` where this version can't read it.
-pub(super) fn credential(object: &DynamicObject) -> Option<Credential> {
-    let wish = Wish::new(object, &Limits::default());
-    let registries = wish.spec()?.registries.clone();
-    let conditions = object.data.pointer("/status/conditions").and_then(|conditions| conditions.as_array());
-    let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
-    let reason = ready.and_then(|condition| condition["reason"].as_str());
-    Some(Credential {
-        says: Managed { credential: wish.credential.to_string(), registries },
-        claim: wish.claim(ClaimState::Held),
-        status: reason.unwrap_or("not there yet").to_owned(),
-    })
 }

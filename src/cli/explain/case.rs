@@ -1,12 +1,14 @@
 //! What is known of images, a pod and its pull secrets when an answer is made of it.
 
-use super::{
-    read::Credential,
-    subject::{Subject, Use},
-};
+use super::subject::Subject;
 use crate::{
+    cli::{
+        coverage::Cluster,
+        pod::{Pod, Use},
+    },
     image::{PullPolicy, Reference, ReferenceError},
-    pull::Named,
+    names::SecretName,
+    pull::Seen,
 };
 
 /// What is known.
@@ -16,12 +18,15 @@ pub struct Case {
     pub policy: Option<PullPolicy>,
     /// Who pulls; `None` offline.
     pub subject: Option<Subject>,
-    /// Its pull secrets, in its order.
-    pub secrets: Vec<Named>,
-    /// All RegistryCredentials that could be read.
-    pub credentials: Vec<Credential>,
-    /// Seconds since 1970.
-    pub now: i64,
+    /// What is known beside it: its namespace, service account and pull secrets, and all RegistryCredentials.
+    pub cluster: Cluster,
+}
+
+impl Case {
+    /// The pull secrets of a pod, in its order, and what is known of them.
+    pub fn pull_secrets<'a>(&'a self, pod: &'a Pod) -> Vec<(&'a SecretName, &'a Seen)> {
+        pod.pull_secrets.iter().map(|name| (name, self.cluster.seen(&pod.namespace, name))).collect()
+    }
 }
 
 /// An image, and where the pod has it.

@@ -7,56 +7,65 @@ use super::{
         CredentialsShape, Explanation, Explanations, PolicyShape, PullSecretShape, ReferenceShape, SubjectShape,
         TryShape,
     },
-    subject::Use,
+    subject::Subject,
 };
 use crate::{
+    cli::pod::Use,
     image::{PullPolicy, Reference},
-    pull::{Credentials, Named, Outcome, Seen, Source},
+    names::SecretName,
+    pull::{Credentials, Finding, Outcome, Seen, Source},
 };
 
 /// Explains one image, or each of the pod's.
 pub fn explain(case: &Case, image: Option<&str>) -> Explanations {
     let asked = asked(case, image);
+    let findings = findings::of_secrets(case);
     Explanations {
-        subject: case.subject.as_ref().map(|subject| SubjectShape {
-            kind: subject.kind.as_str(),
-            namespace: subject.namespace.clone(),
-            name: subject.name.clone(),
-            service_account: subject.service_account.clone(),
+        subject: case.subject.as_ref().map(|Subject { kind, name, pod, .. }| SubjectShape {
+            kind: kind.as_str(),
+            namespace: pod.namespace.to_string(),
+            name: name.clone(),
+            service_account: pod.service_account.to_string(),
         }),
-        pull_secrets: case.secrets.iter().map(pull_secret).collect(),
-        findings: findings::of_secrets(case),
-        images: asked.iter().map(|asked| explanation(case, asked)).collect(),
+        pull_secrets: pull_secrets(case).into_iter().map(|(name, seen)| pull_secret(name, seen)).collect(),
+        images: asked.iter().map(|asked| explanation(case, asked, &findings)).collect(),
+        findings,
     }
+}
+
+fn pull_secrets(case: &Case) -> Vec<(&SecretName, &Seen)> {
+    case.subject.as_ref().map(|subject| case.pull_secrets(&subject.pod)).unwrap_or_default()
 }
 
 /// The image that was asked about with the places where the pod has it, however it is written there; or all of the pod's,
 /// each with its policy once.
 fn asked<'a>(case: &'a Case, image: Option<&'a str>) -> Vec<Asked<'a>> {
-    let uses = case.subject.iter().flat_map(|subject| &subject.uses);
+    let uses = case.subject.iter().flat_map(|subject| &subject.pod.uses);
     if let Some(image) = image {
         let wanted = Reference::parse(image);
-        let same = |it: &&Use| it.image == image || wanted.is_ok() && Reference::parse(&it.image) == wanted;
+        let same =
+            |it: &&Use| it.image.as_str() == image || wanted.is_ok() && Reference::parse(it.image.as_str()) == wanted;
         return vec![Asked::new(image, uses.filter(same).collect())];
     }
     let mut found: Vec<Asked<'_>> = Vec::new();
     for it in uses {
-        match found.iter_mut().find(|asked| asked.image == it.image && asked.uses[0].policy == it.policy) {
+        match found.iter_mut().find(|asked| asked.image == it.image.as_str() && asked.uses[0].policy == it.policy) {
             Some(asked) => asked.uses.push(it),
-            None => found.push(Asked::new(&it.image, vec![it])),
+            None => found.push(Asked::new(it.image.as_str(), vec![it])),
         }
     }
     found
 }
 
-fn explanation(case: &Case, asked: &Asked<'_>) -> Explanation {
+fn explanation(case: &Case, asked: &Asked<'_>, of_secrets: &[Finding]) -> Explanation {
     let reference = asked.reference.as_ref().ok();
+    let seen: Vec<&Seen> = pull_secrets(case).into_iter().map(|(_, seen)| seen).collect();
     let credentials = reference
         .filter(|_| case.subject.is_some())
-        .map(|reference| Credentials::of(reference, case.secrets.iter().map(|named| &named.seen), case.now));
+        .map(|reference| Credentials::of(reference, seen.iter().copied(), case.cluster.now));
     Explanation {
         image: asked.image.to_owned(),
-        used_by: asked.uses.iter().map(|it| it.name.clone()).collect(),
+        used_by: asked.uses.iter().map(|it| it.name.to_string()).collect(),
         reference: reference.map(|reference| ReferenceShape {
             registry: reference.registry().to_owned(),
             repository: reference.repository().to_owned(),
@@ -64,7 +73,7 @@ fn explanation(case: &Case, asked: &Asked<'_>) -> Explanation {
             digest: reference.digest().map(str::to_owned),
         }),
         pull_policy: policy(case, asked),
-        findings: findings::of_image(case, asked, credentials.as_ref()),
+        findings: findings::of_image(case, asked, credentials.as_ref(), of_secrets),
         credentials: credentials.map(|credentials| shape(case, &credentials)),
     }
 }
@@ -88,8 +97,8 @@ fn policy(case: &Case, asked: &Asked<'_>) -> PolicyShape {
     PolicyShape { policy: policy.as_str(), from, because, meaning: policy.sentence() }
 }
 
-fn pull_secret(named: &Named) -> PullSecretShape {
-    let (state, detail, registry_credential) = match &named.seen {
+fn pull_secret(name: &SecretName, seen: &Seen) -> PullSecretShape {
+    let (state, detail, registry_credential) = match seen {
         Seen::Missing => ("Missing", Some("it doesn't exist".to_owned()), None),
         Seen::Unseen(why) => ("NotAllowed", Some(why.clone()), None),
         Seen::NoPullSecret { secret_type } => {
@@ -106,11 +115,12 @@ fn pull_secret(named: &Named) -> PullSecretShape {
             ("Read", Some(format!("{} {plural}", logins.len())), None)
         }
     };
-    PullSecretShape { name: named.name.clone(), state, detail, registry_credential }
+    PullSecretShape { name: name.to_string(), state, detail, registry_credential }
 }
 
 fn shape(case: &Case, credentials: &Credentials) -> CredentialsShape {
-    let name = |secret: usize| case.secrets.get(secret).map_or("", |named| &named.name);
+    let named = pull_secrets(case);
+    let name = |secret: usize| named.get(secret).map_or("", |(name, _)| name.as_str());
     let (outcome, meaning) = match (credentials.outcome, credentials.tries.first()) {
         (Outcome::Blocked(secret), _) => (
             "Blocked",

@@ -1,34 +1,53 @@
 //! Tests of the whole answer, from what is known to what is said.
 
+use serde_json::json;
+
 use super::*;
 use crate::{
     cli::{
-        explain::{
-            read::Credential,
-            subject::{Kind, Subject},
-        },
+        coverage::{Cluster, Credential},
+        explain::subject::{Kind, Subject},
         out::Report,
+        pod::Pod,
         table::Style,
     },
     credential::docker_logins::{ConfigFault, Login, LoginKind},
+    names::ServiceAccountName,
+    plan::{Namespace, Second, ServiceAccount},
     pull::Managed,
 };
 
-fn case(secrets: Vec<Named>) -> Case {
-    let subject = Subject {
-        kind: Kind::Pod,
-        namespace: "team-a".to_owned(),
-        name: "api-1".to_owned(),
-        service_account: "default".to_owned(),
-        pull_secrets: secrets.iter().map(|named| named.name.clone()).collect(),
-        of_service_account: Some(Vec::new()),
-        uses: Vec::new(),
+const NOW: i64 = 1_800_000_000;
+
+/// A pod of the service account `default`, which names nothing, in the namespace team-a.
+fn case(secrets: Vec<(&str, Seen)>) -> Case {
+    let pod = Pod {
+        namespace: "team-a".into(),
+        name: "api-1".into(),
+        created: Second(NOW),
+        controller: None,
+        is_over: false,
+        service_account: "default".into(),
+        pull_secrets: secrets.iter().map(|(name, _)| SecretName::from(*name)).collect(),
+        uses: Box::default(),
     };
-    Case { subject: Some(subject), secrets, now: 1_800_000_000, ..Case::default() }
+    let seen = secrets.into_iter().map(|(name, seen)| (("team-a".into(), name.into()), seen));
+    let cluster = Cluster {
+        namespaces: Some([("team-a".into(), Namespace::default())].into()),
+        accounts: Some([(("team-a".into(), "default".into()), ServiceAccount::default())].into()),
+        secrets: Some(seen.collect()),
+        now: NOW,
+        ..Cluster::default()
+    };
+    let subject = Subject { kind: Kind::Pod, name: "api-1".to_owned(), pod, account: None };
+    Case { policy: None, subject: Some(subject), cluster }
 }
 
-fn named(name: &str, seen: Seen) -> Named {
-    Named { name: name.to_owned(), seen }
+/// The service account `default` names these.
+fn account(case: &mut Case, entries: &[&str]) {
+    let entries = entries.iter().map(|&name| name.into()).collect();
+    let account = ServiceAccount { entries, written: Second(NOW), ..ServiceAccount::default() };
+    case.cluster.accounts = Some([(("team-a".into(), ServiceAccountName::from("default")), account)].into());
 }
 
 fn read(entries: &[&str], kind: LoginKind, written: i64) -> Seen {
@@ -40,15 +59,23 @@ fn managed() -> Managed {
     Managed { credential: "darwin".to_owned(), registries: vec!["gcr.io/darwin/".to_owned()] }
 }
 
-fn darwin() -> Credential {
-    Credential { uid: "u".to_owned(), secret: "darwin".to_owned(), says: managed() }
+/// For gcr.io/darwin/, in these namespaces, for the service account `default`.
+fn darwin(namespaces: &str) -> Credential {
+    let object = json!({
+        "apiVersion": "regcred.dev/v1alpha1", "kind": "RegistryCredential", "metadata": {"name": "darwin", "uid": "u"},
+        "spec": {
+            "credential": {"gcpServiceAccountKey": {"secretRef": {"name": "key"}}},
+            "registries": ["gcr.io/darwin/"], "namespaces": {"names": [namespaces]},
+        },
+    });
+    Credential::new(&serde_json::from_value(object).unwrap()).unwrap()
 }
 
 fn used(case: &mut Case, image: &str, policy: PullPolicy, waiting: Option<(&str, &str)>) {
-    let name = format!("c{}", case.subject.as_ref().unwrap().uses.len());
-    let waiting = waiting.map(|(reason, message)| (reason.to_owned(), message.to_owned()));
-    let one = Use { image: image.to_owned(), name, policy: Some(policy), waiting };
-    case.subject.as_mut().unwrap().uses.push(one);
+    let uses = &mut case.subject.as_mut().unwrap().pod.uses;
+    let waiting = waiting.map(|(reason, message)| (reason.into(), message.into()));
+    let one = Use { image: image.into(), name: format!("c{}", uses.len()).into(), policy: Some(policy), waiting };
+    *uses = uses.iter().cloned().chain([one]).collect();
 }
 
 fn reasons(report: &Explanations) -> Vec<&'static str> {
@@ -111,9 +138,9 @@ fn each_image_of_a_pod_is_explained_once_for_each_policy() {
 #[test]
 fn what_wins_and_what_follows_is_said_in_order() {
     let secrets = vec![
-        named("wide", read(&["gcr.io"], LoginKind::Other, 0)),
-        named("darwin", Seen::NotRead { managed: Some(managed()) }),
-        named("theirs", Seen::NotRead { managed: None }),
+        ("wide", read(&["gcr.io"], LoginKind::Other, 0)),
+        ("darwin", Seen::NotRead { managed: Some(managed()) }),
+        ("theirs", Seen::NotRead { managed: None }),
     ];
     let report = explain(&case(secrets), Some(IMAGE));
     let credentials = report.images[0].credentials.as_ref().unwrap();
@@ -127,44 +154,67 @@ fn what_wins_and_what_follows_is_said_in_order() {
 
 #[test]
 fn without_data_it_says_what_is_not_known() {
-    let report = explain(&case(vec![named("theirs", Seen::NotRead { managed: None })]), Some(IMAGE));
+    let report = explain(&case(vec![("theirs", Seen::NotRead { managed: None })]), Some(IMAGE));
     assert_eq!((outcome(&report), report.pull_secrets[0].state), ("Unknown", "NotRead"));
-    let report = explain(&case(vec![named("theirs", Seen::Unseen("you may not".to_owned()))]), Some(IMAGE));
+    let report = explain(&case(vec![("theirs", Seen::Unseen("you may not".to_owned()))]), Some(IMAGE));
     assert_eq!((outcome(&report), report.pull_secrets[0].state), ("Unknown", "NotAllowed"));
     assert_eq!(report.count_findings(), 0);
 }
 
 #[test]
 fn a_broken_secret_blocks_and_a_missing_one_does_not() {
-    let broken = named("broken", Seen::Unparseable(ConfigFault::Auth(1)));
+    let broken = ("broken", Seen::Unparseable(ConfigFault::Auth(1)));
     let report = explain(&case(vec![broken]), Some("nginx"));
     assert_eq!((outcome(&report), reasons(&report)), ("Blocked", vec!["PullSecretUnparseable"]));
     let other = Seen::NoPullSecret { secret_type: Some("Opaque".to_owned()) };
-    let report = explain(&case(vec![named("gone", Seen::Missing), named("other", other)]), Some("nginx"));
+    let report = explain(&case(vec![("gone", Seen::Missing), ("other", other)]), Some("nginx"));
     assert_eq!((outcome(&report), reasons(&report)), ("Anonymous", vec!["PullSecretMissing", "NoPullSecret"]));
 }
 
 #[test]
 fn a_credential_that_would_do_and_is_not_named_is_found() {
     let mut known = case(Vec::new());
-    known.credentials = vec![darwin()];
+    for (namespaces, expected) in [("elsewhere", "NamespaceNotTargeted"), ("team-*", "EntryMissing")] {
+        known.cluster.credentials = vec![darwin(namespaces)];
+        assert_eq!(reasons(&explain(&known, Some(IMAGE))), [expected]);
+        assert_eq!(reasons(&explain(&known, Some("nginx"))), [""; 0]);
+    }
+    known.subject.as_mut().unwrap().pod.service_account = "other".into();
     assert_eq!(reasons(&explain(&known, Some(IMAGE))), ["PullSecretNotNamed"]);
+    known.subject.as_mut().unwrap().pod.service_account = "default".into();
+    account(&mut known, &["darwin"]);
+    assert_eq!(reasons(&explain(&known, Some(IMAGE))), ["OlderThanEntry"]);
     assert_eq!(reasons(&explain(&known, Some("nginx"))), [""; 0]);
-    known.subject.as_mut().unwrap().of_service_account = Some(vec!["darwin".to_owned()]);
-    assert_eq!(reasons(&explain(&known, Some(IMAGE))), ["PodWithoutPullSecret"]);
-    assert_eq!(reasons(&explain(&known, Some("nginx"))), [""; 0]);
-    known.subject.as_mut().unwrap().of_service_account = Some(vec!["theirs".to_owned()]);
-    assert_eq!(reasons(&explain(&known, Some("nginx"))), ["PodWithoutPullSecret"]);
-    let mut named = case(vec![named("darwin", Seen::NotRead { managed: Some(managed()) })]);
-    named.credentials = vec![darwin()];
+    // What an entry of somebody else's is for isn't known.
+    account(&mut known, &["theirs"]);
+    assert_eq!(reasons(&explain(&known, Some("nginx"))), ["OlderThanEntry"]);
+
+    let managed = ("darwin", Seen::NotRead { managed: Some(managed()) });
+    let mut named = case(vec![managed]);
+    named.cluster.credentials = vec![darwin("team-*")];
     assert_eq!(reasons(&explain(&named, Some(IMAGE))), [""; 0]);
+    let mut own = case(vec![("own", read(&["quay.io"], LoginKind::Other, 0))]);
+    account(&mut own, &["theirs"]);
+    assert_eq!(reasons(&explain(&own, Some("nginx"))), ["PodListReplaces"]);
+}
+
+#[test]
+fn a_secret_that_a_credential_is_to_make_is_said_once_to_be_missing() {
+    let mut waits = case(vec![("darwin", Seen::Missing)]);
+    waits.cluster.credentials = vec![darwin("team-*")];
+    let report = explain(&waits, Some(IMAGE));
+    assert_eq!(reasons(&report), ["PullSecretMissing"]);
+    assert!(report.findings[0].message.contains("RegistryCredential darwin"), "{report:?}");
+    waits.cluster.credentials = vec![darwin("elsewhere")];
+    let report = explain(&waits, Some("nginx"));
+    assert!(!report.findings[0].message.contains("darwin,"), "{report:?}");
 }
 
 #[test]
 fn a_stale_credential_that_shadows_a_public_image_is_found() {
-    let token = || vec![named("token", read(&["docker.io"], LoginKind::GoogleToken, 0))];
+    let token = || vec![("token", read(&["docker.io"], LoginKind::GoogleToken, 0))];
     assert_eq!(reasons(&explain(&case(token()), Some("nginx"))), ["CredentialExpired"]);
-    let mut refused = case(vec![named("old", read(&["docker.io"], LoginKind::Other, 0))]);
+    let mut refused = case(vec![("old", read(&["docker.io"], LoginKind::Other, 0))]);
     used(&mut refused, "nginx", PullPolicy::Always, Some(("ImagePullBackOff", "…: 401 Unauthorized")));
     let report = explain(&refused, None);
     assert_eq!(reasons(&report), ["CredentialRefused"]);
@@ -195,9 +245,9 @@ fn the_registrys_answer_is_told_apart_by_what_was_asked() {
 #[test]
 fn it_reads_as_a_text_for_people() {
     let secrets = vec![
-        named("darwin", Seen::NotRead { managed: Some(managed()) }),
-        named("gone", Seen::Missing),
-        named("theirs", Seen::NotRead { managed: None }),
+        ("darwin", Seen::NotRead { managed: Some(managed()) }),
+        ("gone", Seen::Missing),
+        ("theirs", Seen::NotRead { managed: None }),
     ];
     let mut case = case(secrets);
     used(&mut case, IMAGE, PullPolicy::IfNotPresent, Some(("ImagePullBackOff", "403 Forbidden")));

@@ -2,24 +2,30 @@
 
 use super::{
     case::{Asked, Case},
-    subject::Kind,
+    subject::Subject,
 };
 use crate::{
-    image::{Keyring, Reference},
-    pull::{Credentials, Finding, Outcome, of_credentials, of_reference, of_secret, of_waiting},
+    cli::coverage::{lack, nearest, of_named, passed_over},
+    image::Reference,
+    pull::{Credentials, Finding, Outcome, of_credentials, of_reference, of_waiting},
 };
 
 /// What is wrong with the pull secrets, whatever the image.
 pub fn of_secrets(case: &Case) -> Vec<Finding> {
-    let Some(subject) = &case.subject else { return Vec::new() };
-    let mut found: Vec<Finding> =
-        case.secrets.iter().filter_map(|named| of_secret(&subject.namespace, &named.name, &named.seen)).collect();
+    let Some(Subject { pod, .. }) = &case.subject else { return Vec::new() };
+    let named = pod.pull_secrets.iter();
+    let mut found: Vec<Finding> = named.filter_map(|name| of_named(&case.cluster, &pod.namespace, name)).collect();
     found.dedup();
     found
 }
 
-/// What is wrong with an image.
-pub fn of_image(case: &Case, asked: &Asked<'_>, credentials: Option<&Credentials>) -> Vec<Finding> {
+/// What is wrong with an image, beside what is wrong with the pull secrets already.
+pub fn of_image(
+    case: &Case,
+    asked: &Asked<'_>,
+    credentials: Option<&Credentials>,
+    of_secrets: &[Finding],
+) -> Vec<Finding> {
     let reference = match &asked.reference {
         Ok(reference) => reference,
         Err(error) => {
@@ -29,55 +35,24 @@ pub fn of_image(case: &Case, asked: &Asked<'_>, credentials: Option<&Credentials
     let Some(credentials) = credentials else { return Vec::new() };
     let mut found: Vec<Finding> = of_credentials(reference, credentials).into_iter().collect();
     if matches!(credentials.outcome, Outcome::Anonymous | Outcome::Unknown) {
-        found.extend(not_named(case, reference));
+        found.extend(lacking(case, reference, credentials.outcome).filter(|it| !of_secrets.contains(it)));
     }
     found.extend(
         asked
             .uses
             .iter()
             .filter_map(|it| it.waiting.as_ref())
-            .find_map(|(reason, message)| of_waiting(reason, message, reference, credentials.outcome)),
+            .find_map(|(reason, message)| of_waiting(reason.as_str(), message, reference, credentials.outcome)),
     );
     found
 }
 
-/// A Secret that would be for the image and isn't among the subject's.
-fn not_named(case: &Case, reference: &Reference) -> Option<Finding> {
-    let subject = case.subject.as_ref()?;
-    let named = |name: &str| subject.pull_secrets.iter().any(|own| own == name);
-    let is_for = |registries: &[String]| {
-        let mut keyring = Keyring::default();
-        registries.iter().for_each(|name| keyring.add(name, ()));
-        !keyring.lookup(reference).is_empty()
-    };
-    let credential = case.credentials.iter().find(|it| is_for(&it.says.registries) && !named(&it.secret));
-    let account = format!("{}/{}", subject.namespace, subject.service_account);
-    let later = subject.of_service_account.iter().flatten().find(|name| match credential {
-        Some(credential) => **name == credential.secret,
-        // What is known to be for other images doesn't help.
-        None => !named(name) && !case.credentials.iter().any(|it| it.secret == **name),
-    });
-    match (later, credential) {
-        (Some(secret), _) if subject.kind == Kind::Pod => Some(Finding {
-            reason: "PodWithoutPullSecret",
-            message: format!("service account {account} names the pull secret {secret}, and the pod doesn't"),
-            remedy: "Have the pod created again (kubectl rollout restart): a pod takes the list over only when it is \
-                     created, and only where it has none of its own; to a list of its own, add the name."
-                .to_owned(),
-        }),
-        (_, Some(credential)) => Some(Finding {
-            reason: "PullSecretNotNamed",
-            message: format!(
-                "RegistryCredential {} is for {}, and its Secret {} isn't among the pull secrets",
-                credential.says.credential,
-                reference.name(),
-                credential.secret
-            ),
-            remedy: format!(
-                "Have it choose service account {account} (spec.namespaces, spec.serviceAccounts), or name the Secret \
-                 in the pod's imagePullSecrets."
-            ),
-        }),
-        (_, None) => None,
+/// Why the pod has no pull secret for the image.
+fn lacking(case: &Case, reference: &Reference, outcome: Outcome) -> Option<Finding> {
+    let (pod, cluster) = (&case.subject.as_ref()?.pod, &case.cluster);
+    let matching = cluster.credentials_for(&cluster.keyring(), reference);
+    match nearest(cluster, pod, &matching) {
+        Some(credential) => lack(cluster, pod, credential, outcome),
+        None => passed_over(cluster, pod),
     }
 }

@@ -9,7 +9,6 @@ mod secrets;
 mod subject;
 
 use clap::Args;
-use jiff::Timestamp;
 
 use self::{
     case::Case,
@@ -83,15 +82,8 @@ async fn of_cluster(args: &ExplainArgs) -> Result<Explanations, String> {
         (None, Some(account)) => Subject::service_account(&client, account.namespace(default), account.name()).await?,
         (None, None) => return Err("neither --pod nor --service-account is given; write one of them".to_owned()),
     };
-    let credentials = read::registry_credentials(&client).await?;
     let data = if args.read_secrets { Data::Read } else { Data::Leave };
-    let secrets = secrets::look(&client, &subject, &credentials, data).await?;
-    let case = Case {
-        policy: args.pull_policy,
-        subject: Some(subject),
-        secrets,
-        credentials,
-        now: Timestamp::now().as_second(),
-    };
+    let cluster = read::cluster(&client, &subject, data).await?;
+    let case = Case { policy: args.pull_policy, subject: Some(subject), cluster };
     Ok(explain(&case, args.image.as_deref()))
 }

@@ -1,42 +1,39 @@
-//! What is asked of the API server beside the pod and its Secrets: the RegistryCredentials, which say what the Secrets
-//! of theirs are for.
+//! What is asked of the API server for a pod beside the pod itself.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use kube::Client;
 
-use crate::{
-    cli::{args::Scope, survey::Survey},
-    pull::Managed,
-    wish::{Limits, Wish},
+use super::{
+    secrets::{Data, look},
+    subject::Subject,
+};
+use crate::cli::{
+    args::Scope,
+    coverage::{Cluster, Credential, of_namespaces},
+    survey::Survey,
 };
 
-/// A RegistryCredential as far as it matters here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credential {
-    /// `metadata.uid`, by which its Secrets name it as their owner.
-    pub uid: String,
-    /// The name of its Secrets.
-    pub secret: String,
-    /// Its name and registries.
-    pub says: Managed,
-}
-
-/// All RegistryCredentials that can be read; none where the kind isn't there or the user may not list it.
+/// Its namespace, its pull secrets, and the RegistryCredentials, which say what the Secrets of theirs are for. What the
+/// user may not read isn't known; RegistryCredentials then are taken to be none.
 ///
 /// # Errors
 /// A sentence, where the API server can't answer.
-pub async fn registry_credentials(client: &Client) -> Result<Vec<Credential>, String> {
-    let listed = Survey::new(client.clone(), Scope::All).registry_credentials().await?;
-    let wishes = listed.items().iter().map(|object| Wish::new(object, &Limits::default()));
-    Ok(wishes.filter_map(credential).collect())
-}
-
-/// `None` where it has a shape that this version doesn't know.
-fn credential(wish: Wish) -> Option<Credential> {
-    let registries = wish.spec()?.registries.clone();
-    Some(Credential {
-        secret: wish.secret.to_string(),
-        says: Managed { credential: wish.credential.to_string(), registries },
-        uid: wish.uid,
+pub async fn cluster(client: &Client, subject: &Subject, data: Data) -> Result<Cluster, String> {
+    let pod = &subject.pod;
+    let survey = Survey::new(client.clone(), Scope::Namespace(pod.namespace.to_string()));
+    let (namespaces, listed) = tokio::try_join!(survey.namespaces(), survey.registry_credentials())?;
+    let (namespaces, gap) = namespaces.into_parts();
+    let credentials: Vec<Credential> = listed.items().iter().filter_map(Credential::new).collect();
+    let account = subject.account.clone();
+    Ok(Cluster {
+        namespaces: gap.is_none().then(|| of_namespaces(namespaces)),
+        accounts: account.map(|it| BTreeMap::from([((pod.namespace.clone(), pod.service_account.clone()), it)])),
+        secrets: Some(look(client, pod, &credentials, data).await?),
+        credentials,
+        pods: Vec::new(),
+        now: Timestamp::now().as_second(),
     })
 }
 

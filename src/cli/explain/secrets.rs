@@ -1,17 +1,24 @@
-//! Looks at pull secrets: at their metadata and type, and at their data only where the user asks for that.
+//! Looks at a pod's pull secrets: at their metadata and type, and at their data only where the user asks for that.
+
+use std::collections::BTreeMap;
 
 use http::{Request, StatusCode, header::ACCEPT};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Client, Resource};
 use serde::Deserialize;
 
-use super::{read::Credential, subject::Subject};
 use crate::{
-    api::CREDENTIAL_LABEL,
-    cli::secret::{Metadata, Object, read},
+    cli::{
+        coverage::{Cluster, Credential},
+        pod::Pod,
+        secret::read,
+    },
     cluster::read_undecoded,
     credential::docker_logins::ConfigFormat,
-    pull::{Managed, Named, Seen},
+    names::{NamespaceName, SecretName},
+    observe::Observed,
+    plan,
+    pull::Seen,
 };
 
 /// The API server prints a Secret as a row of a table, with its type and without its data.
@@ -26,22 +33,22 @@ pub enum Data {
     Leave,
 }
 
-/// Looks at each pull secret that the subject names, in its order.
+/// Looks at each pull secret that a pod names.
 ///
 /// # Errors
 /// A sentence, where the API server can't answer. That it refuses is no error.
 pub async fn look(
     client: &Client,
-    subject: &Subject,
+    pod: &Pod,
     credentials: &[Credential],
     data: Data,
-) -> Result<Vec<Named>, String> {
-    let mut secrets = Vec::new();
-    for name in &subject.pull_secrets {
-        let seen = look_at(client, &subject.namespace, name, credentials, data).await?;
-        secrets.push(Named { name: name.clone(), seen });
+) -> Result<BTreeMap<(NamespaceName, SecretName), Seen>, String> {
+    let mut found = BTreeMap::new();
+    for name in &pod.pull_secrets {
+        let seen = look_at(client, pod.namespace.as_str(), name.as_str(), credentials, data).await?;
+        found.insert((pod.namespace.clone(), name.clone()), seen);
     }
-    Ok(secrets)
+    Ok(found)
 }
 
 async fn look_at(
@@ -82,7 +89,7 @@ fn row(body: &[u8], credentials: &[Credential]) -> Option<Seen> {
     if ConfigFormat::of_type(&secret_type).is_none() {
         return Some(Seen::NoPullSecret { secret_type: Some(secret_type) });
     }
-    Some(Seen::NotRead { managed: managed(&row.object.metadata, credentials) })
+    Some(Cluster::by_metadata(credentials, &row.object.object))
 }
 
 #[derive(Deserialize)]
@@ -100,14 +107,5 @@ struct Column {
 #[derive(Deserialize)]
 struct Row {
     cells: Vec<serde_json::Value>,
-    object: Object,
-}
-
-/// The RegistryCredential whose a Secret is: its label alone proves nothing, as anybody can set it.
-fn managed(metadata: &Metadata, credentials: &[Credential]) -> Option<Managed> {
-    let name = metadata.labels.get(CREDENTIAL_LABEL)?;
-    let owns = |credential: &&Credential| {
-        credential.says.credential == *name && metadata.owner_references.iter().any(|it| it.uid == credential.uid)
-    };
-    credentials.iter().find(owns).map(|credential| credential.says.clone())
+    object: Observed<plan::Secret>,
 }

@@ -2,11 +2,11 @@
 
 use std::{convert::Infallible, str::FromStr};
 
-use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, ServiceAccount};
-use kube::{Api, Client};
+use k8s_openapi::api::core::v1 as kubernetes;
+use kube::{Api, Client, Resource, api::GetParams, core::Request};
 
 use super::read::sentence;
-use crate::image::PullPolicy;
+use crate::{cli::pod::Pod, observe::Observed, plan::ServiceAccount};
 
 /// A name on the command line, perhaps with its namespace: `team-a/api-1` or `api-1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,36 +58,17 @@ impl Kind {
     }
 }
 
-/// A pod or a service account.
+/// A pod, or one that a service account's would be: created now, without a list of its own.
 #[derive(Clone, Debug)]
 pub struct Subject {
-    /// Which of both.
+    /// Which of both was asked about.
     pub kind: Kind,
-    /// Its namespace.
-    pub namespace: String,
     /// Its name.
     pub name: String,
-    /// The pod's service account, or itself.
-    pub service_account: String,
-    /// The names in its own `imagePullSecrets`, in order, but for empty ones, which the kubelet passes over.
-    pub pull_secrets: Vec<String>,
-    /// Those of the pod's service account now; `None` if they couldn't be read.
-    pub of_service_account: Option<Vec<String>>,
-    /// The images of a pod.
-    pub uses: Vec<Use>,
-}
-
-/// A container, or an image volume, and its image.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Use {
-    /// The image as the pod has it.
-    pub image: String,
-    /// The container's name, or `volume NAME`.
-    pub name: String,
-    /// What the API server has stored.
-    pub policy: Option<PullPolicy>,
-    /// What the container waits for: the reason and the kubelet's message.
-    pub waiting: Option<(String, String)>,
+    /// The pod.
+    pub pod: Pod,
+    /// Its service account; `None` where it couldn't be read.
+    pub account: Option<ServiceAccount>,
 }
 
 impl Subject {
@@ -96,38 +77,13 @@ impl Subject {
     /// # Errors
     /// A sentence.
     pub async fn pod(client: &Client, namespace: &str, name: &str) -> Result<Self, String> {
-        let pod = Api::<Pod>::namespaced(client.clone(), namespace).get(name).await;
-        let pod = pod.map_err(|error| sentence(&format!("pod {namespace}/{name}"), &error))?;
-        let spec = pod.spec.unwrap_or_default();
-        let account = spec.service_account_name.clone().unwrap_or_else(|| "default".to_owned());
-        let own = spec.image_pull_secrets.iter().flatten().map(|entry| entry.name.clone());
-        let status = pod.status.unwrap_or_default();
-        let statuses = [status.init_container_statuses, status.container_statuses, status.ephemeral_container_statuses];
-        let statuses: Vec<ContainerStatus> = statuses.into_iter().flatten().flatten().collect();
-        let ephemeral = spec.ephemeral_containers.into_iter().flatten().map(|container| Container {
-            name: container.name,
-            image: container.image,
-            image_pull_policy: container.image_pull_policy,
-            ..Container::default()
-        });
-        let containers = spec.init_containers.into_iter().flatten().chain(spec.containers).chain(ephemeral);
-        let mut uses: Vec<Use> = containers.map(|container| of_container(container, &statuses)).collect();
-        for volume in spec.volumes.into_iter().flatten() {
-            if let Some(image) = volume.image {
-                let policy = image.pull_policy.and_then(|policy| policy.parse().ok());
-                let (image, name) = (image.reference.unwrap_or_default(), format!("volume {}", volume.name));
-                uses.push(Use { image, name, policy, waiting: None });
-            }
-        }
-        Ok(Self {
-            kind: Kind::Pod,
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            pull_secrets: own.filter(|name| !name.is_empty()).collect(),
-            of_service_account: Self::service_account(client, namespace, &account).await.ok().map(|it| it.pull_secrets),
-            service_account: account,
-            uses,
-        })
+        let what = format!("pod {namespace}/{name}");
+        let path = kubernetes::Pod::url_path(&(), Some(namespace));
+        let request = Request::new(path).get(name, &GetParams::default());
+        let request = request.map_err(|_| format!("{what} can't exist: its name is no name of a pod"))?;
+        let pod: Pod = client.request(request).await.map_err(|error| sentence(&what, &error))?;
+        let account = service_account(client, namespace, pod.service_account.as_str()).await.ok();
+        Ok(Self { kind: Kind::Pod, name: name.to_owned(), pod, account })
     }
 
     /// Reads a service account.
@@ -135,29 +91,14 @@ impl Subject {
     /// # Errors
     /// A sentence.
     pub async fn service_account(client: &Client, namespace: &str, name: &str) -> Result<Self, String> {
-        let account = Api::<ServiceAccount>::namespaced(client.clone(), namespace).get(name).await;
+        let account = service_account(client, namespace, name).await;
         let account = account.map_err(|error| sentence(&format!("service account {namespace}/{name}"), &error))?;
-        let entries = account.image_pull_secrets.into_iter().flatten().map(|entry| entry.name);
-        Ok(Self {
-            kind: Kind::ServiceAccount,
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            service_account: name.to_owned(),
-            pull_secrets: entries.filter(|name| !name.is_empty()).collect(),
-            of_service_account: None,
-            uses: Vec::new(),
-        })
+        let pod = Pod::of_service_account(namespace.into(), name.into(), &account);
+        Ok(Self { kind: Kind::ServiceAccount, name: name.to_owned(), pod, account: Some(account) })
     }
 }
 
-fn of_container(container: Container, statuses: &[ContainerStatus]) -> Use {
-    let status = statuses.iter().find(|status| status.name == container.name);
-    let waiting = status.and_then(|status| status.state.as_ref()?.waiting.as_ref());
-    Use {
-        image: container.image.unwrap_or_default(),
-        policy: container.image_pull_policy.and_then(|policy| policy.parse().ok()),
-        waiting: waiting
-            .map(|waiting| (waiting.reason.clone().unwrap_or_default(), waiting.message.clone().unwrap_or_default())),
-        name: container.name,
-    }
+async fn service_account(client: &Client, namespace: &str, name: &str) -> kube::Result<ServiceAccount> {
+    let api = Api::<Observed<ServiceAccount>>::namespaced(client.clone(), namespace);
+    api.get(name).await.map(|seen| seen.object)
 }

@@ -1,12 +1,17 @@
-//! PURE: what an audit knows of a cluster.
+//! What is known of a cluster.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use kube::api::DynamicObject;
 
 use crate::{
     cli::pod::Pod,
+    image::{Keyring, Reference},
     names::{NamespaceName, SecretName, ServiceAccountName},
-    plan::{Claim, Namespace, Secret, ServiceAccount},
+    observe::{NamespaceMeta, Observed},
+    plan::{Claim, ClaimState, Namespace, Secret, ServiceAccount},
     pull::{Managed, Seen},
+    wish::{Limits, Wish},
 };
 
 /// What is known. What couldn't be read is `None`.
@@ -37,15 +42,24 @@ pub struct Credential {
 }
 
 impl Credential {
+    /// `None` where this version can't read it.
+    pub fn new(object: &DynamicObject) -> Option<Self> {
+        let wish = Wish::new(object, &Limits::default());
+        let registries = wish.spec()?.registries.clone();
+        let conditions = object.data.pointer("/status/conditions").and_then(|conditions| conditions.as_array());
+        let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
+        let reason = ready.and_then(|condition| condition["reason"].as_str());
+        Some(Self {
+            says: Managed { credential: wish.credential.to_string(), registries },
+            claim: wish.claim(ClaimState::Held),
+            status: reason.unwrap_or("not there yet").to_owned(),
+        })
+    }
+
     /// Whether it is its Secret: a label alone proves nothing, as anybody can set it.
     pub fn owns(&self, secret: &Secret) -> bool {
         secret.label.as_ref() == Some(&self.claim.credential)
             && secret.credential_owners.iter().any(|(_, uid)| *uid == self.claim.uid)
-    }
-
-    /// What it says of its Secrets.
-    pub fn says(&self) -> Managed {
-        self.says.clone()
     }
 }
 
@@ -53,6 +67,27 @@ static MISSING: Seen = Seen::Missing;
 static UNSEEN: Seen = Seen::Unseen(String::new());
 
 impl Cluster {
+    /// The registries of its RegistryCredentials, as [`Self::credentials_for`] looks them up.
+    pub fn keyring(&self) -> Keyring<usize> {
+        let mut keyring = Keyring::default();
+        for (at, credential) in self.credentials.iter().enumerate() {
+            credential.says.registries.iter().for_each(|name| keyring.add(name, at));
+        }
+        keyring
+    }
+
+    /// The RegistryCredentials that are for an image, in their order.
+    pub fn credentials_for(&self, keyring: &Keyring<usize>, image: &Reference) -> Vec<&Credential> {
+        let found: BTreeSet<usize> = keyring.lookup(image).into_iter().map(|(_, at)| *at).collect();
+        found.into_iter().filter_map(|at| self.credentials.get(at)).collect()
+    }
+
+    /// A Secret whose metadata alone was read.
+    pub fn by_metadata(credentials: &[Credential], secret: &Secret) -> Seen {
+        let owner = credentials.iter().find(|credential| credential.owns(secret));
+        Seen::NotRead { managed: owner.map(|credential| credential.says.clone()) }
+    }
+
     /// What is known of a Secret.
     pub fn seen(&self, namespace: &NamespaceName, name: &SecretName) -> &Seen {
         match &self.secrets {
@@ -81,9 +116,18 @@ impl Cluster {
         self.accounts.as_ref()?.get(&(pod.namespace.clone(), pod.service_account.clone()))
     }
 
-    /// Whether a RegistryCredential wants its Secret in a pod's namespace.
-    pub fn is_target(&self, pod: &Pod, claim: &Claim) -> Option<bool> {
-        let namespace = self.namespaces.as_ref()?.get(&pod.namespace)?;
-        Some(claim.targets(&pod.namespace, namespace))
+    /// Whether a RegistryCredential wants its Secret in a namespace, where that is known.
+    pub fn is_target(&self, name: &NamespaceName, claim: &Claim) -> Option<bool> {
+        let namespace = self.namespaces.as_ref()?.get(name)?;
+        Some(claim.targets(name, namespace))
     }
+}
+
+/// Namespaces by name.
+pub fn of_namespaces(seen: Vec<Observed<NamespaceMeta>>) -> HashMap<NamespaceName, Namespace> {
+    let namespace = |seen: Observed<NamespaceMeta>| {
+        let NamespaceMeta { labels, terminating } = seen.object;
+        (seen.name.into(), Namespace { labels, terminating, ..Namespace::default() })
+    };
+    seen.into_iter().map(namespace).collect()
 }
