@@ -19,13 +19,11 @@
 //! - [`gate`]: lets writes onto the wire only while this replica leads.
 //! - [`controller`]: IO; watches fill the index and the catalog, a queue of namespaces is planned and written.
 //! - [`leader`]: IO; which of the replicas writes.
-//! - [`cleanup`]: IO; takes everything of regcred's out of a cluster.
 //! - [`cli`]: the commands of the binary, with what they share.
 //! - [`metrics`], [`server`], [`telemetry`], [`cluster`], [`process`]: what a well-behaved process needs.
 
 pub mod api;
 pub mod catalog;
-pub mod cleanup;
 pub mod cli;
 pub mod cluster;
 pub mod controller;

@@ -12,7 +12,7 @@ use tokio::{
 use tracing::info;
 
 use crate::{
-    cluster::{self, Retry, Where},
+    cluster::{self, Where},
     controller::{self, Context, Role, Settings},
     credential::AllowedRegistries,
     gate::Gate,
@@ -80,7 +80,7 @@ pub async fn run(args: RunArgs) -> Result<(), String> {
         .map_err(|error| format!("--log-filter {}: {error}; write a level such as info", args.log_filter))?;
     let gate = Arc::<Gate>::default();
     // The operator's own queues try again, with more patience and in the order of urgency.
-    let (client, place) = cluster::connect(Retry::Never, &gate).await?;
+    let (client, place) = cluster::connect(&gate).await?;
     let namespaces = args.credential_namespaces.iter().map(|namespace| namespace.trim().to_owned());
     let mut credential_namespaces: Vec<String> = namespaces.filter(|namespace| !namespace.is_empty()).collect();
     if credential_namespaces.is_empty() {

@@ -16,20 +16,11 @@ use zeroize::Zeroizing;
 
 use crate::gate::Gate;
 
-/// Whether the client itself tries again where the API server is too busy (429, 503, 504).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// The caller does, in its own order.
-    Never,
-    /// With the client's own backoff.
-    WhenBusy,
-}
-
 /// A client behind the gate, and where we run: `$KUBECONFIG`, then the pod's service account, then `~/.kube/config`.
 ///
 /// # Errors
 /// A sentence that says what was tried.
-pub async fn connect(retry: Retry, gate: &Arc<Gate>) -> Result<(Client, Where), String> {
+pub async fn connect(gate: &Arc<Gate>) -> Result<(Client, Where), String> {
     let options = KubeConfigOptions::default();
     let (config, place) = if std::env::var_os("KUBECONFIG").is_some_and(|paths| !paths.is_empty()) {
         let config = Config::from_kubeconfig(&options).await;
@@ -44,11 +35,8 @@ pub async fn connect(retry: Retry, gate: &Arc<Gate>) -> Result<(Client, Where), 
         })?;
         (config, Where::Outside)
     };
-    let client = match retry {
-        Retry::Never => client(config, gate),
-        Retry::WhenBusy => Client::try_from(config),
-    };
-    Ok((client.map_err(|error| format!("the cluster's address can't be used: {error}"))?, place))
+    let client = client(config, gate).map_err(|error| format!("the cluster's address can't be used: {error}"))?;
+    Ok((client, place))
 }
 
 /// A client with the rights of whoever runs the command, and the namespace of their context, as kubectl finds both: the

@@ -1,6 +1,6 @@
 //! The ways out: `regcred cleanup`, and deleting the CRD.
 
-use controlplane::{ADMIN, ControlPlane, eventually};
+use controlplane::{ADMIN, ControlPlane, READER, eventually};
 use serde_json::{Value, json};
 
 use crate::world::{ROOT, SOON, World, key, regcred};
@@ -56,6 +56,13 @@ fn cleanup_says_what_it_would_remove_and_removes_just_that() {
         assert!(said.contains(line), "{line} is missing in:\n{said}");
     }
     assert!(!said.contains("other"), "{said}");
+
+    // What can't be listed can't be removed, and nothing is before all is known.
+    let refused = regcred(&world.cluster, READER).arg("cleanup").output().unwrap();
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(why.starts_with("regcred: you may not read service accounts: "), "{why}");
+    assert_eq!(everything(&world), before);
 
     let said = cleanup(&world.cluster, &[]);
     assert!(said.contains("cleaned up 4 service accounts and 2 Secrets"), "{said}");

@@ -1,14 +1,11 @@
-//! `regcred cleanup`: the command around [`crate::cleanup`].
+//! `regcred cleanup`: takes every entry, annotation and Secret of ours out of a cluster, without a running operator.
 
-use std::sync::Arc;
+mod remove;
 
 use clap::Args;
 
-use super::out;
-use crate::{
-    cleanup::{self, Mode},
-    cluster::{self, Retry},
-};
+use self::remove::{Mode, remove};
+use super::{args::ClusterArgs, out};
 
 /// What `regcred cleanup` can be told.
 #[derive(Args)]
@@ -16,6 +13,9 @@ pub struct CleanupArgs {
     /// Say what would be removed, and remove nothing.
     #[arg(long)]
     dry_run: bool,
+
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 /// Takes everything of regcred's out of the cluster, and says each thing on standard output.
@@ -24,8 +24,8 @@ pub struct CleanupArgs {
 /// Where the cluster can't be asked, or something is left.
 pub async fn run(args: CleanupArgs) -> Result<(), String> {
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Remove };
-    let (client, _) = cluster::connect(Retry::WhenBusy, &Arc::default()).await?;
-    let removed = cleanup::cleanup(&client, mode, &mut out::Lines).await.map_err(|error| error.to_string())?;
+    let (client, _) = args.cluster.connect().await?;
+    let removed = remove(&client, mode, &mut out::Lines).await?;
     let verb = if mode == Mode::DryRun { "would clean up" } else { "cleaned up" };
     let said = format!("{verb} {} service accounts and {} Secrets\n", removed.service_accounts, removed.secrets);
     out::write(&said).map_err(|error| error.to_string())?;

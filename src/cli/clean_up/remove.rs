@@ -1,24 +1,25 @@
-//! `regcred cleanup`: takes every entry, annotation and Secret of ours out of a cluster, without a running operator.
+//! Takes entries, annotations and Secrets of ours away, one object after the other.
 
 use std::io::Write;
 
 use kube::{
     Api, Client,
-    api::{DeleteParams, DynamicObject, ListParams, PartialObjectMeta, Patch, PatchParams, Preconditions},
-    core::ApiResource,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
 };
 use serde_json::Value;
 
 use crate::{
-    api::{CREDENTIAL_LABEL, FIELD_MANAGER, RegistryCredential, SECRET_TYPE},
+    api::FIELD_MANAGER,
+    cli::{
+        args::Scope,
+        survey::{Listed, Survey},
+    },
+    managed_names::ManagedNames,
     names::SecretName,
     observe::Observed,
     plan::{Change, Secret, ServiceAccount, json_patch},
     printable::printable,
 };
-
-/// How many objects are listed at once.
-const PAGE: u32 = 500;
 
 /// How often a service account or Secret that moves meanwhile is tried again.
 const TRIES: usize = 5;
@@ -47,63 +48,54 @@ pub struct Removed {
 /// each object goes to `out`.
 ///
 /// # Errors
-/// Where objects can't be listed, or `out` can't be written. What fails for one object is counted, and the rest done.
-pub async fn cleanup(client: &Client, mode: Mode, out: &mut impl Write) -> Result<Removed, Error> {
-    let mut removed = Removed::default();
-    let left = credentials_left(client).await;
+/// A sentence, where objects can't be listed, or `out` can't be written. What fails for one object is counted, and the
+/// rest done.
+pub async fn remove(client: &Client, mode: Mode, out: &mut impl Write) -> Result<Removed, String> {
+    let survey = Survey::new(client.clone(), Scope::All);
+    // Where there is no such kind any more, nobody would make anything again.
+    let left = survey.registry_credentials().await?.items().len();
     if left > 0 {
-        writeln!(out, "note: {left} RegistryCredentials exist; a running operator would make all of this again")?;
+        writeln!(out, "note: {left} RegistryCredentials exist; a running operator would make all of this again")
+            .map_err(unsaid)?;
     }
-    let params = ListParams::default().limit(PAGE);
-    let accounts = Api::<Observed<ServiceAccount>>::all(client.clone());
-    let mut token = None;
-    loop {
-        let page = accounts.list(&at(&params, token)).await.map_err(Error::list("service accounts"))?;
-        token = page.metadata.continue_.filter(|token| !token.is_empty());
-        for Observed { namespace, name, object: seen, .. } in page.items {
-            if seen.added.is_empty() {
-                continue;
-            }
-            let secrets: Vec<_> = seen.added.keys().map(SecretName::to_string).collect();
-            let what = format!("serviceaccount {namespace}/{name}: pull secret {}", secrets.join(", "));
-            let done = match mode {
-                Mode::DryRun => Ok(()),
-                Mode::Remove => strip(client, &namespace, &name, seen).await,
-            };
-            tell(out, mode, &what, done, &mut removed.service_accounts, &mut removed.failed)?;
+    let mut removed = Removed::default();
+    for Observed { namespace, name, object: seen, .. } in known(survey.service_accounts().await?)? {
+        if seen.added.is_empty() {
+            continue;
         }
-        if token.is_none() {
-            break;
-        }
+        let secrets: Vec<_> = seen.added.keys().map(SecretName::to_string).collect();
+        let what = format!("serviceaccount {namespace}/{name}: pull secret {}", secrets.join(", "));
+        let done = match mode {
+            Mode::DryRun => Ok(()),
+            Mode::Remove => strip(client, &namespace, &name, seen).await,
+        };
+        tell(out, mode, &what, done, &mut removed.service_accounts, &mut removed.failed).map_err(unsaid)?;
     }
-
-    let secrets = Api::<Observed<Secret>>::all(client.clone());
-    let params = params.labels(CREDENTIAL_LABEL).fields(&format!("type={SECRET_TYPE}"));
-    let mut token = None;
-    loop {
-        let page = secrets.list(&at(&params, token)).await.map_err(Error::list("Secrets"))?;
-        token = page.metadata.continue_.filter(|token| !token.is_empty());
-        for Observed { namespace, name, object: seen, .. } in page.items {
-            // Without the owner reference it was orphaned on purpose, or somebody else's all along.
-            if !is_ours(&seen) {
-                continue;
-            }
-            let done = match mode {
-                Mode::DryRun => Ok(()),
-                Mode::Remove => delete(client, &namespace, &name, seen).await,
-            };
-            let what = format!("secret {namespace}/{name}");
-            tell(out, mode, &what, done, &mut removed.secrets, &mut removed.failed)?;
+    for Observed { namespace, name, object: seen, .. } in known(survey.pull_secrets(&ManagedNames::default()).await?)? {
+        // Without the owner reference it was orphaned on purpose, or somebody else's all along.
+        if !is_ours(&seen) {
+            continue;
         }
-        if token.is_none() {
-            break;
-        }
+        let done = match mode {
+            Mode::DryRun => Ok(()),
+            Mode::Remove => delete(client, &namespace, &name, seen).await,
+        };
+        tell(out, mode, &format!("secret {namespace}/{name}"), done, &mut removed.secrets, &mut removed.failed)
+            .map_err(unsaid)?;
     }
     Ok(removed)
 }
 
-fn at(params: &ListParams, token: Option<String>) -> ListParams {
-    ListParams { continue_token: token, ..params.clone() }
+/// All of it: what isn't listed isn't removed.
+fn known<T>(listed: Listed<T>) -> Result<Vec<T>, String> {
+    match listed {
+        Listed::These(items) => Ok(items),
+        Listed::Unknown(gap) => Err(gap.why),
+    }
+}
+
+fn unsaid(error: std::io::Error) -> String {
+    format!("the report can't be written: {error}")
 }
 
 fn tell(
@@ -124,15 +116,6 @@ fn tell(
     }
     *count += 1;
     Ok(())
-}
-
-/// How many RegistryCredentials exist; 0 where the CRD is gone already, or where we may not look.
-async fn credentials_left(client: &Client) -> usize {
-    let api = Api::<PartialObjectMeta<DynamicObject>>::all_with(
-        client.clone(),
-        &ApiResource::erase::<RegistryCredential>(&()),
-    );
-    api.list(&ListParams::default()).await.map_or(0, |list| list.items.len())
 }
 
 async fn strip(client: &Client, namespace: &str, name: &str, mut seen: ServiceAccount) -> kube::Result<()> {
@@ -202,27 +185,5 @@ fn sentence(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => printable(&status.message),
         _ => "the API server can't be reached".to_owned(),
-    }
-}
-
-/// Why a cleanup couldn't go on.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Objects can't be listed.
-    #[error("the cluster's {what} can't be listed: {why}")]
-    List {
-        /// Which objects.
-        what: &'static str,
-        /// Why.
-        why: String,
-    },
-    /// The report can't be written.
-    #[error("the report can't be written: {0}")]
-    Report(#[from] std::io::Error),
-}
-
-impl Error {
-    fn list(what: &'static str) -> impl Fn(kube::Error) -> Self {
-        move |error| Self::List { what, why: sentence(&error) }
     }
 }
