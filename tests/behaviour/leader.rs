@@ -49,6 +49,7 @@ fn standby(world: &World, args: &[&str]) -> Operator {
     bind(&["rolebinding", "second", "--role=regcred-events", "-n=default"]);
     bind(&["rolebinding", "second-sources", "--role=regcred-sources", "-n=regcred-system"]);
     bind(&["rolebinding", "second-leader", "--role=regcred-leader", "-n=regcred-system"]);
+    world.standby.set(SECOND).unwrap();
     let second = replica(&world.cluster.kubeconfig(SECOND), args);
     second.wait_ready(SOON);
     assert!(is_leader(&second, 0));

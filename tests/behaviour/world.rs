@@ -1,6 +1,11 @@
 //! One test's world: a control plane with the CRD and the shipped RBAC, an operator, and what a person would do.
 
-use std::{path::Path, process::Command, sync::atomic::AtomicUsize, time::Duration};
+use std::{
+    path::Path,
+    process::Command,
+    sync::{OnceLock, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use controlplane::{Audit, ControlPlane, Controllers, OPERATOR, Operator, Options, eventually};
 use serde_json::{Value, json};
@@ -21,6 +26,8 @@ pub fn key(which: char) -> String {
 pub struct World {
     pub operator: Operator, // stopped first
     pub cluster: ControlPlane,
+    /// The user as whom a second replica runs.
+    pub standby: OnceLock<&'static str>,
     /// Makes names that nobody has used.
     pub round: AtomicUsize,
     /// Whether RBAC may refuse a request: the test is about that, or an API server starts, which knows no roles at first.
@@ -29,14 +36,15 @@ pub struct World {
     pub may_be_unmanaged: bool,
 }
 
-/// The shipped RBAC covers all that the operator has asked for in any test.
+/// The shipped RBAC covers all that the operator and its second replica have asked for in any test.
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() || self.may_be_refused {
             return;
         }
+        let is_ours = |user: &str| user == OPERATOR || self.standby.get().is_some_and(|standby| *standby == user);
         let log = self.cluster.audit_log().into_iter();
-        let forbidden: Vec<_> = log.filter(|entry| entry.user == OPERATOR && entry.unauthorized).collect();
+        let forbidden: Vec<_> = log.filter(|entry| is_ours(&entry.user) && entry.unauthorized).collect();
         assert!(forbidden.is_empty(), "RBAC refused: {forbidden:#?}");
     }
 }
@@ -58,7 +66,8 @@ impl World {
 
     /// With this operator, ready or not.
     pub fn with(cluster: ControlPlane, operator: Operator) -> World {
-        World { cluster, operator, round: AtomicUsize::new(0), may_be_refused: false, may_be_unmanaged: false }
+        let (standby, round) = (OnceLock::new(), AtomicUsize::new(0));
+        World { operator, cluster, standby, round, may_be_refused: false, may_be_unmanaged: false }
     }
 
     /// Puts a key file into the source Secret `name` in regcred-system.
