@@ -101,7 +101,7 @@ fn each_container_is_covered_or_it_is_said_why_not() {
         ("team-a", "builder", &[], ("NotCovered", Some("EntryMissing"))),
         ("team-a", "other", &[], ("NotCovered", Some("ServiceAccountNotChosen"))),
         ("elsewhere", "default", &[], ("NotCovered", Some("NamespaceNotTargeted"))),
-        ("elsewhere", "default", &["darwin"], ("NotCovered", Some("PullSecretMissing"))),
+        ("elsewhere", "default", &["darwin"], ("NotCovered", Some("NamespaceNotTargeted"))),
     ] {
         let pods = [pod(namespace, "api", account, entries, IMAGE)];
         let own = Seen::NoPullSecret { secret_type: None };
@@ -118,6 +118,9 @@ fn each_container_is_covered_or_it_is_said_why_not() {
         let pods = report.findings.iter().filter(|it| it.kind == "Pod" && it.container.is_some());
         assert_eq!(pods.map(|it| it.finding.reason).collect::<Vec<_>>(), Vec::from_iter(expected.1));
     }
+    let waits = judged(&with(cluster(&[pod("team-a", "api", "default", &["darwin"], IMAGE)]), Vec::new()));
+    assert_eq!(stands(&waits), ("NotCovered", Some("PullSecretMissing")));
+    assert!(waits.findings[0].finding.message.contains("whose status is InvalidKey"), "{waits:?}");
 }
 
 #[test]

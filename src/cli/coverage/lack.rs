@@ -105,9 +105,7 @@ fn absent(cluster: &Cluster, pod: &Pod, credential: &Credential) -> Finding {
     let (whose, secret, account) = (&credential.says.credential, &claim.secret, &pod.service_account);
     let unnamed = || format!("the pod doesn't name the Secret {secret} of RegistryCredential {whose}");
     let message = match absence {
-        Absence::NamespaceNotTargeted => {
-            format!("{} isn't a target namespace of RegistryCredential {whose}", pod.namespace)
-        }
+        Absence::NamespaceNotTargeted => return not_targeted(pod, credential),
         Absence::ServiceAccountNotChosen => {
             format!("RegistryCredential {whose} doesn't choose the service account {account}")
         }
@@ -120,6 +118,14 @@ fn absent(cluster: &Cluster, pod: &Pod, credential: &Credential) -> Finding {
             passing(absence, pod, secret).unwrap_or_else(unnamed)
         }
     };
+    Finding { reason: absence.as_str(), message, remedy: absence.remedy().to_owned() }
+}
+
+/// Whatever else is so, the RegistryCredential makes no Secret there.
+fn not_targeted(pod: &Pod, credential: &Credential) -> Finding {
+    let absence = Absence::NamespaceNotTargeted;
+    let whose = &credential.says.credential;
+    let message = format!("{} isn't a target namespace of RegistryCredential {whose}", pod.namespace);
     Finding { reason: absence.as_str(), message, remedy: absence.remedy().to_owned() }
 }
 
@@ -137,6 +143,9 @@ fn blocked(pod: &Pod, blocks: &SecretName) -> Finding {
 fn unusable(cluster: &Cluster, pod: &Pod, credential: &Credential) -> Option<Finding> {
     let (secret, whose) = (&credential.claim.secret, &credential.says.credential);
     match cluster.seen(&pod.namespace, secret) {
+        Seen::Missing if cluster.is_target(&pod.namespace, &credential.claim) == Some(false) => {
+            Some(not_targeted(pod, credential))
+        }
         Seen::Missing => Some(missing(&pod.namespace, credential)),
         Seen::NoPullSecret { .. } | Seen::Read { .. } | Seen::NotRead { .. } => Some(Finding {
             reason: "PullSecretOfAnother",
