@@ -109,7 +109,15 @@ impl Wish {
 
     /// The spec, with the namespace of its source filled in; `None` where this version can't read it.
     pub fn spec(&self) -> Option<&RegistryCredentialSpec> {
-        self.spec.as_ref().ok().map(|(spec, ..)| spec)
+        self.decoded().ok()
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// Why this version can't read it.
+    pub fn decoded(&self) -> Result<&RegistryCredentialSpec, &Held> {
+        self.spec.as_ref().map(|(spec, ..)| spec)
     }
 
     /// Namespace and name of the source Secret, where it may live there.

@@ -8,7 +8,7 @@ pub mod audit;
 pub mod check;
 pub mod clean_up;
 pub mod completion;
-pub mod coverage;
+pub mod diagnosis;
 pub mod explain;
 pub mod invocation;
 pub mod out;

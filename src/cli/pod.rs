@@ -1,7 +1,9 @@
 //! A pod as far as its pulls go, decoded from the API server's answer: a cluster may have thousands, and most of a pod is
 //! something else.
 
-use serde::Deserialize;
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
     image::PullPolicy,
@@ -26,8 +28,14 @@ pub struct Pod {
     pub is_over: bool,
     /// Its service account.
     pub service_account: ServiceAccountName,
-    /// The names in its own `imagePullSecrets`, in order, but for empty ones, which the kubelet passes over.
+    /// The node has it from a file of its own; the API has a mirror of it only.
+    pub is_static: bool,
+    /// The names in its own `imagePullSecrets`, in order; an entry without a name is the empty string.
+    pub entries: Box<[SecretName]>,
+    /// The same but for the empty ones, which the kubelet passes over.
     pub pull_secrets: Box<[SecretName]>,
+    /// The Secrets that it uses otherwise: in volumes and variables.
+    pub used_secrets: Box<[SecretName]>,
     /// Its images.
     pub uses: Box<[Use]>,
 }
@@ -55,15 +63,18 @@ impl Pod {
             controller: None,
             is_over: false,
             service_account: name,
-            pull_secrets: named(account.entries.iter().cloned()),
+            is_static: false,
+            entries: account.entries.clone(),
+            pull_secrets: named(&account.entries),
+            used_secrets: Box::default(),
             uses: Box::default(),
         }
     }
 }
 
 /// Without the empty ones.
-fn named(entries: impl Iterator<Item = SecretName>) -> Box<[SecretName]> {
-    entries.filter(|name| !name.as_str().is_empty()).collect()
+fn named(entries: &[SecretName]) -> Box<[SecretName]> {
+    entries.iter().filter(|name| !name.as_str().is_empty()).cloned().collect()
 }
 
 #[derive(Deserialize)]
@@ -81,9 +92,18 @@ struct Metadata {
     name: PodName,
     namespace: NamespaceName,
     creation_timestamp: Option<jiff::Timestamp>,
-    deletion_timestamp: Option<serde::de::IgnoredAny>,
+    deletion_timestamp: Option<IgnoredAny>,
+    #[serde(default)]
+    annotations: Annotations,
     #[serde(default)]
     owner_references: Vec<Owner>,
+}
+
+#[derive(Default, Deserialize)]
+struct Annotations {
+    /// The kubelet's mark of a mirror.
+    #[serde(rename = "kubernetes.io/config.mirror")]
+    mirror: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -118,12 +138,70 @@ struct Container {
     #[serde(default)]
     image: Text,
     image_pull_policy: Option<Text>,
+    #[serde(default)]
+    env: Vec<Variable>,
+    #[serde(default)]
+    env_from: Vec<Variables>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Variable {
+    value_from: Option<ValueFrom>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ValueFrom {
+    secret_key_ref: Option<Named>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Variables {
+    secret_ref: Option<Named>,
+}
+
+impl Container {
+    fn secrets(&self) -> impl Iterator<Item = &SecretName> {
+        let one = self.env.iter().filter_map(|variable| variable.value_from.as_ref()?.secret_key_ref.as_ref());
+        let all = self.env_from.iter().filter_map(|variables| variables.secret_ref.as_ref());
+        one.chain(all).map(|reference| &reference.name)
+    }
 }
 
 #[derive(Deserialize)]
 struct Volume {
     name: Text,
     image: Option<ImageVolume>,
+    secret: Option<SecretVolume>,
+    projected: Option<Projected>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SecretVolume {
+    #[serde(default)]
+    secret_name: SecretName,
+}
+
+#[derive(Deserialize)]
+struct Projected {
+    #[serde(default)]
+    sources: Vec<Projection>,
+}
+
+#[derive(Deserialize)]
+struct Projection {
+    secret: Option<Named>,
+}
+
+impl Volume {
+    fn secrets(&self) -> impl Iterator<Item = &SecretName> {
+        let projected = self.projected.iter().flat_map(|projected| &projected.sources);
+        let projected = projected.filter_map(|source| Some(&source.secret.as_ref()?.name));
+        self.secret.iter().map(|secret| &secret.secret_name).chain(projected)
+    }
 }
 
 #[derive(Deserialize)]
@@ -172,8 +250,12 @@ impl From<Wire> for Pod {
             let status = statuses.iter_mut().find(|status| status.name == *name)?;
             status.state.waiting.take().map(|waiting| (waiting.reason, waiting.message))
         };
-        let containers = spec.init_containers.into_iter().chain(spec.containers).chain(spec.ephemeral_containers);
+        let mut containers = spec.init_containers;
+        containers.extend(spec.containers.into_iter().chain(spec.ephemeral_containers));
+        let used = containers.iter().flat_map(Container::secrets);
+        let used: BTreeSet<SecretName> = used.chain(spec.volumes.iter().flat_map(Volume::secrets)).cloned().collect();
         let mut uses: Vec<Use> = containers
+            .into_iter()
             .map(|container| Use {
                 waiting: waiting(&container.name),
                 policy: policy(container.image_pull_policy.as_ref()),
@@ -186,6 +268,7 @@ impl From<Wire> for Pod {
             let (name, policy) = (format!("volume {}", volume.name).into(), policy(image.pull_policy.as_ref()));
             Some(Use { image: image.reference, name, policy, waiting: None })
         }));
+        let entries: Box<[SecretName]> = spec.image_pull_secrets.into_iter().map(|entry| entry.name).collect();
         let controller = metadata.owner_references.into_iter().find(|owner| owner.controller);
         Self {
             namespace: metadata.namespace,
@@ -194,7 +277,10 @@ impl From<Wire> for Pod {
             controller: controller.map(|owner| (owner.kind, owner.name)),
             is_over: has_ended || metadata.deletion_timestamp.is_some(),
             service_account: spec.service_account_name.unwrap_or_else(|| "default".into()),
-            pull_secrets: named(spec.image_pull_secrets.into_iter().map(|entry| entry.name)),
+            is_static: metadata.annotations.mirror.is_some(),
+            pull_secrets: named(&entries),
+            entries,
+            used_secrets: used.into_iter().collect(),
             uses: uses.into(),
         }
     }
@@ -202,6 +288,20 @@ impl From<Wire> for Pod {
 
 fn policy(text: Option<&Text>) -> Option<PullPolicy> {
     text?.as_str().parse().ok()
+}
+
+/// Pods for tests.
+#[cfg(test)]
+pub mod testing {
+    use super::*;
+
+    /// A pod of the service account `default` with these in its list.
+    pub fn pod(namespace: &str, entries: &[&str]) -> Pod {
+        let account =
+            ServiceAccount { entries: entries.iter().map(|&name| name.into()).collect(), ..ServiceAccount::default() };
+        let pod = Pod::of_service_account(namespace.into(), "default".into(), &account);
+        Pod { name: "api-1".into(), ..pod }
+    }
 }
 
 #[cfg(test)]
@@ -220,7 +320,7 @@ mod tests {
         let pod = pod(&json!({
             "metadata": {
                 "name": "api-1", "namespace": "team-a", "creationTimestamp": "2026-01-01T00:00:00Z",
-                "managedFields": [{"manager": "kubectl"}],
+                "managedFields": [{"manager": "kubectl"}], "annotations": {"a": "b"},
                 "ownerReferences": [
                     {"kind": "ConfigMap", "name": "c", "uid": "1"},
                     {"kind": "ReplicaSet", "name": "api", "uid": "2", "controller": true},
@@ -230,11 +330,21 @@ mod tests {
                 "serviceAccountName": "builder",
                 "imagePullSecrets": [{"name": "one"}, {}, {"name": ""}, {"name": "two"}],
                 "initContainers": [{"name": "init", "image": "a", "imagePullPolicy": "Never"}],
-                "containers": [{"name": "main", "image": "b", "imagePullPolicy": "Always", "command": ["x"]}],
+                "containers": [{
+                    "name": "main", "image": "b", "imagePullPolicy": "Always", "command": ["x"],
+                    "env": [
+                        {"name": "A", "value": "a"},
+                        {"name": "B", "valueFrom": {"secretKeyRef": {"name": "variable", "key": "k"}}},
+                        {"name": "C", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                    ],
+                    "envFrom": [{"secretRef": {"name": "variables"}}, {"configMapRef": {"name": "c"}}],
+                }],
                 "ephemeralContainers": [{"name": "debug", "image": "c", "imagePullPolicy": "Sometimes"}],
                 "volumes": [
                     {"name": "v", "image": {"reference": "d", "pullPolicy": "IfNotPresent"}},
                     {"name": "w", "emptyDir": {}},
+                    {"name": "x", "secret": {"secretName": "volume"}},
+                    {"name": "y", "projected": {"sources": [{"secret": {"name": "projected"}}, {"configMap": {}}]}},
                 ],
             },
             "status": {"phase": "Pending", "containerStatuses": [{"name": "main", "image": "b", "state": waiting}]},
@@ -252,7 +362,16 @@ mod tests {
         assert_eq!(pod.controller, Some(("ReplicaSet".into(), "api".into())));
         assert_eq!((pod.created, pod.is_over), (Second(1_767_225_600), false));
         assert_eq!(&*pod.pull_secrets, ["one".into(), "two".into()]);
+        assert_eq!(&*pod.entries, ["one", "", "", "two"].map(SecretName::from));
+        assert_eq!(&*pod.used_secrets, ["projected", "variable", "variables", "volume"].map(SecretName::from));
+        assert!(!pod.is_static);
         assert_eq!((pod.service_account.as_str(), pod.namespace.as_str()), ("builder", "team-a"));
+    }
+
+    #[test]
+    fn a_nodes_own_pod_is_known_by_the_kubelets_mark() {
+        let annotations = json!({"kubernetes.io/config.mirror": "abc", "kubernetes.io/config.source": "file"});
+        assert!(pod(&json!({"metadata": {"name": "a", "namespace": "b", "annotations": annotations}})).is_static);
     }
 
     #[test]

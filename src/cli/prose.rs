@@ -1,11 +1,13 @@
 //! Text for people, in lines.
 
+use crate::printable::plain;
+
 /// The width of a line, where no word is longer.
 const WIDTH: usize = 100;
 
 /// Lines of words, the first of which is indented already. What comes from a cluster must not move a terminal's cursor.
 pub fn wrapped(text: &str, indent: usize) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    let text = plain(text);
     let mut lines = String::new();
     let mut column = indent;
     for word in text.split(' ') {

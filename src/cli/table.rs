@@ -5,6 +5,8 @@ use std::{
     io::{self, IsTerminal, Write},
 };
 
+use crate::printable::plain;
+
 /// Spaces between two columns.
 const GAP: usize = 3;
 
@@ -64,7 +66,7 @@ pub struct Cell {
 impl Cell {
     /// A text in the colour of a tone. Control characters, which could rewrite what a terminal shows, become `?`.
     pub fn new(text: impl fmt::Display, tone: Tone) -> Self {
-        Self { text: text.to_string().chars().map(|c| if c.is_control() { '?' } else { c }).collect(), tone }
+        Self { text: plain(&text.to_string()), tone }
     }
 }
 

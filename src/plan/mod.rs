@@ -38,7 +38,7 @@ pub use observed::{
 };
 pub use refusal::Refusal;
 pub use service_account::{Change, json_patch};
-pub use stuck::{Pod, is_stuck, stuck};
+pub use stuck::{Pod, entry_made, is_stuck, stuck};
 pub use stuck_rule::StuckRule;
 pub use targets::{Labels, NamespaceRule, ServiceAccountRule};
 pub use vanished::Vanished;

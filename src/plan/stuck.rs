@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     assess,
     claim::Claim,
-    observed::{Namespace, ResourceVersion, Second},
+    observed::{Namespace, ResourceVersion, Second, ServiceAccount},
 };
 use crate::{
     api::StuckPods,
@@ -53,6 +53,11 @@ pub fn stuck<'a>(
     found
 }
 
+/// When our entry was made, at the latest, if nothing was in its way: nothing in the API tells it of itself.
+pub fn entry_made(account: &ServiceAccount, secret_created: Second) -> Second {
+    Second(account.written.max(secret_created).0 + SLACK)
+}
+
 /// Whether the pod would be created with our entry if it were created now, lacks it because it was too early, and waits
 /// for an image that the entry is for.
 ///
@@ -63,7 +68,6 @@ pub fn is_stuck(claim: &Claim, name: &NamespaceName, claims: &[&Claim], namespac
     let (account, secret) =
         (namespace.service_accounts.get(&pod.service_account), namespace.secrets.get(&claim.secret));
     let (Some(account), Some(secret)) = (account, secret) else { return false };
-    let entry_made = Second(account.written.max(secret.created).0 + SLACK);
     claim.stuck.is_for(&pod.images)
         && !namespace.terminating
         && claim.targets(name, namespace)
@@ -72,7 +76,7 @@ pub fn is_stuck(claim: &Claim, name: &NamespaceName, claims: &[&Claim], namespac
         && account.entries.contains(&claim.secret)
         // Where the entry isn't ours, nothing tells when it was made.
         && account.added.get(&claim.secret) == Some(&claim.credential)
-        && pod.created <= entry_made
+        && pod.created <= entry_made(account, secret.created)
         && !pod.entries.contains(&claim.secret)
         && pod.entries.iter().all(|entry| account.entries.contains(entry))
         && assess::holds(claim, name, claims, namespace)
@@ -84,7 +88,7 @@ mod tests {
     use crate::{
         api::{ConflictPolicy, NamespaceTargets, ServiceAccountTargets},
         credential::testing::{resolved, spec},
-        plan::{ClaimState, NamespaceRule, Scope, Secret, ServiceAccount, ServiceAccountRule, StuckRule},
+        plan::{ClaimState, NamespaceRule, Scope, Secret, ServiceAccountRule, StuckRule},
     };
 
     /// `darwin`, for gcr.io/darwin/, in team-a, for the service account `default`.

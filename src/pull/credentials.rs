@@ -66,8 +66,10 @@ impl Credentials {
             .map(|(entry, &(secret, source, expired))| Try { secret, entry: entry.to_string(), source, expired })
             .collect();
         let blocked = secrets.clone().into_iter().position(|seen| matches!(seen, Seen::Unparseable(_)));
-        let incomplete =
-            secrets.into_iter().any(|seen| matches!(seen, Seen::Unseen(_) | Seen::NotRead { managed: None }));
+        let incomplete = secrets.into_iter().any(|seen| match seen {
+            Seen::NotRead { managed } => managed.as_ref().is_none_or(|managed| managed.registries.is_none()),
+            seen => matches!(seen, Seen::Unseen(_)),
+        });
         let outcome = match (blocked, tries.is_empty(), incomplete) {
             (Some(secret), _, _) => Outcome::Blocked(secret),
             (None, false, _) => Outcome::Credentials,
@@ -93,7 +95,8 @@ fn entries(seen: &Seen, now: i64) -> Vec<(&str, Source, bool)> {
             logins.iter().map(|login| (login.name.as_str(), Source::Data, expired(login.kind))).collect()
         }
         Seen::NotRead { managed: Some(managed) } => {
-            managed.registries.iter().map(|name| (name.as_str(), Source::RegistryCredential, false)).collect()
+            let registries = managed.registries.iter().flatten();
+            registries.map(|name| (name.as_str(), Source::RegistryCredential, false)).collect()
         }
         Seen::Missing
         | Seen::Unseen(_)
@@ -124,7 +127,7 @@ mod tests {
     }
 
     fn managed(registries: &[&str]) -> Seen {
-        let registries = registries.iter().map(|text| (*text).to_owned()).collect();
+        let registries = Some(registries.iter().map(|text| (*text).to_owned()).collect());
         Seen::NotRead { managed: Some(Managed { credential: "darwin".to_owned(), registries }) }
     }
 
@@ -152,7 +155,9 @@ mod tests {
         assert_eq!(of("gcr.io/a", &[]).outcome, Outcome::Anonymous);
         let other = Seen::NoPullSecret { secret_type: None };
         assert_eq!(of("gcr.io/a", &[other]).outcome, Outcome::Anonymous);
-        for unknown in [Seen::NotRead { managed: None }, Seen::Unseen("forbidden".to_owned())] {
+        let outdated = Managed { credential: "darwin".to_owned(), registries: None };
+        let outdated = Seen::NotRead { managed: Some(outdated) };
+        for unknown in [Seen::NotRead { managed: None }, outdated, Seen::Unseen("forbidden".to_owned())] {
             let [a, b, c] = known();
             let found = of("gcr.io/a", &[a, b, c, unknown]);
             assert_eq!((found.outcome, found.incomplete), (Outcome::Unknown, true));

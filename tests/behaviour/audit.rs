@@ -100,6 +100,7 @@ fn furnished() -> World {
     pod(cluster, ("team-a", "early"), json!({}));
     world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
     world.wait_entries("team-a", "default", &["darwin"]);
+    world.wait_ready("darwin");
     account(cluster, ("team-a", "builder"), &["gone", "opaque"]);
     secret(cluster, ("team-a", "opaque"), "Opaque", "a", "b");
     dockerconfig(cluster, ("team-a", "theirs"), &format!(r#"{{"auths": {{"gcr.io": {{"password": "{MARKER}"}}}}}}"#));

@@ -70,7 +70,19 @@ fn furnished() -> ControlPlane {
     let broken = json!({"auths": {"gcr.io": {"auth": MARKERS[1]}}}).to_string();
     secret(&cluster, "broken", json!({}), &broken);
     account(&cluster, &["theirs", "darwin", "gone"]);
+    rolled_out(&cluster);
     cluster
+}
+
+/// Says in the status what the operator would have said.
+fn rolled_out(cluster: &ControlPlane) {
+    let generation = cluster.get_json(&["registrycredential", "darwin"])["metadata"]["generation"].clone();
+    let ready = json!({
+        "type": "Ready", "status": "True", "reason": "RolledOut", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+    });
+    let status = json!({"status": {"observedGeneration": generation, "conditions": [ready]}});
+    let patch = ["--subresource=status", "--type=merge", "-p", &status.to_string()];
+    cluster.kubectl_ok(&[&["patch", "registrycredential", "darwin"], &patch[..]].concat());
 }
 
 /// What it says and how it ends; none of the markers may be in it, as they are or in base64.
@@ -130,6 +142,15 @@ fn metadata_tells_what_it_can_and_the_data_the_rest() {
     assert_eq!(tried(&report["images"][0]), ["theirs index.docker.io Data"]);
     let (report, _) = as_json(&cluster, ADMIN, &[&["quay.io/a/b"], &with_data[1..]].concat());
     assert_eq!(report["images"][0]["credentials"]["outcome"], "Anonymous");
+
+    // What the operator hasn't rolled out, or refuses, isn't in its Secrets.
+    let more = json!({"namespaces": {"names": ["default"]}, "registries": ["gcr.io/darwin/", "quay.io"]});
+    cluster.apply(&credential("darwin", more).to_string()).unwrap();
+    let (report, _) = as_json(&cluster, ADMIN, &[&["quay.io/a/b"], &args[1..]].concat());
+    assert_eq!(report["images"][0]["credentials"]["outcome"], "Unknown");
+    let (report, _) = as_json(&cluster, ADMIN, &[&["quay.io/a/b"], &with_data[1..]].concat());
+    assert_eq!(reasons(&report["images"][0]), ["PullSecretOutdated"]);
+    rolled_out(&cluster);
 
     // The context's namespace is default, too.
     let (table, code) = explain(&cluster, ADMIN, &[IMAGE, "--service-account", "default"]);
@@ -240,7 +261,7 @@ fn why_a_pod_lacks_the_pull_secret_is_told_apart() {
         let spec = json!({"namespaces": namespaces, "serviceAccounts": accounts});
         cluster.apply(&credential("darwin", spec).to_string()).unwrap();
     };
-    explained(["EntryMissing"], "whose status is not there yet");
+    explained(["EntryMissing"], "whose status is RolledOut");
     chooses(json!({"names": ["default"]}), json!({"names": ["builder"]}));
     explained(["ServiceAccountNotChosen"], "the service account default");
     chooses(json!({"selector": {"matchLabels": {"team": "a"}}}), json!({}));

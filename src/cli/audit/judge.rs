@@ -5,16 +5,16 @@ use std::{
     rc::Rc,
 };
 
-use super::report::{AuditReport, ContainerShape, Coverage, Located, NotRead, Summary};
+use super::report::{AuditReport, ContainerShape, Coverage, Kind, Located, NotRead, Stand, Summary};
 use crate::{
     cli::{
         args::Scope,
-        coverage::{Cluster, Credential, lack, nearest, of_named},
+        diagnosis::{Cluster, Credential, Finding, lack, nearest, of_credentials, of_named, of_reference, of_waiting},
         pod::{Pod, Use},
     },
     image::{Keyring, PullPolicy, Reference, ReferenceError},
     names::SecretName,
-    pull::{Credentials, Finding, Outcome, Seen, of_credentials, of_reference, of_waiting},
+    pull::{Credentials, Outcome, Seen, Waiting},
     text::Text,
 };
 
@@ -35,7 +35,7 @@ pub fn judge(cluster: &Cluster, scope: &Scope, not_read: Vec<NotRead>) -> AuditR
     let report = AuditReport { namespace, not_read, summary, containers, findings };
     let mut judge = Judge { cluster, keyring: cluster.keyring(), images: HashMap::new(), report };
     for credential in &cluster.credentials {
-        judge.report.summary.registry_credentials.entry(credential.says.credential.clone()).or_default();
+        judge.report.summary.registry_credentials.entry(credential.name().to_string()).or_default();
     }
     cluster.pods.iter().for_each(|pod| judge.pod(pod));
     judge.accounts();
@@ -80,23 +80,22 @@ impl<'a> Judge<'a> {
     }
 
     fn container(&mut self, pod: &'a Pod, it: &'a Use, secrets: &[&Seen]) {
+        let waiting = it.waiting.as_ref().and_then(|(reason, message)| Waiting::of(reason.as_str(), message));
+        self.report.summary.waiting += usize::from(waiting.is_some());
         let image = self.image(&it.image);
         let reference = match &image.reference {
             Ok(reference) => reference,
             Err(error) => return self.found(pod, Some(it), of_reference(it.image.as_str(), *error)),
         };
         self.found_all(pod, it, of_policy(it, reference));
-        let waits = it.waiting.as_ref();
-        if image.credentials.is_empty() && waits.is_none() {
+        let is_known = secrets.iter().any(|seen| matches!(seen, Seen::Read { .. }));
+        if image.credentials.is_empty() && waiting.is_none() && !is_known {
             return;
         }
         let credentials = Credentials::of(reference, secrets.iter().copied(), self.cluster.now);
-        let waiting =
-            waits.and_then(|(reason, message)| of_waiting(reason.as_str(), message, reference, credentials.outcome));
-        self.report.summary.waiting += usize::from(waiting.is_some());
         self.cover(pod, it, &image.credentials, &credentials, waiting.is_some());
         self.found_all(pod, it, of_credentials(reference, &credentials));
-        self.found_all(pod, it, waiting);
+        self.found_all(pod, it, waiting.and_then(|waiting| of_waiting(waiting, reference, credentials.outcome)));
     }
 
     /// Whether a container has a pull secret of one of the RegistryCredentials that are for its image, or any other.
@@ -105,23 +104,22 @@ impl<'a> Judge<'a> {
         let tried = credentials.tries.first().and_then(|attempt| pod.pull_secrets.get(attempt.secret));
         let lacks = lack(self.cluster, pod, credential, credentials.outcome);
         let coverage = match credentials.outcome {
-            Outcome::Credentials => "Covered",
-            Outcome::Anonymous | Outcome::Blocked(_) => "NotCovered",
-            Outcome::Unknown => "Unknown",
+            Outcome::Credentials => Stand::Covered,
+            Outcome::Anonymous | Outcome::Blocked(_) => Stand::NotCovered,
+            Outcome::Unknown => Stand::Unknown,
         };
         for credential in matching {
-            let counts =
-                self.report.summary.registry_credentials.entry(credential.says.credential.clone()).or_default();
-            count(counts, credentials.outcome);
+            let counts = self.report.summary.registry_credentials.entry(credential.name().to_string()).or_default();
+            count(counts, coverage);
         }
         self.report.containers.push(ContainerShape {
             namespace: pod.namespace.clone(),
             pod: pod.name.clone(),
             container: it.name.clone(),
             image: it.image.clone(),
-            registry_credential: credential.says.credential.clone(),
+            registry_credential: credential.name().to_string(),
             coverage,
-            secret: tried.filter(|_| coverage == "Covered").map(SecretName::to_string),
+            secret: tried.filter(|_| coverage == Stand::Covered).map(SecretName::to_string),
             reason: lacks.as_ref().map(|finding| finding.reason),
         });
         // What may have a Secret that wasn't read and goes on is no finding.
@@ -139,7 +137,7 @@ impl<'a> Judge<'a> {
                 let finding = of_named(cluster, namespace, entry);
                 self.report.findings.extend(finding.map(|finding| Located {
                     namespace: namespace.clone(),
-                    kind: "ServiceAccount",
+                    kind: Kind::ServiceAccount,
                     name: name.to_string(),
                     controller: None,
                     container: None,
@@ -156,29 +154,28 @@ impl<'a> Judge<'a> {
         if cluster.accounts.is_none() {
             return;
         }
-        let named = cluster.named();
-        let is_managed = |seen: &Seen, name: &SecretName| match seen {
-            Seen::NotRead { managed } => managed.is_some(),
-            _ => cluster.credentials.iter().any(|credential| credential.claim.secret == *name),
-        };
-        for ((namespace, name), seen) in cluster.secrets.iter().flatten() {
-            let is_pull_secret = matches!(seen, Seen::NotRead { .. } | Seen::Read { .. } | Seen::Unparseable(_));
-            if !is_pull_secret || is_managed(seen, name) || named.contains(&(namespace, name)) {
+        let mut named = cluster.named();
+        let used = cluster.pods.iter().filter(|pod| !pod.is_over);
+        named.extend(used.flat_map(|pod| pod.used_secrets.iter().map(|name| (&pod.namespace, name))));
+        for ((namespace, name), known) in cluster.secrets.iter().flatten() {
+            let is_pull_secret = matches!(known.seen, Seen::NotRead { .. } | Seen::Read { .. } | Seen::Unparseable(_));
+            if !is_pull_secret || known.is_marked || named.contains(&(namespace, name)) {
                 continue;
             }
             self.report.findings.push(Located {
                 namespace: namespace.clone(),
-                kind: "Secret",
+                kind: Kind::Secret,
                 name: name.to_string(),
                 controller: None,
                 container: None,
                 image: None,
                 finding: Finding {
                     reason: "PullSecretUnused",
-                    message: "no service account and no pod names it".to_owned(),
-                    remedy: "Delete it, unless the template of a workload that has no pods now names it (a CronJob, a \
-                             Deployment with no replicas)."
-                        .to_owned(),
+                    message: "it is in no imagePullSecrets, and no pod uses it otherwise".to_owned(),
+                    remedy:
+                        "If nothing else reads it (the template of a CronJob or of a Deployment with no replicas, a \
+                             build, Flux, Argo CD), delete it."
+                            .to_owned(),
                 },
             });
         }
@@ -202,7 +199,7 @@ impl<'a> Judge<'a> {
     fn found(&mut self, pod: &Pod, it: Option<&Use>, finding: Finding) {
         self.report.findings.push(Located {
             namespace: pod.namespace.clone(),
-            kind: "Pod",
+            kind: Kind::Pod,
             name: pod.name.to_string(),
             controller: pod.controller.as_ref().map(|(kind, name)| format!("{kind}/{name}")),
             container: it.map(|it| it.name.clone()),
@@ -212,11 +209,11 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn count(counts: &mut Coverage, outcome: Outcome) {
-    match outcome {
-        Outcome::Credentials => counts.covered += 1,
-        Outcome::Anonymous | Outcome::Blocked(_) => counts.not_covered += 1,
-        Outcome::Unknown => counts.unknown += 1,
+fn count(counts: &mut Coverage, stand: Stand) {
+    match stand {
+        Stand::Covered => counts.covered += 1,
+        Stand::NotCovered => counts.not_covered += 1,
+        Stand::Unknown => counts.unknown += 1,
     }
 }
 

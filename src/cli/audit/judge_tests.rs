@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    cli::{out::Report, table::Style},
+    cli::{diagnosis::Known, out::Report, table::Style},
     credential::docker_logins::{ConfigFault, Login, LoginKind},
     plan::{Namespace, Second, ServiceAccount},
+    pull::Managed,
 };
 
 const NOW: i64 = 1_800_000_000;
@@ -66,13 +67,18 @@ fn cluster(pods: &[Value]) -> Cluster {
 }
 
 fn with(mut cluster: Cluster, secrets: Vec<(&str, Seen)>) -> Cluster {
-    let secrets = secrets.into_iter().map(|(name, seen)| (("team-a".into(), name.into()), seen));
-    cluster.secrets = Some(secrets.collect());
+    let known = |(name, seen): (&str, Seen)| {
+        let owner = matches!(seen, Seen::NotRead { managed: Some(_) }).then(|| "darwin".into());
+        let known = Known { created: Some(Second(NOW)), is_marked: owner.is_some(), owner, ..seen.into() };
+        (("team-a".into(), name.into()), known)
+    };
+    cluster.secrets = Some(secrets.into_iter().map(known).collect());
     cluster
 }
 
 fn ours() -> Seen {
-    Seen::NotRead { managed: Some(darwin().says) }
+    let managed = Managed { credential: "darwin".to_owned(), registries: Some(darwin().registries) };
+    Seen::NotRead { managed: Some(managed) }
 }
 
 fn judged(cluster: &Cluster) -> AuditReport {
@@ -81,11 +87,11 @@ fn judged(cluster: &Cluster) -> AuditReport {
 
 /// Reason and object of each finding.
 fn found(report: &AuditReport) -> Vec<(&'static str, String)> {
-    report.findings.iter().map(|it| (it.finding.reason, format!("{}/{}", it.kind, it.name))).collect()
+    report.findings.iter().map(|it| (it.finding.reason, format!("{:?}/{}", it.kind, it.name))).collect()
 }
 
 /// How the only container stands, and why.
-fn stands(report: &AuditReport) -> (&'static str, Option<&'static str>) {
+fn stands(report: &AuditReport) -> (Stand, Option<&'static str>) {
     assert_eq!(report.containers.len(), 1, "{report:#?}");
     (report.containers[0].coverage, report.containers[0].reason)
 }
@@ -95,13 +101,13 @@ const IMAGE: &str = "gcr.io/darwin/api:1";
 #[test]
 fn each_container_is_covered_or_it_is_said_why_not() {
     for (namespace, account, entries, expected) in [
-        ("team-a", "default", &["darwin"][..], ("Covered", None)),
-        ("team-a", "default", &[], ("NotCovered", Some("OlderThanEntry"))),
-        ("team-a", "default", &["own"], ("NotCovered", Some("PodListReplaces"))),
-        ("team-a", "builder", &[], ("NotCovered", Some("EntryMissing"))),
-        ("team-a", "other", &[], ("NotCovered", Some("ServiceAccountNotChosen"))),
-        ("elsewhere", "default", &[], ("NotCovered", Some("NamespaceNotTargeted"))),
-        ("elsewhere", "default", &["darwin"], ("NotCovered", Some("NamespaceNotTargeted"))),
+        ("team-a", "default", &["darwin"][..], (Stand::Covered, None)),
+        ("team-a", "default", &[], (Stand::NotCovered, Some("OlderThanEntry"))),
+        ("team-a", "default", &["own"], (Stand::NotCovered, Some("PodListReplaces"))),
+        ("team-a", "builder", &[], (Stand::NotCovered, Some("EntryMissing"))),
+        ("team-a", "other", &[], (Stand::NotCovered, Some("ServiceAccountNotChosen"))),
+        ("elsewhere", "default", &[], (Stand::NotCovered, Some("NamespaceNotTargeted"))),
+        ("elsewhere", "default", &["darwin"], (Stand::NotCovered, Some("NamespaceNotTargeted"))),
     ] {
         let pods = [pod(namespace, "api", account, entries, IMAGE)];
         let own = Seen::NoPullSecret { secret_type: None };
@@ -111,15 +117,15 @@ fn each_container_is_covered_or_it_is_said_why_not() {
         assert_eq!(
             (counts.covered, counts.not_covered, counts.unknown),
             match expected.0 {
-                "Covered" => (1, 0, 0),
+                Stand::Covered => (1, 0, 0),
                 _ => (0, 1, 0),
             }
         );
-        let pods = report.findings.iter().filter(|it| it.kind == "Pod" && it.container.is_some());
+        let pods = report.findings.iter().filter(|it| it.kind == Kind::Pod && it.container.is_some());
         assert_eq!(pods.map(|it| it.finding.reason).collect::<Vec<_>>(), Vec::from_iter(expected.1));
     }
     let waits = judged(&with(cluster(&[pod("team-a", "api", "default", &["darwin"], IMAGE)]), Vec::new()));
-    assert_eq!(stands(&waits), ("NotCovered", Some("PullSecretMissing")));
+    assert_eq!(stands(&waits), (Stand::NotCovered, Some("PullSecretMissing")));
     assert!(waits.findings[0].finding.message.contains("whose status is InvalidKey"), "{waits:?}");
 }
 
@@ -128,8 +134,8 @@ fn what_was_not_read_is_no_finding_until_the_pod_waits() {
     let mut api = pod("team-a", "api", "other", &["theirs"], IMAGE);
     let foreign = || vec![("theirs", Seen::NotRead { managed: None })];
     let report = judged(&with(cluster(&[api.clone()]), foreign()));
-    assert_eq!(stands(&report), ("Unknown", Some("ServiceAccountNotChosen")));
-    assert!(report.findings.iter().all(|it| it.kind != "Pod"), "{report:#?}");
+    assert_eq!(stands(&report), (Stand::Unknown, Some("ServiceAccountNotChosen")));
+    assert!(report.findings.iter().all(|it| it.kind != Kind::Pod), "{report:#?}");
 
     let waiting = json!({"waiting": {"reason": "ErrImagePull", "message": "401 Unauthorized"}});
     api["status"] = json!({"containerStatuses": [{"name": "main", "state": waiting}]});
@@ -142,7 +148,7 @@ fn what_was_not_read_is_no_finding_until_the_pod_waits() {
     let logins = vec![Login { name: "gcr.io".to_owned().into(), kind: LoginKind::Other }];
     let read = Seen::Read { logins, written: Some(NOW) };
     let report = judged(&with(cluster(&[api]), vec![("theirs", read)]));
-    assert_eq!(stands(&report), ("Covered", None));
+    assert_eq!(stands(&report), (Stand::Covered, None));
     assert_eq!(report.containers[0].secret.as_deref(), Some("theirs"));
     assert!(found(&report).contains(&("CredentialRefused", "Pod/api".to_owned())));
 }
@@ -152,7 +158,7 @@ fn one_unparseable_secret_is_found_for_every_image_of_a_credential() {
     let pods = [pod("team-a", "api", "default", &["darwin", "broken"], IMAGE)];
     let secrets = vec![("darwin", ours()), ("broken", Seen::Unparseable(ConfigFault::Truncated))];
     let report = judged(&with(cluster(&pods), secrets));
-    assert_eq!(stands(&report), ("NotCovered", Some("PullSecretUnparseable")));
+    assert_eq!(stands(&report), (Stand::NotCovered, Some("PullSecretUnparseable")));
     assert_eq!(found(&report)[0], ("PullSecretUnparseable", "Pod/api".to_owned()));
 }
 
@@ -174,6 +180,84 @@ fn pull_secrets_that_are_absent_or_unused_are_found_once() {
         ]
     );
     assert_eq!(report.containers, []);
+}
+
+#[test]
+fn a_secret_that_is_used_otherwise_or_has_a_mark_is_not_unused() {
+    let mut build = pod("team-a", "a", "builder", &[], "nginx:1");
+    build["spec"]["volumes"] = json!([{"name": "v", "secret": {"secretName": "unused"}}]);
+    let unused = || Seen::NotRead { managed: None };
+    let all = |pods: &[Value]| {
+        let mut all = with(cluster(pods), vec![("unused", unused()), ("orphan", unused()), ("darwin", ours())]);
+        // Of a RegistryCredential that couldn't be read.
+        let orphan = all.secrets.as_mut().unwrap().get_mut(&("team-a".into(), "orphan".into())).unwrap();
+        orphan.is_marked = true;
+        found(&judged(&all))
+    };
+    assert_eq!(all(&[]), [("PullSecretUnused", "Secret/unused".to_owned())]);
+    assert_eq!(all(&[build.clone()]), []);
+    build["status"] = json!({"phase": "Failed"});
+    assert_eq!(all(&[build]), [("PullSecretUnused", "Secret/unused".to_owned())]);
+}
+
+#[test]
+fn a_secret_that_has_not_caught_up_is_told_from_one_of_somebody_elses() {
+    let named = || cluster(&[pod("team-a", "api", "default", &["darwin"], IMAGE)]);
+    let read = || {
+        let logins = vec![Login { name: "quay.io".to_owned().into(), kind: LoginKind::Other }];
+        Seen::Read { logins, written: None }
+    };
+    let mut known = with(named(), vec![("darwin", read())]);
+    assert_eq!(stands(&judged(&known)), (Stand::NotCovered, Some("PullSecretOfAnother")));
+    let key = ("team-a".into(), "darwin".into());
+    known.secrets.as_mut().unwrap().get_mut(&key).unwrap().owner = Some("darwin".into());
+    assert_eq!(stands(&judged(&known)), (Stand::NotCovered, Some("PullSecretOutdated")));
+    // Without its data it can't be known.
+    let managed = Some(Managed { credential: "darwin".to_owned(), registries: None });
+    let unknown = with(named(), vec![("darwin", Seen::NotRead { managed })]);
+    assert_eq!(stands(&judged(&unknown)), (Stand::Unknown, None));
+}
+
+#[test]
+fn of_two_credentials_the_nearer_one_is_spoken_of() {
+    let pods = [pod("team-a", "api", "builder", &[], IMAGE)];
+    let mut two = with(cluster(&pods), Vec::new());
+    two.credentials = vec![Credential::of("a", "team-*", true), Credential::of("b", "team-*", false)];
+    let report = judged(&two);
+    assert_eq!(report.containers[0].registry_credential, "b");
+    assert_eq!(stands(&report), (Stand::NotCovered, Some("EntryMissing")));
+    let named = (("team-a".into(), "builder".into()), account(&["a"]));
+    two.accounts.as_mut().unwrap().extend([named]);
+    let report = judged(&two);
+    assert_eq!((report.containers[0].registry_credential.as_str(), stands(&report).1), ("a", Some("OlderThanEntry")));
+}
+
+#[test]
+fn all_that_waits_for_its_image_is_counted_whatever_else_is_said_of_it() {
+    let waiting = |image: &str, entries: &[&str], reason: &str| {
+        let mut pod = pod("elsewhere", "a", "default", entries, image);
+        let state = json!({"waiting": {"reason": reason, "message": ""}});
+        pod["status"] = json!({"containerStatuses": [{"name": "main", "state": state}]});
+        let mut all = cluster(&[pod]);
+        let broken = (("elsewhere".into(), "broken".into()), Seen::Unparseable(ConfigFault::Truncated).into());
+        all.secrets.as_mut().unwrap().extend([broken]);
+        let report = judged(&all);
+        let reasons = report.findings.iter().filter(|it| it.kind == Kind::Pod).map(|it| it.finding.reason);
+        (report.summary.waiting, reasons.collect::<Vec<_>>())
+    };
+    assert_eq!(waiting("nginx", &[], "ImagePullBackOff"), (1, vec!["PullFailed"]));
+    assert_eq!(waiting("nginx", &[], "SignatureValidationFailed"), (1, vec!["PullFailed"]));
+    assert_eq!(waiting("NGINX", &[], "InvalidImageName"), (1, vec!["InvalidImageName"]));
+    assert_eq!(waiting("nginx", &["broken"], "illegal base64 data"), (1, vec!["PullSecretUnparseable"]));
+    assert_eq!(waiting("nginx", &[], "ContainerCreating"), (0, vec![]));
+}
+
+#[test]
+fn an_expired_token_is_found_for_any_image() {
+    let logins = vec![Login { name: "quay.io".to_owned().into(), kind: LoginKind::GoogleToken }];
+    let pods = [pod("team-a", "a", "builder", &["token"], "quay.io/a/b:1")];
+    let report = judged(&with(cluster(&pods), vec![("token", Seen::Read { logins, written: Some(0) })]));
+    assert!(found(&report).contains(&("CredentialExpired", "Pod/a".to_owned())), "{report:#?}");
 }
 
 #[test]
@@ -199,7 +283,7 @@ fn what_could_not_be_read_leads_to_no_finding() {
     let blind = Cluster { namespaces: None, accounts: None, secrets: None, ..cluster(&pods) };
     assert!(!blind.names_what_is_not_there() && cluster(&pods).names_what_is_not_there());
     let report = judged(&blind);
-    assert_eq!(stands(&report), ("NotCovered", Some("PullSecretNotNamed")));
+    assert_eq!(stands(&report), (Stand::NotCovered, Some("PullSecretNotNamed")));
     assert_eq!(found(&report), [("PullSecretNotNamed", "Pod/b".to_owned())]);
 }
 
@@ -267,10 +351,10 @@ proptest! {
             let secrets: Vec<&Seen> = pod.pull_secrets.iter().map(|name| cluster.seen(&pod.namespace, name)).collect();
             let image = Reference::parse(pod.uses[0].image.as_str()).unwrap();
             let outcome = Credentials::of(&image, secrets.iter().copied(), NOW).outcome;
-            prop_assert_eq!(container.coverage == "Covered", outcome == Outcome::Credentials);
-            prop_assert_eq!(container.coverage == "Covered", container.secret.is_some());
-            prop_assert_eq!(container.coverage == "NotCovered", container.reason.is_some() && outcome != Outcome::Unknown);
-            prop_assert_eq!(container.coverage == "Unknown", outcome == Outcome::Unknown);
+            prop_assert_eq!(container.coverage == Stand::Covered, outcome == Outcome::Credentials);
+            prop_assert_eq!(container.coverage == Stand::Covered, container.secret.is_some());
+            prop_assert_eq!(container.coverage == Stand::NotCovered, container.reason.is_some() && outcome != Outcome::Unknown);
+            prop_assert_eq!(container.coverage == Stand::Unknown, outcome == Outcome::Unknown);
         }
         let count: usize = report.summary.findings.values().sum();
         prop_assert_eq!(count, report.findings.len());

@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use super::report::{AuditReport, Located};
+use super::report::{AuditReport, Kind, Located};
 use crate::cli::{
     out::Report,
     prose::{counted, wrapped},
@@ -50,28 +50,37 @@ fn summary(report: &AuditReport, to: &mut dyn Write, style: Style) -> io::Result
 }
 
 /// What rows have in common that become one.
-type Row<'a> = (bool, &'static str, &'a str, String, &'a str, &'a str, &'a str);
+type Row<'a> = (bool, &'static str, &'a str, String, bool, &'a str, &'a str, &'a str);
 
 fn findings<'a>(report: &'a AuditReport, to: &mut dyn Write, style: Style) -> io::Result<()> {
     let mut rows: BTreeMap<Row<'a>, BTreeSet<&str>> = BTreeMap::new();
-    let mut remedies: BTreeMap<(bool, &'static str), &str> = BTreeMap::new();
+    let mut remedies: BTreeMap<(bool, &'static str), BTreeSet<&str>> = BTreeMap::new();
     for located in &report.findings {
         let Located { namespace, kind, name, controller, container, image, finding } = located;
         let is_odd = MERELY_ODD.contains(&finding.reason);
-        let object = controller.clone().unwrap_or_else(|| format!("{kind}/{name}"));
+        let object = controller.clone().unwrap_or_else(|| format!("{kind:?}/{name}"));
         let text = |text: &'a Option<crate::text::Text>| text.as_ref().map_or("-", crate::text::Text::as_str);
-        let row = (is_odd, finding.reason, namespace.as_str(), object, text(container), text(image), &*finding.message);
+        let is_pod = *kind == Kind::Pod;
+        let row = (
+            is_odd,
+            finding.reason,
+            namespace.as_str(),
+            object,
+            is_pod,
+            text(container),
+            text(image),
+            &*finding.message,
+        );
         rows.entry(row).or_default().insert(name);
-        remedies.entry((is_odd, finding.reason)).or_insert(&finding.remedy);
+        remedies.entry((is_odd, finding.reason)).or_default().insert(&finding.remedy);
     }
     if rows.is_empty() {
         return Ok(());
     }
     let mut table = Table::new(["NAMESPACE", "OBJECT", "PODS", "CONTAINER", "IMAGE", "REASON", "FINDING"]);
-    for ((is_odd, reason, namespace, object, container, image, message), names) in &rows {
+    for ((is_odd, reason, namespace, object, is_pod, container, image, message), names) in &rows {
         let tone = if *is_odd { Tone::Warning } else { Tone::Bad };
-        let is_pod = !object.starts_with("Secret/") && !object.starts_with("ServiceAccount/");
-        let pods = if is_pod { names.len().to_string() } else { "-".to_owned() };
+        let pods = if *is_pod { names.len().to_string() } else { "-".to_owned() };
         let reason = Cell::new(reason, tone);
         table.row([
             (*namespace).into(),
@@ -86,9 +95,12 @@ fn findings<'a>(report: &'a AuditReport, to: &mut dyn Write, style: Style) -> io
     writeln!(to)?;
     table.write(to, style)?;
     writeln!(to)?;
-    for ((is_odd, reason), remedy) in remedies {
+    for ((is_odd, reason), remedies) in remedies {
         let tone = if is_odd { Tone::Warning } else { Tone::Bad };
-        writeln!(to, "{}\n  {}", style.paint(tone, reason), wrapped(remedy, 2))?;
+        writeln!(to, "{}", style.paint(tone, reason))?;
+        for remedy in remedies {
+            writeln!(to, "  {}", wrapped(remedy, 2))?;
+        }
     }
     Ok(())
 }

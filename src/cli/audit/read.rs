@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use kube::Client;
+use kube::{Client, api::DynamicObject};
 
 use super::{report::NotRead, secret_data};
 use crate::{
     api::SECRET_TYPE,
     cli::{
-        coverage::{Cluster, Credential, of_namespaces},
+        diagnosis::{Cluster, Credential, Known, of_namespaces},
         survey::{Gap, Listed, Survey},
     },
     names::{NamespaceName, SecretName, ServiceAccountName},
@@ -44,36 +44,57 @@ pub async fn cluster(survey: &Survey, data: Option<&Client>) -> Result<(Cluster,
     let accounts = note(gap, "what service accounts name isn't known").then(|| of_accounts(accounts));
     let (credentials, gap) = credentials.into_parts();
     note(gap, "which images should have a pull secret isn't known");
-    let credentials: Vec<Credential> = credentials.iter().filter_map(Credential::new).collect();
+    let (credentials, undecodable) = decoded(&credentials);
 
     let (secrets, gap) = match data {
-        Some(client) => secret_data::all(client, survey.scope(), &[SECRET_TYPE, OLDER_TYPE]).await?,
+        Some(client) => secret_data::all(client, survey.scope(), &[SECRET_TYPE, OLDER_TYPE], &credentials).await?,
         None => metadata(survey, &credentials).await?,
     };
     let secrets = note(gap, "whether pull secrets exist isn't known").then_some(secrets);
+    let so = "which images it is for isn't known";
+    not_read.extend(undecodable.into_iter().map(|why| NotRead { what: "RegistryCredentials", why, so }));
     let mut cluster = Cluster { namespaces, accounts, secrets, credentials, pods, now: Timestamp::now().as_second() };
     if cluster.names_what_is_not_there() {
         let of_others = format!("type!={SECRET_TYPE},type!={OLDER_TYPE}");
         let (others, gap) = survey.list::<Secret>("Secrets", Some(&of_others)).await?.into_parts();
-        note(gap, "whether what is missing is there with another type isn't known");
-        let others = others.iter().map(|seen| (seen.key::<SecretName>(), Seen::NoPullSecret { secret_type: None }));
+        let so = "whether what is missing is there with another type isn't known";
+        not_read.extend(gap.map(|gap| NotRead { what: gap.what, why: gap.why, so }));
+        let known = |seen: &Observed<Secret>| {
+            Known::new(Seen::NoPullSecret { secret_type: None }, &seen.object, &cluster.credentials)
+        };
+        let others = others.iter().map(|seen| (seen.key::<SecretName>(), known(seen)));
         cluster.secrets.get_or_insert_default().extend(others);
     }
     Ok((cluster, not_read))
+}
+
+/// Those that this version can read, and a sentence for each of the others.
+fn decoded(objects: &[DynamicObject]) -> (Vec<Credential>, Vec<String>) {
+    let (mut credentials, mut undecodable) = (Vec::new(), Vec::new());
+    for object in objects {
+        match Credential::new(object) {
+            Ok(credential) => credentials.push(credential),
+            Err(held) => {
+                let name = object.metadata.name.as_deref().unwrap_or_default();
+                undecodable.push(format!("RegistryCredential {name}: {}", held.message));
+            }
+        }
+    }
+    (credentials, undecodable)
 }
 
 /// The pull secrets of both types, without their data.
 async fn metadata(
     survey: &Survey,
     credentials: &[Credential],
-) -> Result<(BTreeMap<(NamespaceName, SecretName), Seen>, Option<Gap>), String> {
+) -> Result<(BTreeMap<(NamespaceName, SecretName), Known>, Option<Gap>), String> {
     let (current, older) = (format!("type={SECRET_TYPE}"), format!("type={OLDER_TYPE}"));
     let lists: (Listed<Observed<Secret>>, _) =
         tokio::try_join!(survey.list("Secrets", Some(&current)), survey.list("Secrets", Some(&older)))?;
     let ((mut secrets, gap), (more, another)) = (lists.0.into_parts(), lists.1.into_parts());
     secrets.extend(more);
-    let seen = |seen: &Observed<Secret>| (seen.key(), Cluster::by_metadata(credentials, &seen.object));
-    Ok((secrets.iter().map(seen).collect(), gap.or(another)))
+    let known = |seen: &Observed<Secret>| (seen.key(), Known::not_read(&seen.object, credentials));
+    Ok((secrets.iter().map(known).collect(), gap.or(another)))
 }
 
 fn of_accounts(seen: Vec<Observed<ServiceAccount>>) -> BTreeMap<(NamespaceName, ServiceAccountName), ServiceAccount> {

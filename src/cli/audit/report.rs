@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
+    cli::diagnosis::Finding,
     names::{NamespaceName, PodName},
-    pull::Finding,
     text::Text,
 };
 
@@ -68,6 +68,17 @@ pub struct Coverage {
     pub unknown: usize,
 }
 
+/// Whether a container has a pull secret for its image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Stand {
+    /// It has.
+    Covered,
+    /// It hasn't.
+    NotCovered,
+    /// It names Secrets that weren't read.
+    Unknown,
+}
+
 /// A container whose image a RegistryCredential is for.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -82,12 +93,23 @@ pub struct ContainerShape {
     pub image: Text,
     /// The RegistryCredential.
     pub registry_credential: String,
-    /// `Covered`, `NotCovered` or `Unknown`.
-    pub coverage: &'static str,
+    /// Whether it has a pull secret for its image.
+    pub coverage: Stand,
     /// The Secret that is tried first, where it is covered.
     pub secret: Option<String>,
     /// Why it isn't covered, where that is so.
     pub reason: Option<&'static str>,
+}
+
+/// What a finding may be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Kind {
+    /// A pod.
+    Pod,
+    /// A service account.
+    ServiceAccount,
+    /// A Secret.
+    Secret,
 }
 
 /// A finding, and where it is.
@@ -96,8 +118,8 @@ pub struct ContainerShape {
 pub struct Located {
     /// The namespace.
     pub namespace: NamespaceName,
-    /// `Pod`, `ServiceAccount` or `Secret`.
-    pub kind: &'static str,
+    /// Of what kind it is.
+    pub kind: Kind,
     /// Its name.
     pub name: String,
     /// What has made the pod, as in `ReplicaSet/api-6d4f`.

@@ -11,12 +11,14 @@ use serde_json::value::RawValue;
 use crate::{
     cli::{
         args::Scope,
+        diagnosis::{Credential, Known},
         secret,
         survey::{Cause, Gap},
     },
     cluster::read_undecoded,
     names::{NamespaceName, SecretName},
-    pull::Seen,
+    observe::Observed,
+    plan,
 };
 
 /// How many Secrets are asked for at once: one may have a MiB.
@@ -25,7 +27,7 @@ const PAGE: u32 = 100;
 /// How often a list is begun anew where the API server has forgotten in the middle which one it was.
 const TRIES: usize = 5;
 
-type Secrets = BTreeMap<(NamespaceName, SecretName), Seen>;
+type Secrets = BTreeMap<(NamespaceName, SecretName), Known>;
 
 #[derive(Deserialize)]
 struct Page<'a> {
@@ -41,17 +43,6 @@ struct PageMetadata {
     token: String,
 }
 
-#[derive(Deserialize)]
-struct Item {
-    metadata: ItemMetadata,
-}
-
-#[derive(Deserialize)]
-struct ItemMetadata {
-    namespace: NamespaceName,
-    name: SecretName,
-}
-
 /// What a list came to.
 enum End {
     All,
@@ -63,14 +54,19 @@ enum End {
 ///
 /// # Errors
 /// A sentence, where the API server can't answer.
-pub async fn all(client: &Client, scope: &Scope, types: &[&str]) -> Result<(Secrets, Option<Gap>), String> {
+pub async fn all(
+    client: &Client,
+    scope: &Scope,
+    types: &[&str],
+    credentials: &[Credential],
+) -> Result<(Secrets, Option<Gap>), String> {
     let mut found = Secrets::new();
     for of_type in types {
         for tried in 1.. {
-            match list(client, scope, of_type, &mut found).await? {
+            match list(client, scope, of_type, credentials, &mut found).await? {
                 End::All => break,
                 End::Refused => {
-                    let why = "you may not list Secrets with their data; leave --read-secrets out".to_owned();
+                    let why = "you may not list Secrets".to_owned();
                     return Ok((Secrets::new(), Some(Gap { what: "Secrets", why, cause: Cause::Forbidden })));
                 }
                 End::Forgotten if tried == TRIES => {
@@ -85,7 +81,13 @@ pub async fn all(client: &Client, scope: &Scope, types: &[&str]) -> Result<(Secr
     Ok((found, None))
 }
 
-async fn list(client: &Client, scope: &Scope, of_type: &str, found: &mut Secrets) -> Result<End, String> {
+async fn list(
+    client: &Client,
+    scope: &Scope,
+    of_type: &str,
+    credentials: &[Credential],
+    found: &mut Secrets,
+) -> Result<End, String> {
     let cannot = |why: &str| format!("the Secrets can't be listed: {why}");
     let namespace = match scope {
         Scope::All => None,
@@ -107,9 +109,10 @@ async fn list(client: &Client, scope: &Scope, of_type: &str, found: &mut Secrets
         let page: Page<'_> = serde_json::from_slice(&body).map_err(|_| cannot("the answer isn't a list"))?;
         for item in &page.items {
             let body = item.get().as_bytes();
-            let head: Item = serde_json::from_slice(body).map_err(|_| cannot("an item isn't a Secret"))?;
+            let head: Observed<plan::Secret> =
+                serde_json::from_slice(body).map_err(|_| cannot("an item isn't a Secret"))?;
             let seen = secret::read(body).ok_or_else(|| cannot("an item isn't a Secret"))?;
-            found.insert((head.metadata.namespace, head.metadata.name), seen);
+            found.insert(head.key(), Known::new(seen, &head.object, credentials));
         }
         if page.metadata.token.is_empty() {
             return Ok(End::All);

@@ -5,9 +5,12 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::yaml::Position;
-use crate::cli::{
-    out::Report,
-    table::{Cell, Style, Table, Tone},
+use crate::{
+    cli::{
+        out::Report,
+        table::{Cell, Style, Table, Tone},
+    },
+    printable::plain,
 };
 
 /// What comes of a mistake.
@@ -133,7 +136,7 @@ impl Report for CheckReport {
         table.write(to, style)?;
         for skipped in &self.skipped {
             let note = format!("{}:{}: not checked: {}", skipped.file, skipped.line, skipped.message);
-            writeln!(to, "{}", style.paint(Tone::Faint, &note.replace(char::is_control, "?")))?;
+            writeln!(to, "{}", style.paint(Tone::Faint, &plain(&note)))?;
         }
         let tone = if self.findings.is_empty() { Tone::Good } else { Tone::Bad };
         let counts = format!(

@@ -3,7 +3,7 @@
 use super::subject::Subject;
 use crate::{
     cli::{
-        coverage::Cluster,
+        diagnosis::Cluster,
         pod::{Pod, Use},
     },
     image::{PullPolicy, Reference, ReferenceError},

@@ -10,10 +10,10 @@ use super::{
     subject::Subject,
 };
 use crate::{
-    cli::pod::Use,
+    cli::{diagnosis::Finding, pod::Use},
     image::{PullPolicy, Reference},
     names::SecretName,
-    pull::{Credentials, Finding, Outcome, Seen, Source},
+    pull::{Credentials, Outcome, Seen, Source},
 };
 
 /// Explains one image, or each of the pod's.
@@ -106,7 +106,8 @@ fn pull_secret(name: &SecretName, seen: &Seen) -> PullSecretShape {
         }
         Seen::NotRead { managed: None } => ("NotRead", Some("add --read-secrets".to_owned()), None),
         Seen::NotRead { managed: Some(managed) } => {
-            let detail = format!("managed by RegistryCredential {}", managed.credential);
+            let open = if managed.registries.is_some() { "" } else { ", which isn't rolled out; add --read-secrets" };
+            let detail = format!("managed by RegistryCredential {}{open}", managed.credential);
             ("NotRead", Some(detail), Some(managed.credential.clone()))
         }
         Seen::Unparseable(fault) => ("Unparseable", Some(fault.to_string()), None),

@@ -1,14 +1,12 @@
 //! Tests of the whole answer, from what is known to what is said.
 
-use serde_json::json;
-
 use super::*;
 use crate::{
     cli::{
-        coverage::{Cluster, Credential},
+        diagnosis::{Cluster, Credential},
         explain::subject::{Kind, Subject},
         out::Report,
-        pod::Pod,
+        pod::{Pod, testing::pod},
         table::Style,
     },
     credential::docker_logins::{ConfigFault, Login, LoginKind},
@@ -21,17 +19,9 @@ const NOW: i64 = 1_800_000_000;
 
 /// A pod of the service account `default`, which names nothing, in the namespace team-a.
 fn case(secrets: Vec<(&str, Seen)>) -> Case {
-    let pod = Pod {
-        namespace: "team-a".into(),
-        name: "api-1".into(),
-        created: Second(NOW),
-        controller: None,
-        is_over: false,
-        service_account: "default".into(),
-        pull_secrets: secrets.iter().map(|(name, _)| SecretName::from(*name)).collect(),
-        uses: Box::default(),
-    };
-    let seen = secrets.into_iter().map(|(name, seen)| (("team-a".into(), name.into()), seen));
+    let entries: Vec<&str> = secrets.iter().map(|(name, _)| *name).collect();
+    let pod = Pod { created: Second(NOW), ..pod("team-a", &entries) };
+    let seen = secrets.into_iter().map(|(name, seen)| (("team-a".into(), name.into()), seen.into()));
     let cluster = Cluster {
         namespaces: Some([("team-a".into(), Namespace::default())].into()),
         accounts: Some([(("team-a".into(), "default".into()), ServiceAccount::default())].into()),
@@ -56,19 +46,7 @@ fn read(entries: &[&str], kind: LoginKind, written: i64) -> Seen {
 }
 
 fn managed() -> Managed {
-    Managed { credential: "darwin".to_owned(), registries: vec!["gcr.io/darwin/".to_owned()] }
-}
-
-/// For gcr.io/darwin/, in these namespaces, for the service account `default`.
-fn darwin(namespaces: &str) -> Credential {
-    let object = json!({
-        "apiVersion": "regcred.dev/v1alpha1", "kind": "RegistryCredential", "metadata": {"name": "darwin", "uid": "u"},
-        "spec": {
-            "credential": {"gcpServiceAccountKey": {"secretRef": {"name": "key"}}},
-            "registries": ["gcr.io/darwin/"], "namespaces": {"names": [namespaces]},
-        },
-    });
-    Credential::new(&serde_json::from_value(object).unwrap()).unwrap()
+    Managed { credential: "darwin".to_owned(), registries: Some(vec!["gcr.io/darwin/".to_owned()]) }
 }
 
 fn used(case: &mut Case, image: &str, policy: PullPolicy, waiting: Option<(&str, &str)>) {
@@ -175,13 +153,15 @@ fn a_broken_secret_blocks_and_a_missing_one_does_not() {
 fn a_credential_that_would_do_and_is_not_named_is_found() {
     let mut known = case(Vec::new());
     for (namespaces, expected) in [("elsewhere", "NamespaceNotTargeted"), ("team-*", "EntryMissing")] {
-        known.cluster.credentials = vec![darwin(namespaces)];
+        known.cluster.credentials = vec![Credential::of("darwin", namespaces, true)];
         assert_eq!(reasons(&explain(&known, Some(IMAGE))), [expected]);
         assert_eq!(reasons(&explain(&known, Some("nginx"))), [""; 0]);
     }
-    known.subject.as_mut().unwrap().pod.service_account = "other".into();
+    let accounts = known.cluster.accounts.replace(Default::default());
+    assert_eq!(reasons(&explain(&known, Some(IMAGE))), ["ServiceAccountMissing"]);
+    known.cluster.accounts = None;
     assert_eq!(reasons(&explain(&known, Some(IMAGE))), ["PullSecretNotNamed"]);
-    known.subject.as_mut().unwrap().pod.service_account = "default".into();
+    known.cluster.accounts = accounts;
     account(&mut known, &["darwin"]);
     assert_eq!(reasons(&explain(&known, Some(IMAGE))), ["OlderThanEntry"]);
     assert_eq!(reasons(&explain(&known, Some("nginx"))), [""; 0]);
@@ -191,7 +171,7 @@ fn a_credential_that_would_do_and_is_not_named_is_found() {
 
     let managed = ("darwin", Seen::NotRead { managed: Some(managed()) });
     let mut named = case(vec![managed]);
-    named.cluster.credentials = vec![darwin("team-*")];
+    named.cluster.credentials = vec![Credential::of("darwin", "team-*", true)];
     assert_eq!(reasons(&explain(&named, Some(IMAGE))), [""; 0]);
     let mut own = case(vec![("own", read(&["quay.io"], LoginKind::Other, 0))]);
     account(&mut own, &["theirs"]);
@@ -201,11 +181,11 @@ fn a_credential_that_would_do_and_is_not_named_is_found() {
 #[test]
 fn a_secret_that_a_credential_is_to_make_is_said_once_to_be_missing() {
     let mut waits = case(vec![("darwin", Seen::Missing)]);
-    waits.cluster.credentials = vec![darwin("team-*")];
+    waits.cluster.credentials = vec![Credential::of("darwin", "team-*", true)];
     let report = explain(&waits, Some(IMAGE));
     assert_eq!(reasons(&report), ["PullSecretMissing"]);
     assert!(report.findings[0].message.contains("RegistryCredential darwin"), "{report:?}");
-    waits.cluster.credentials = vec![darwin("elsewhere")];
+    waits.cluster.credentials = vec![Credential::of("darwin", "elsewhere", true)];
     let report = explain(&waits, Some(IMAGE));
     assert_eq!(reasons(&report), ["PullSecretMissing", "NamespaceNotTargeted"]);
     assert!(!report.findings[0].message.contains("RegistryCredential"), "{report:?}");

@@ -5,9 +5,9 @@ use super::{
     subject::Subject,
 };
 use crate::{
-    cli::coverage::{lack, nearest, of_named, passed_over},
+    cli::diagnosis::{Finding, lack, nearest, of_credentials, of_named, of_reference, of_waiting, passed_over},
     image::Reference,
-    pull::{Credentials, Finding, Outcome, of_credentials, of_reference, of_waiting},
+    pull::{Credentials, Outcome, Waiting},
 };
 
 /// What is wrong with the pull secrets, whatever the image.
@@ -37,13 +37,10 @@ pub fn of_image(
     if matches!(credentials.outcome, Outcome::Anonymous | Outcome::Unknown) {
         found.extend(lacking(case, reference, credentials.outcome).filter(|it| !of_secrets.contains(it)));
     }
-    found.extend(
-        asked
-            .uses
-            .iter()
-            .filter_map(|it| it.waiting.as_ref())
-            .find_map(|(reason, message)| of_waiting(reason.as_str(), message, reference, credentials.outcome)),
-    );
+    let mut waiting = asked.uses.iter().filter_map(|it| it.waiting.as_ref());
+    found.extend(waiting.find_map(|(reason, message)| {
+        of_waiting(Waiting::of(reason.as_str(), message)?, reference, credentials.outcome)
+    }));
     found
 }
 

@@ -1,7 +1,5 @@
 //! What is asked of the API server for a pod beside the pod itself.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use kube::Client;
 
@@ -9,10 +7,13 @@ use super::{
     secrets::{Data, look},
     subject::Subject,
 };
-use crate::cli::{
-    args::Scope,
-    coverage::{Cluster, Credential, of_namespaces},
-    survey::Survey,
+use crate::{
+    cli::{
+        args::Scope,
+        diagnosis::{Cluster, Credential, of_namespaces},
+        survey::Survey,
+    },
+    printable::printable,
 };
 
 /// Its namespace, its pull secrets, and the RegistryCredentials, which say what the Secrets of theirs are for. What the
@@ -25,11 +26,12 @@ pub async fn cluster(client: &Client, subject: &Subject, data: Data) -> Result<C
     let survey = Survey::new(client.clone(), Scope::Namespace(pod.namespace.to_string()));
     let (namespaces, listed) = tokio::try_join!(survey.namespaces(), survey.registry_credentials())?;
     let (namespaces, gap) = namespaces.into_parts();
-    let credentials: Vec<Credential> = listed.items().iter().filter_map(Credential::new).collect();
-    let account = subject.account.clone();
+    let credentials: Vec<Credential> =
+        listed.items().iter().filter_map(|object| Credential::new(object).ok()).collect();
+    let key = (pod.namespace.clone(), pod.service_account.clone());
     Ok(Cluster {
         namespaces: gap.is_none().then(|| of_namespaces(namespaces)),
-        accounts: account.map(|it| BTreeMap::from([((pod.namespace.clone(), pod.service_account.clone()), it)])),
+        accounts: subject.account.clone().map(|account| account.map(|it| (key, it)).into_iter().collect()),
         secrets: Some(look(client, pod, &credentials, data).await?),
         credentials,
         pods: Vec::new(),
@@ -41,7 +43,7 @@ pub async fn cluster(client: &Client, subject: &Subject, data: Data) -> Result<C
 pub fn sentence(what: &str, error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if status.code == 404 => format!("{what} doesn't exist"),
-        kube::Error::Api(status) => format!("{what} can't be read: {}", status.message),
+        kube::Error::Api(status) => format!("{what} can't be read: {}", printable(&status.message)),
         error => format!("{what} can't be read: {error}"),
     }
 }

@@ -4,13 +4,11 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::{
-    cli::{
-        out::Report,
-        prose::wrapped,
-        table::{Cell, Style, Table, Tone},
-    },
-    pull::Finding,
+use crate::cli::{
+    diagnosis::Finding,
+    out::Report,
+    prose::wrapped,
+    table::{Cell, Style, Table, Tone},
 };
 
 /// The whole answer.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::{
     cli::{
-        coverage::{Cluster, Credential},
+        diagnosis::{Credential, Known},
         pod::Pod,
         secret::read,
     },
@@ -42,11 +42,11 @@ pub async fn look(
     pod: &Pod,
     credentials: &[Credential],
     data: Data,
-) -> Result<BTreeMap<(NamespaceName, SecretName), Seen>, String> {
+) -> Result<BTreeMap<(NamespaceName, SecretName), Known>, String> {
     let mut found = BTreeMap::new();
     for name in &pod.pull_secrets {
-        let seen = look_at(client, pod.namespace.as_str(), name.as_str(), credentials, data).await?;
-        found.insert((pod.namespace.clone(), name.clone()), seen);
+        let known = look_at(client, pod.namespace.as_str(), name.as_str(), credentials, data).await?;
+        found.insert((pod.namespace.clone(), name.clone()), known);
     }
     Ok(found)
 }
@@ -57,10 +57,10 @@ async fn look_at(
     name: &str,
     credentials: &[Credential],
     data: Data,
-) -> Result<Seen, String> {
+) -> Result<Known, String> {
     // The API server takes any text in imagePullSecrets, and none but these characters in a Secret's name.
     if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.') {
-        return Ok(Seen::Missing);
+        return Ok(Seen::Missing.into());
     }
     let cannot = |why: String| format!("Secret {namespace}/{name} can't be read: {why}");
     let accept = if data == Data::Read { "application/json" } else { AS_TABLE };
@@ -69,10 +69,12 @@ async fn look_at(
     let request = request.map_err(|error| cannot(error.to_string()))?;
     let (status, body) = read_undecoded(client, request).await.map_err(|error| cannot(error.to_string()))?;
     match (status, data) {
-        (StatusCode::NOT_FOUND, _) => Ok(Seen::Missing),
-        (StatusCode::FORBIDDEN, _) => Ok(Seen::Unseen(format!("you may not read Secrets in {namespace}"))),
+        (StatusCode::NOT_FOUND, _) => Ok(Seen::Missing.into()),
+        (StatusCode::FORBIDDEN, _) => Ok(Seen::Unseen(format!("you may not read Secrets in {namespace}")).into()),
         (StatusCode::UNAUTHORIZED, _) => Err(cannot("the API server doesn't know you; log in again".to_owned())),
-        (StatusCode::OK, Data::Read) => read(&body).ok_or_else(|| cannot("the answer isn't a Secret".to_owned())),
+        (StatusCode::OK, Data::Read) => {
+            whole(&body, credentials).ok_or_else(|| cannot("the answer isn't a Secret".to_owned()))
+        }
         (StatusCode::OK, Data::Leave) => {
             row(&body, credentials).ok_or_else(|| cannot("the answer isn't a Secret's row".to_owned()))
         }
@@ -80,16 +82,23 @@ async fn look_at(
     }
 }
 
+/// A Secret with its data.
+fn whole(body: &[u8], credentials: &[Credential]) -> Option<Known> {
+    let metadata: Observed<plan::Secret> = serde_json::from_slice(body).ok()?;
+    Some(Known::new(read(body)?, &metadata.object, credentials))
+}
+
 /// A Secret as a table with one row.
-fn row(body: &[u8], credentials: &[Credential]) -> Option<Seen> {
+fn row(body: &[u8], credentials: &[Credential]) -> Option<Known> {
     let table: Table = serde_json::from_slice(body).ok()?;
     let column = table.column_definitions.iter().position(|column| column.name == "Type")?;
     let row = table.rows.into_iter().next()?;
     let secret_type = row.cells.get(column)?.as_str()?.to_owned();
     if ConfigFormat::of_type(&secret_type).is_none() {
-        return Some(Seen::NoPullSecret { secret_type: Some(secret_type) });
+        let seen = Seen::NoPullSecret { secret_type: Some(secret_type) };
+        return Some(Known::new(seen, &row.object.object, credentials));
     }
-    Some(Cluster::by_metadata(credentials, &row.object.object))
+    Some(Known::not_read(&row.object.object, credentials))
 }
 
 #[derive(Deserialize)]

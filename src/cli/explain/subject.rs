@@ -67,8 +67,8 @@ pub struct Subject {
     pub name: String,
     /// The pod.
     pub pod: Pod,
-    /// Its service account; `None` where it couldn't be read.
-    pub account: Option<ServiceAccount>,
+    /// Its service account, or that there is none; `None` where it couldn't be read.
+    pub account: Option<Option<ServiceAccount>>,
 }
 
 impl Subject {
@@ -91,14 +91,15 @@ impl Subject {
     /// # Errors
     /// A sentence.
     pub async fn service_account(client: &Client, namespace: &str, name: &str) -> Result<Self, String> {
-        let account = service_account(client, namespace, name).await;
-        let account = account.map_err(|error| sentence(&format!("service account {namespace}/{name}"), &error))?;
+        let what = format!("service account {namespace}/{name}");
+        let account = service_account(client, namespace, name).await.map_err(|error| sentence(&what, &error))?;
+        let account = account.ok_or_else(|| format!("{what} doesn't exist"))?;
         let pod = Pod::of_service_account(namespace.into(), name.into(), &account);
-        Ok(Self { kind: Kind::ServiceAccount, name: name.to_owned(), pod, account: Some(account) })
+        Ok(Self { kind: Kind::ServiceAccount, name: name.to_owned(), pod, account: Some(Some(account)) })
     }
 }
 
-async fn service_account(client: &Client, namespace: &str, name: &str) -> kube::Result<ServiceAccount> {
+async fn service_account(client: &Client, namespace: &str, name: &str) -> kube::Result<Option<ServiceAccount>> {
     let api = Api::<Observed<ServiceAccount>>::namespaced(client.clone(), namespace);
-    api.get(name).await.map(|seen| seen.object)
+    Ok(api.get_opt(name).await?.map(|seen| seen.object))
 }

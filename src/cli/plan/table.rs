@@ -6,9 +6,12 @@ use std::{
 };
 
 use super::report::{Counts, NamespaceShape, PlanReport};
-use crate::cli::{
-    out::Report,
-    table::{Cell, Style, Table, Tone},
+use crate::{
+    cli::{
+        out::Report,
+        table::{Cell, Style, Table, Tone},
+    },
+    printable::plain,
 };
 
 /// How many names there are in a list at most.
@@ -167,9 +170,4 @@ fn listed(noun: [&str; 2], numbers: &[(usize, &str)]) -> String {
     let mut numbers = numbers.iter().filter(|(number, _)| *number > 0);
     let first = numbers.next().map(|(number, what)| format!("{} {what}", count(*number, noun)));
     first.into_iter().chain(numbers.map(|(number, what)| format!("{number} {what}"))).collect::<Vec<_>>().join(", ")
-}
-
-/// What comes from a cluster must not move a terminal's cursor.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }

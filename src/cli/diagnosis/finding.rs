@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
-use super::{Answer, Credentials, Outcome, Seen};
-use crate::image::{Reference, ReferenceError};
+use crate::{
+    image::{Reference, ReferenceError},
+    pull::{Answer, Credentials, Outcome, Seen, Waiting},
+};
 
 /// Something that a person should look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -70,43 +72,43 @@ pub fn of_credentials(reference: &Reference, credentials: &Credentials) -> Optio
     })
 }
 
-/// What a container's state says of the pull.
-pub fn of_waiting(reason: &str, message: &str, reference: &Reference, outcome: Outcome) -> Option<Finding> {
+/// What a container's state says of the pull; `None` where a finding of [`of_reference`] or [`of_secret`] says it.
+pub fn of_waiting(waiting: Waiting, reference: &Reference, outcome: Outcome) -> Option<Finding> {
     let name = reference.name();
-    if reason == "ErrImageNeverPull" {
-        return Some(Finding {
-            reason: "ImageNeverPulled",
-            message: format!("the pull policy is Never, and the node has no {name} that the pod may use"),
-            remedy: "Load the image onto the node, or use IfNotPresent.".to_owned(),
-        });
-    }
-    // The kubelet's own reasons are single words. Where it can't read a pull secret, it has the error itself there.
-    if reason.contains(' ') && !matches!(outcome, Outcome::Blocked(_)) {
-        return Some(Finding {
-            reason: "PullSecretUnparseable",
-            message: format!("{name} can't be pulled: the kubelet can't read one of the pod's pull secrets"),
-            remedy:
-                "Add --read-secrets to find out which one; make it again, or take it out of imagePullSecrets: until \
-                     then no image is pulled for the pod."
-                    .to_owned(),
-        });
-    }
-    // What the kubelet says of a Secret that it can't read is no registry's answer.
-    if !matches!(reason, "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable")
-        || matches!(outcome, Outcome::Blocked(_))
-    {
-        return None;
-    }
-    let answer = if reason == "RegistryUnavailable" { Answer::Network } else { Answer::of(message) };
-    let (reason, remedy) = match (answer, outcome) {
+    let (reason, message, remedy) = match (waiting, outcome) {
+        // What the kubelet says of a Secret that it can't read is no registry's answer.
+        (Waiting::InvalidName, _) | (Waiting::PullSecret | Waiting::Registry(_), Outcome::Blocked(_)) => return None,
+        (Waiting::NeverPulled, _) => (
+            "ImageNeverPulled",
+            format!("the pull policy is Never, and the node has no {name} that the pod may use"),
+            "Load the image onto the node, or use IfNotPresent.",
+        ),
+        (Waiting::PullSecret, _) => (
+            "PullSecretUnparseable",
+            format!("{name} can't be pulled: the kubelet can't read one of the pod's pull secrets"),
+            "With --read-secrets and the right to read Secrets it is found out which one. Make it again, or take it out \
+             of imagePullSecrets: until then no image is pulled for the pod.",
+        ),
+        (Waiting::Registry(answer), outcome) => {
+            let (reason, remedy) = of_answer(answer, outcome);
+            (reason, format!("{name} can't be pulled: {answer}"), remedy)
+        }
+    };
+    Some(Finding { reason, message, remedy: remedy.to_owned() })
+}
+
+fn of_answer(answer: Answer, outcome: Outcome) -> (&'static str, &'static str) {
+    match (answer, outcome) {
         (Answer::Unauthorized | Answer::Forbidden, Outcome::Credentials) => (
             "CredentialRefused",
             "Renew the credential, or let it read the image. If the image is public, take the Secret out of \
              imagePullSecrets: a stale credential keeps the kubelet from asking anonymously.",
         ),
-        (Answer::Unauthorized | Answer::Forbidden, Outcome::Unknown) => {
-            ("PullRefused", "Add --read-secrets to find out whether one of the pull secrets is for the image.")
-        }
+        (Answer::Unauthorized | Answer::Forbidden, Outcome::Unknown) => (
+            "PullRefused",
+            "With --read-secrets and the right to read Secrets it is found out whether one of the pull secrets is for \
+             the image.",
+        ),
         (Answer::Unauthorized | Answer::Forbidden, _) => {
             ("AnonymousRefused", "Give the pod a pull secret for the registry, if the image exists.")
         }
@@ -119,6 +121,5 @@ pub fn of_waiting(reason: &str, message: &str, reference: &Reference, outcome: O
             ("RegistryUnreachable", "Check the registry's name, its certificate, and the way from the node to it.")
         }
         (Answer::Other, _) => ("PullFailed", "kubectl describe pod shows what the kubelet says."),
-    };
-    Some(Finding { reason, message: format!("{name} can't be pulled: {answer}"), remedy: remedy.to_owned() })
+    }
 }
