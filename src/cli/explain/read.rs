@@ -7,13 +7,10 @@ use super::{
     secrets::{Data, look},
     subject::Subject,
 };
-use crate::{
-    cli::{
-        args::Scope,
-        diagnosis::{Cluster, Credential, of_namespaces},
-        survey::Survey,
-    },
-    printable::printable,
+use crate::cli::{
+    args::Scope,
+    diagnosis::{Cluster, Credential, of_namespaces},
+    survey::Survey,
 };
 
 /// Its namespace, its pull secrets, and the RegistryCredentials, which say what the Secrets of theirs are for. What the
@@ -37,13 +34,4 @@ pub async fn cluster(client: &Client, subject: &Subject, data: Data) -> Result<C
         pods: Vec::new(),
         now: Timestamp::now().as_second(),
     })
-}
-
-/// Why something can't be read.
-pub fn sentence(what: &str, error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) if status.code == 404 => format!("{what} doesn't exist"),
-        kube::Error::Api(status) => format!("{what} can't be read: {}", printable(&status.message)),
-        error => format!("{what} can't be read: {error}"),
-    }
 }

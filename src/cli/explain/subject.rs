@@ -5,8 +5,7 @@ use std::{convert::Infallible, str::FromStr};
 use k8s_openapi::api::core::v1 as kubernetes;
 use kube::{Api, Client, Resource, api::GetParams, core::Request};
 
-use super::read::sentence;
-use crate::{cli::pod::Pod, observe::Observed, plan::ServiceAccount};
+use crate::{cli::pod::Pod, observe::Observed, plan::ServiceAccount, printable::printable};
 
 /// A name on the command line, perhaps with its namespace: `team-a/api-1` or `api-1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,4 +101,13 @@ impl Subject {
 async fn service_account(client: &Client, namespace: &str, name: &str) -> kube::Result<Option<ServiceAccount>> {
     let api = Api::<Observed<ServiceAccount>>::namespaced(client.clone(), namespace);
     Ok(api.get_opt(name).await?.map(|seen| seen.object))
+}
+
+/// Why something can't be read.
+fn sentence(what: &str, error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.code == 404 => format!("{what} doesn't exist"),
+        kube::Error::Api(status) => format!("{what} can't be read: {}", printable(&status.message)),
+        error => format!("{what} can't be read: {error}"),
+    }
 }
