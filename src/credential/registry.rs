@@ -253,6 +253,20 @@ impl AllowedRegistries {
             .map(Self)
     }
 
+    /// The shortest list that permits these, as far as one can.
+    pub fn covering<'a>(registries: impl IntoIterator<Item = &'a str>) -> Self {
+        let keys = registries.into_iter().filter_map(|text| RegistryKey::parse(text).ok());
+        let entry = |key: RegistryKey| {
+            let labels = key.labels().into_iter().map(|label| if label.contains('*') { "*" } else { label });
+            let host = labels.collect::<Vec<_>>().join(".");
+            let port = key.special_port().map(|port| format!(":{port}")).unwrap_or_default();
+            allowed_entry(1, &format!("{host}{port}")).ok()
+        };
+        let mut entries: Vec<RegistryKey> = keys.filter(|key| !is_google(key)).filter_map(entry).collect();
+        entries.dedup();
+        Self(entries)
+    }
+
     /// Whether none is listed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

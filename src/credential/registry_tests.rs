@@ -307,3 +307,18 @@ fn an_image_without_a_host_is_docker_hubs() {
     assert_eq!(matching("index.docker.io/", &images), images[..5]);
     assert_eq!(matching("index.docker.io/grafana", &images), [""; 0]);
 }
+
+#[test]
+fn a_list_is_made_of_what_it_is_to_permit() {
+    let texts =
+        ["gcr.io/a/", "registry.example.com/x/", "r*.example.com:5000/y", "example.org:443", "a.*.example.com", "?"];
+    let list = AllowedRegistries::covering(texts);
+    let entries: Vec<&str> = list.0.iter().map(RegistryKey::as_str).collect();
+    assert_eq!(entries, ["registry.example.com", "*.example.com:5000", "example.org"]);
+    let permits = |text: &str| list.permits(&RegistryKey::parse(text).unwrap());
+    assert_eq!(
+        texts.map(|text| RegistryKey::parse(text).is_ok() && permits(text)),
+        [true, true, true, true, false, false]
+    );
+    assert!(AllowedRegistries::covering(["gcr.io"]).is_empty());
+}

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     wire::Wire,
-    world::{self, SOON, credential, regcred},
+    world::{self, SOON, credential, regcred, rolled_out},
 };
 
 const IMAGE: &str = "gcr.io/darwin/api:1";
@@ -70,19 +70,8 @@ fn furnished() -> ControlPlane {
     let broken = json!({"auths": {"gcr.io": {"auth": MARKERS[1]}}}).to_string();
     secret(&cluster, "broken", json!({}), &broken);
     account(&cluster, &["theirs", "darwin", "gone"]);
-    rolled_out(&cluster);
+    rolled_out(&cluster, "darwin");
     cluster
-}
-
-/// Says in the status what the operator would have said.
-fn rolled_out(cluster: &ControlPlane) {
-    let generation = cluster.get_json(&["registrycredential", "darwin"])["metadata"]["generation"].clone();
-    let ready = json!({
-        "type": "Ready", "status": "True", "reason": "RolledOut", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
-    });
-    let status = json!({"status": {"observedGeneration": generation, "conditions": [ready]}});
-    let patch = ["--subresource=status", "--type=merge", "-p", &status.to_string()];
-    cluster.kubectl_ok(&[&["patch", "registrycredential", "darwin"], &patch[..]].concat());
 }
 
 /// What it says and how it ends; none of the markers may be in it, as they are or in base64.
@@ -150,7 +139,7 @@ fn metadata_tells_what_it_can_and_the_data_the_rest() {
     assert_eq!(report["images"][0]["credentials"]["outcome"], "Unknown");
     let (report, _) = as_json(&cluster, ADMIN, &[&["quay.io/a/b"], &with_data[1..]].concat());
     assert_eq!(reasons(&report["images"][0]), ["PullSecretOutdated"]);
-    rolled_out(&cluster);
+    rolled_out(&cluster, "darwin");
 
     // The context's namespace is default, too.
     let (table, code) = explain(&cluster, ADMIN, &[IMAGE, "--service-account", "default"]);

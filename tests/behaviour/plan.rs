@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     planned::{SECRETS, Stored, effects, follow, plan, refusals, said, strings},
-    world::{self, SOON, World, credential, key},
+    world::{self, SOON, World, credential, key, rolled_out},
 };
 
 #[test]
@@ -232,6 +232,47 @@ fn it_lists_each_kind_once_in_pages_and_writes_nothing() {
     both.extend(lists.iter().chain(lists.iter().filter(|it| **it != "list secrets/darwin")));
     both.sort_unstable();
     asked(&both);
+}
+
+#[test]
+fn what_the_operator_has_taken_needs_no_flag() {
+    let (cluster, _) = furnished();
+    let darwin = |more: Value| {
+        let mut spec = json!({"namespaces": {"names": ["team-*"]}, "registries": ["registry.example.com/x/"]});
+        more.as_object().unwrap().iter().for_each(|(member, value)| spec[member] = value.clone());
+        credential("darwin", spec)
+    };
+    cluster.apply(&darwin(json!({})).to_string()).unwrap();
+    let ask = |args: &[&str], manifests: &[&Value]| {
+        let (report, code) = plan(&cluster, ADMIN, args, manifests);
+        let of = &report["registryCredentials"][0];
+        let held = of["held"]["reason"].as_str().unwrap_or("-").to_owned();
+        (held, of["contents"].as_str().unwrap_or("-").to_owned(), code, report["notes"].to_string())
+    };
+    let labelled = darwin(json!({"secretTemplate": {"labels": {"a": "b"}}}));
+    let (held, _, code, _) = ask(&["-f", "FILE"], &[&labelled]);
+    assert_eq!((held.as_str(), code), ("RegistryNotAllowed", 1), "nothing says that the operator takes it");
+
+    rolled_out(&cluster, "darwin");
+    let (held, _, code, _) = ask(&["-f", "FILE"], &[&labelled]);
+    assert_eq!((held.as_str(), code), ("-", 0));
+    let source = |key: &str| {
+        let metadata = json!({"name": "key", "namespace": "regcred-system"});
+        json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "stringData": {"key.json": key}})
+    };
+    let (held, contents, code, _) = ask(&["-f", "FILE"], &[&source(&key('b'))]);
+    assert_eq!((held.as_str(), contents.as_str(), code), ("-", "Compared", 0));
+    let (held, _, code, _) = ask(&["-f", "FILE"], &[&source("{}")]);
+    assert_eq!((held.as_str(), code), ("InvalidKey", 1));
+    let other = darwin(json!({"registries": ["registry.example.com/x/", "other.example.com"]}));
+    assert_eq!(ask(&["-f", "FILE"], &[&other]).0, "RegistryNotAllowed");
+
+    // It has found the source, which isn't where one would look for it first.
+    let (held, contents, code, notes) = ask(&["darwin", "--read-source"], &[]);
+    assert_eq!((held.as_str(), contents.as_str(), code), ("-", "NotCompared", 0), "{notes}");
+    assert!(notes.contains("--credential-namespaces"), "{notes}");
+    let (held, ..) = ask(&["darwin", "--read-source", "--credential-namespaces=regcred-system"], &[]);
+    assert_eq!(held, "SourceNotFound");
 }
 
 #[test]

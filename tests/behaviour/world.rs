@@ -194,6 +194,17 @@ pub fn credential(name: &str, spec: Value) -> Value {
     json!({"apiVersion": "regcred.dev/v1alpha1", "kind": "RegistryCredential", "metadata": {"name": name}, "spec": whole})
 }
 
+/// Says in a RegistryCredential's status what the operator would say.
+pub fn rolled_out(cluster: &ControlPlane, name: &str) {
+    let generation = cluster.get_json(&["registrycredential", name])["metadata"]["generation"].clone();
+    let ready = json!({
+        "type": "Ready", "status": "True", "reason": "RolledOut", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+    });
+    let status = json!({"status": {"observedGeneration": generation, "conditions": [ready]}});
+    let patch = ["--subresource=status", "--type=merge", "-p", &status.to_string()];
+    cluster.kubectl_ok(&[&["patch", "registrycredential", name], &patch[..]].concat());
+}
+
 pub fn password(secret: &Value) -> Result<String, String> {
     use base64::{Engine, engine::general_purpose::STANDARD};
     let data = secret["data"][".dockerconfigjson"].as_str().ok_or("no .dockerconfigjson")?;

@@ -100,25 +100,20 @@ fn decides(spec: &RegistryCredentialSpec) -> (&crate::api::CredentialSource, BTr
 }
 
 fn contents(wish: &Wish, source: Source, same: bool, word: Word, flags: &Flags) -> Result<Contents, Held> {
-    let place = match wish.source(&flags.limits) {
-        Ok((namespace, reference)) => Some((namespace, reference.name.as_str())),
-        // The flags that weren't given allow it, as it works.
-        Err(held) if by_flag(held.reason) && !flags.decided.contains(&held.reason) && word.is_valid() => None,
-        Err(held) => return Err(held),
-    };
+    let (namespace, reference) = wish.source(&flags.limits)?;
     let settled = matches!(word, Word::RolledOut);
     let said = match word {
         Word::Held(held) if !flags.decided.contains(&held.reason) => Some(held),
         _ => None,
     };
-    match (source, place, said) {
+    match (source, said) {
         // That the user may read the source doesn't help the operator.
-        (_, _, Some(held)) if by_flag(held.reason) || held.reason == Reason::SourceUnreadable => Err(held),
-        (Source::Found(source), Some(_), _) => {
+        (_, Some(held)) if by_flag(held.reason) || held.reason == Reason::SourceUnreadable => Err(held),
+        (Source::Found(source), _) => {
             wish.resolve(&source, &flags.limits).map(|it| Contents::Known(it.pull_secret.revision().clone()))
         }
-        (Source::Missing, Some((namespace, name)), _) => Err(Held::source_missing(namespace, name)),
-        (_, _, Some(held)) => Err(held),
+        (Source::Missing, _) => Err(Held::source_missing(namespace, &reference.name)),
+        (_, Some(held)) => Err(held),
         _ if same && settled => Ok(Contents::AsApplied),
         _ if same => Ok(Contents::Unsettled),
         _ => Ok(Contents::New),
@@ -143,11 +138,12 @@ enum Word {
     Unknown,
 }
 
-impl Word {
-    fn is_valid(&self) -> bool {
-        matches!(self, Self::RolledOut | Self::RollingOut)
-    }
+/// Whether the operator says that it has a pull secret for this spec.
+pub fn works(object: &DynamicObject) -> bool {
+    matches!(Word::of(object), Word::RolledOut | Word::RollingOut)
+}
 
+impl Word {
     fn of(object: &DynamicObject) -> Self {
         let status = object.data.get("status").cloned().unwrap_or_default();
         let Ok(status) = serde_json::from_value::<RegistryCredentialStatus>(status) else { return Self::Unknown };

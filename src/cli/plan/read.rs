@@ -7,7 +7,7 @@ use kube::{Client, api::DynamicObject};
 use super::{
     PlanArgs,
     compose::Case,
-    intent::{Flags, Intent, Source},
+    intent::{Flags, Intent, Source, works},
     question::{Action, Objects, Question},
 };
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
         survey::{Cause, Listed, Survey},
     },
     cluster::{SourceFailure, read_source},
+    credential::AllowedRegistries,
     index::Index,
     names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
     observe::{NamespaceMeta, Observed},
@@ -39,14 +40,17 @@ pub async fn case(client: &Client, scope: Scope, args: &PlanArgs, question: &Que
     )?;
     let mut notes: Vec<String> = question.skipped().to_vec();
     let before = objects(credentials, question, &mut notes)?;
-    let flags = flags(args, before.values().chain(question.manifests()));
+    let flags = flags(args, &before, question);
     let answerable = question.put(&before, &flags)?;
     let is_subject = |name: &CredentialName| answerable.subjects.as_ref().is_none_or(|all| all.contains_key(name));
 
     let mut after = Vec::new();
     for (name, object) in &answerable.after {
         let source = match is_subject(name) {
-            true => source(client, &Wish::new(object, &flags.limits), args, question, &flags, &mut notes).await?,
+            true => {
+                let at = At { object, before: before.get(name) };
+                source(client, &at, args, question, &flags, &mut notes).await?
+            }
             false => Source::NotRead,
         };
         after.push(Intent::new(before.get(name), object, source, &flags));
@@ -87,9 +91,9 @@ fn objects(listed: Listed<DynamicObject>, question: &Question, notes: &mut Vec<S
     Ok(items.into_iter().filter_map(named).collect())
 }
 
-/// Where a flag isn't given, what the RegistryCredentials ask for is taken to be allowed, but for registries, which
-/// aren't unless they are Google's.
-fn flags<'a>(args: &PlanArgs, objects: impl Iterator<Item = &'a DynamicObject>) -> Flags {
+/// Where a flag isn't given, what the RegistryCredentials ask for is taken to be allowed; of registries other than Google's
+/// only what the operator has taken.
+fn flags(args: &PlanArgs, before: &Objects, question: &Question) -> Flags {
     let given = &args.limits;
     let namespaces = given.credential_namespaces.iter().map(|name| name.trim().to_owned());
     let mut credential_namespaces: Vec<String> = namespaces.filter(|name| !name.is_empty()).collect();
@@ -99,16 +103,37 @@ fn flags<'a>(args: &PlanArgs, objects: impl Iterator<Item = &'a DynamicObject>) 
         (Reason::SecretNameNotAllowed, !args.managed_secret_names.is_empty()),
     ];
     if credential_namespaces.is_empty() {
-        const PLACE: &str = "/spec/credential/gcpServiceAccountKey/secretRef/namespace";
-        let asked: BTreeSet<&str> = objects.filter_map(|object| object.data.pointer(PLACE)?.as_str()).collect();
+        let asked: BTreeSet<&str> = before.values().chain(question.manifests()).filter_map(place).collect();
         credential_namespaces = [DEFAULT_NAMESPACE].into_iter().chain(asked).map(str::to_owned).collect();
     }
-    let limits = Limits {
-        credential_namespaces,
-        allowed_registries: given.allowed_registries.clone(),
-        managed_names: args.managed_secret_names.iter().cloned().collect(),
-    };
+    let mut allowed_registries = given.allowed_registries.clone();
+    if allowed_registries.is_empty() {
+        let taken = before.values().filter(|object| works(object));
+        let taken = taken.filter_map(|object| object.data.pointer("/spec/registries")?.as_array());
+        allowed_registries = AllowedRegistries::covering(taken.flatten().filter_map(|registry| registry.as_str()));
+    }
+    let managed_names = args.managed_secret_names.iter().cloned().collect();
+    let limits = Limits { credential_namespaces, allowed_registries, managed_names };
     Flags { limits, decided: decided.into_iter().filter_map(|(reason, given)| given.then_some(reason)).collect() }
+}
+
+/// The namespace of its source, where it names one.
+fn place(object: &DynamicObject) -> Option<&str> {
+    object.data.pointer("/spec/credential/gcpServiceAccountKey/secretRef/namespace")?.as_str()
+}
+
+/// A RegistryCredential whose source is looked for.
+struct At<'a> {
+    object: &'a DynamicObject,
+    before: Option<&'a DynamicObject>,
+}
+
+impl At<'_> {
+    /// Whether the operator, which has found it, must look in another namespace than we do, who only assume one.
+    fn is_elsewhere(&self, flags: &Flags) -> bool {
+        let is_assumed = place(self.object).is_none() && !flags.decided.contains(&Reason::NamespaceNotAllowed);
+        is_assumed && self.before.is_some_and(|before| place(before).is_none() && works(before))
+    }
 }
 
 /// The source of a RegistryCredential: from the files, or from the cluster if it is to be read.
@@ -117,12 +142,13 @@ fn flags<'a>(args: &PlanArgs, objects: impl Iterator<Item = &'a DynamicObject>) 
 /// A sentence, where the API server would refuse the one in the files.
 async fn source(
     client: &Client,
-    wish: &Wish,
+    at: &At<'_>,
     args: &PlanArgs,
     question: &Question,
     flags: &Flags,
     notes: &mut Vec<String>,
 ) -> Result<Source, String> {
+    let wish = Wish::new(at.object, &flags.limits);
     let Ok((namespace, reference)) = wish.source(&flags.limits) else { return Ok(Source::NotRead) };
     let name = &reference.name;
     // The last one is what an apply leaves.
@@ -134,6 +160,11 @@ async fn source(
     }
     let why = match read_source(client, namespace, name).await {
         Ok(Some(source)) => return Ok(Source::Found(source)),
+        Ok(None) if at.is_elsewhere(flags) => {
+            "it isn't there, and the operator has one, so it looks in another namespace: add --credential-namespaces, as \
+             the operator has it"
+                .to_owned()
+        }
         Ok(None) => return Ok(Source::Missing),
         Err(SourceFailure::Forbidden) => "you may not read it".to_owned(),
         Err(SourceFailure::Answer(why)) => why,
