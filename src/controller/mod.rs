@@ -3,6 +3,7 @@
 
 mod access;
 mod apply;
+mod at_creation;
 mod backoff;
 mod caches;
 mod context;
@@ -66,6 +67,7 @@ pub async fn run(
     mut role: watch::Receiver<Role>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Panicked> {
+    tokio::spawn(at_creation::say_if_missing(context.client.clone()));
     tokio::select! {
         () = sync(&context) => {}
         () = report_blindness(&context, role.clone()) => {}

@@ -173,6 +173,7 @@ impl Election {
     /// Renews until `finished` turns true.
     async fn lead(&mut self, roles: &watch::Sender<Role>, mut finished: watch::Receiver<bool>) -> Result<(), Lost> {
         let mut next = Instant::now() + RENEW;
+        let mut is_told = false;
         loop {
             let lease = || self.lease.clone();
             match self.sight.holder() {
@@ -195,12 +196,12 @@ impl Election {
                         () = turned(&mut finished) => return Ok(()),
                     };
                     next = Instant::now() + if renewed { RENEW } else { RETRY };
-                    if !was_closed && self.gate.is_lost() {
-                        warn!(lease = self.lease, "nothing is written until the Lease is renewed");
-                    }
-                    if was_closed && renewed {
+                    if renewed && std::mem::take(&mut is_told) | was_closed {
                         info!(lease = self.lease, "renewed, and nobody has led meanwhile: going on");
                         roles.send_replace(Role::Leader);
+                    }
+                    if self.gate.is_lost() && !std::mem::replace(&mut is_told, true) {
+                        warn!(lease = self.lease, "nothing is written until the Lease is renewed");
                     }
                 }
             }

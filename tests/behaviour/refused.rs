@@ -90,3 +90,19 @@ fn while_a_watch_is_refused_ready_is_unknown_and_afterwards_what_was_missed_is_d
     assert_eq!(status["namespaces"]["summary"], "2/2");
     world.operator.wait_ready(SOON);
 }
+
+#[test]
+fn where_the_api_server_has_no_such_policies_the_log_says_so() {
+    let without = ["v1", "v1beta1"]
+        .map(|version| format!("admissionregistration.k8s.io/{version}/mutatingadmissionpolicies=false"));
+    let flags = vec![
+        format!("--runtime-config={}", without.join(",")),
+        "--disable-admission-plugins=MutatingAdmissionPolicy".to_owned(), // it would wait for them
+    ];
+    let cluster = cluster(Options { controllers: Controllers::Default, apiserver_flags: flags, ..Options::default() });
+    let world = World::on(cluster, &[]);
+    eventually(SOON, || {
+        let log = world.operator.log();
+        if log.contains("this API server has no MutatingAdmissionPolicy") { Ok(()) } else { Err(log) }
+    });
+}
