@@ -22,7 +22,7 @@ pub fn install(cluster: &ControlPlane, part: &str) {
 
 /// config/policy/at-creation in the version that the API server serves.
 pub fn install_at_creation(cluster: &ControlPlane) {
-    install(cluster, if kubernetes() < (1, 36) { "policy/at-creation/v1beta1" } else { "policy/at-creation" });
+    install(cluster, if kubernetes() < (1, 36) { "policy/at-creation-v1beta1" } else { "policy/at-creation" });
 }
 
 pub async fn client(cluster: &ControlPlane, user: &str) -> Client {
