@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         })
     });
     let mut trials: Vec<Trial> = stories.collect();
-    trials.push(Trial::test("what is not run is in the docs, and each has its reason", || {
+    trials.push(Trial::test("what is not run is in the docs, and each has its reason", move || {
         not_run::check(&documents);
         Ok(())
     }));

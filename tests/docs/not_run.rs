@@ -16,7 +16,7 @@ const NOT_RUN: [(&[&str], &str); 3] = [
     ),
     (
         &[
-            "cargo test --lib rotated",
+            "cargo test --lib stuck",
             "cargo test --test behaviour conflict::",
             "cargo test --test behaviour -- --list",
             "cargo test --test docs README.md",
