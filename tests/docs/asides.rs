@@ -57,7 +57,7 @@ pub fn of(document: &str) -> Vec<Aside> {
                 }
             }),
             before("explain --pod", |stage| pod(stage, "team-a", "api-6d4f", "api", "gcr.io/darwin/api:1", json!({}))),
-            after("-k config/namespace", nothing_is_left),
+            after("delete -k config/namespace", nothing_is_left),
         ],
         "docs/cli.md" => [plans(), explanations(), audits()].into_iter().flatten().collect(),
         "docs/security.md" => vec![before("auth can-i", |stage| {
