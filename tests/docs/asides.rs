@@ -76,7 +76,7 @@ fn plans() -> Vec<Aside> {
             for name in ["team-a", "team-b", "team-c", "team-d", "team-e"] {
                 stage.ok(&format!("kubectl create namespace {name}"));
             }
-            stage.ok("kubectl -n team-c create secret generic darwin");
+            stage.ok(&pull_secret("team-c", "darwin"));
             stage.wait_for("kubectl get serviceaccount -A -o name | grep -c /default$", "10"); // namespaces
             stage.ok("kubectl -n regcred-system create secret generic key --from-literal=key.json=soon");
             let darwin = credential(json!({"namespaces": {"names": ["default", "team-*"]}}));
@@ -100,9 +100,7 @@ fn explanations() -> Vec<Aside> {
     vec![before("explain --pod api-6d4f", |stage| {
         stage.ok("kubectl apply -f darwin.yaml");
         stage.wait_for("kubectl get regcred darwin -o jsonpath={.status.namespaces.summary}", "5/6");
-        stage.ok(
-            "kubectl create secret docker-registry team-registry --docker-server=gcr.io --docker-username=u --docker-password=p",
-        );
+        stage.ok(&pull_secret("default", "team-registry"));
         let both = json!({"imagePullSecrets": [{"name": "darwin"}, {"name": "team-registry"}]});
         stage.ok(&format!("kubectl patch serviceaccount default -p '{both}'"));
         pod(stage, "default", "api-6d4f", "api", "gcr.io/darwin/api:1", json!({}));
@@ -138,6 +136,12 @@ fn audits() -> Vec<Aside> {
         pod(stage, "shop", "web-5c7b-9kq", "main", "", json!({"containers": containers}));
         waits(stage, "shop", "web-5c7b-9kq", "main", "401 Unauthorized");
     })]
+}
+
+/// Makes a pull secret as people do.
+fn pull_secret(namespace: &str, name: &str) -> String {
+    let login = "--docker-server=gcr.io --docker-username=somebody --docker-password=anything";
+    format!("kubectl -n {namespace} create secret docker-registry {name} {login}")
 }
 
 /// As the README says, without what is optional.
