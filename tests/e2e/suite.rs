@@ -19,6 +19,7 @@ const OPERATOR_IMAGE: &str = "ghcr.io/regcred/regcred:v0.1.0";
 
 /// What tells the README's blocks of commands for a node from each other; each is typed as it stands there.
 const INSTALL: &str = "-k config/default";
+const UP: &str = "rollout status";
 const EVICT: &str = "-k config/overlays/stuck-pods/evict";
 const SCOPED: &str = "-k config/overlays/scoped";
 
@@ -38,10 +39,10 @@ impl Suite {
         let node = Node::start(folder, cgroup, vec![crd]);
         node.import(OPERATOR_IMAGE, &operator_image(folder));
         let suite = Suite { node, registry };
-        assert_eq!(of_readme().len(), [INSTALL, EVICT, SCOPED].len(), "a block of the README's is typed by nobody");
+        assert_eq!(of_readme().len(), [INSTALL, UP, EVICT, SCOPED].len(), "a block of the README's is typed by nobody");
         suite.type_of_readme(INSTALL, Path::new(ROOT));
         suite.type_of_readme(EVICT, Path::new(ROOT));
-        suite.wait_available();
+        suite.type_of_readme(UP, Path::new(ROOT));
         suite
     }
 
@@ -51,13 +52,7 @@ impl Suite {
         blocks.retain(|block| block.text.contains(part));
         let [block] = &blocks[..] else { panic!("README.md has {part} in {} blocks for a node", blocks.len()) };
         let (code, written) = self.cluster().shell(folder, &block.text);
-        assert_eq!(code, 0, "README.md, line {}: {written}", block.line);
-    }
-
-    fn wait_available(&self) {
-        let wait = ["-n", NAMESPACE, "rollout", "status", "deployment/regcred", "--timeout=60s"];
-        let output = self.cluster().kubectl(&wait);
-        assert!(output.status.success(), "the operator isn't available:{}", self.report(NAMESPACE));
+        assert!(code == 0, "README.md, line {}: {written}{}", block.line, self.report(NAMESPACE));
     }
 
     /// Puts `config/overlays/scoped` with these names of Secrets and service accounts in place of `config/default`, by
@@ -66,7 +61,7 @@ impl Suite {
         let overlay = self.cluster().scoped_overlay(&Path::new(ROOT).join("config"), secrets, accounts);
         let copy = overlay.ancestors().nth(3).expect("config/overlays/scoped is in a folder");
         self.type_of_readme(SCOPED, copy);
-        self.wait_available();
+        self.type_of_readme(UP, copy);
         eventually(Duration::from_secs(60), || {
             let pods = self.cluster().try_get_json(&["-n", NAMESPACE, "pods"])?;
             let pods = pods["items"].as_array().cloned().unwrap_or_default();
