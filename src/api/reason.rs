@@ -25,6 +25,8 @@ macro_rules! reasons {
 }
 
 reasons! {
+    /// The operator hasn't said anything yet: the CRD's default.
+    Pending,
     /// Every target namespace holds the current source.
     RolledOut,
     /// Namespaces are being brought to the current spec and source.
@@ -33,6 +35,8 @@ reasons! {
     PartiallyReady,
     /// `spec.suspend` is true.
     Suspended,
+    /// `spec.suspend` is false.
+    NotSuspended,
     /// It is being deleted with `--cascade=orphan`.
     Orphaned,
     /// The credential was parsed and checked.

@@ -9,6 +9,8 @@ use serde_json::Value;
 
 const BUILD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/build.sh");
 
+const BUILD_TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tools/build.sh");
+
 /// What every control plane needs. The rest is built when first asked for.
 const CORE: &str = "etcd kube-apiserver kubectl";
 
@@ -35,6 +37,22 @@ pub fn binary(command: &str) -> Result<PathBuf, String> {
     let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     folders.insert(wanted.to_owned(), folder.clone());
     Ok(folder.join(command))
+}
+
+/// The path of a tool that tests/tools/build.sh pins, such as Helm; built where it isn't yet, which takes minutes.
+///
+/// # Errors
+/// A sentence: it can't be built.
+pub fn tool(name: &str) -> Result<PathBuf, String> {
+    let output = Command::new(BUILD_TOOLS)
+        .arg(name)
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("{BUILD_TOOLS} can't be run: {error}"))?;
+    match output.status.success() {
+        true => Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())),
+        false => Err(format!("{BUILD_TOOLS} {name} failed ({}); what it wrote on stderr says why", output.status)),
+    }
 }
 
 /// A fresh service-account key in Google's JSON format that opens nothing, for the given project, e-mail and key id.
