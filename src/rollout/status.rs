@@ -140,12 +140,10 @@ fn is_true(conditions: &impl Conditions, type_: &str) -> bool {
     conditions.status_of(type_) == Some("True")
 }
 
-/// Whether every namespace has been worked on for the newest spec that was seen, be it in vain.
+/// Whether every namespace has been worked on, be it in vain.
 fn is_settled(status: &RegistryCredentialStatus) -> bool {
-    ready(status).is_some_and(|ready| {
-        ready.observed_generation == status.observed_generation
-            && (ready.status == "True" || ready.reason == Reason::PartiallyReady.as_str())
-    })
+    let partially = Reason::PartiallyReady.as_str();
+    ready(status).is_some_and(|ready| ready.status == "True" || ready.reason == partially)
 }
 
 /// A condition without its times.

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::DynamicObject;
 
 use crate::{
@@ -149,12 +148,7 @@ impl Word {
         let status = object.data.get("status").cloned().unwrap_or_default();
         let Ok(status) = serde_json::from_value::<RegistryCredentialStatus>(status) else { return Self::Unknown };
         let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
-        let newest = object.metadata.generation;
-        // While it is suspended Ready speaks of an older spec than the rest of the status.
-        let of_newest = |ready: &&Condition| {
-            status.observed_generation == newest && ready.observed_generation.is_none_or(|of| Some(of) == newest)
-        };
-        let Some(ready) = ready.filter(of_newest) else {
+        let Some(ready) = ready.filter(|_| status.observed_generation == object.metadata.generation) else {
             return Self::Unknown;
         };
         let reason = Reason::ALL.iter().copied().find(|reason| reason.as_str() == ready.reason);

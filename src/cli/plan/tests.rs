@@ -85,10 +85,6 @@ fn without_the_source_the_status_tells_as_long_as_nothing_that_decides_changes()
         let found = intent(&before, after).contents;
         assert_eq!(found.map_err(|held| held.reason), wanted, "{before:?}");
     }
-    // Where it was rolled out before, Ready is still of that spec.
-    let mut suspended = was("RolledOut");
-    suspended.data["status"]["conditions"][0]["observedGeneration"] = json!(2);
-    assert_eq!(intent(&suspended, &fewer).contents, Ok(Contents::Unsettled));
     let mut unseen = was("RolledOut");
     unseen.data["status"] = serde_json::to_value(RegistryCredentialStatus::pending()).unwrap();
     assert_eq!(intent(&unseen, &fewer).contents, Ok(Contents::Unsettled));
