@@ -3,7 +3,7 @@
 CARGO ?= cargo
 CRD = crds/registrycredentials.regcred.dev.yaml
 
-.PHONY: help demo test test-scoped test-one-of-each matrix chaos fuzz fuzz-corpus e2e bench bench-plot promises lint crd build controlplane clean clean-controlplane
+.PHONY: help demo test test-scoped test-one-of-each matrix chaos fuzz fuzz-corpus e2e bench bench-plot promises lint crd build controlplane tools clean clean-controlplane
 
 help:
 	@echo 'make demo           show regcred at work on a real Kubernetes API server, on loopback only'
@@ -28,8 +28,9 @@ help:
 	@echo 'make crd            write $(CRD) from the Rust types'
 	@echo 'make build          the operator, for trying out: cargo build --release makes the one to ship'
 	@echo 'make controlplane   build etcd, kube-apiserver, kube-controller-manager and kubectl (minutes, once)'
+	@echo 'make tools          build Helm, and what tests ask of other tools that wait (minutes, once)'
 	@echo 'make clean          remove what cargo has built'
-	@echo 'make clean-controlplane   remove the control planes that were built (Go keeps its own cache: go clean -cache)'
+	@echo 'make clean-controlplane   remove the control planes and tools that were built (Go keeps its own cache: go clean -cache)'
 
 # With the path of another operator in REGCRED: that one is shown.
 demo: build controlplane
@@ -42,12 +43,12 @@ export KUBERNETES
 UNSERVED = $(if $(filter 1.31 1.32 1.33,$(KUBERNETES)),at_creation)
 ON_VERSION = $(CARGO) test --package regcred --locked --test behaviour -- $(UNSERVED:%=--skip %)
 
-test: controlplane
+test: controlplane tools
 	$(if $(KUBERNETES),$(ON_VERSION),$(CARGO) test --workspace --locked)
 
 # The first test of each behaviour, and failover. With SCOPED=1, those that the rights by name change, with these.
 SCOPED ?=
-test-one-of-each: controlplane
+test-one-of-each: controlplane tools
 	@$(ON_VERSION) $(if $(SCOPED),$(SAME_EITHER_WAY:%=--skip %)) --list --format terse | sed -n 's/: test$$//p' | \
 	  awk -F:: '!($$1 in seen) || /within_fifteen_seconds_of_a_kill/ { seen[$$1] = 1; print }' > target/one-of-each
 	$(if $(SCOPED),REGCRED_TEST_SCOPED=1) $(ON_VERSION) --exact $$(cat target/one-of-each)
@@ -62,9 +63,9 @@ matrix:
 	done; [ -z "$$failed" ] || { echo "failed on$$failed"; exit 1; }
 
 # Without those in which it would change nothing: no operator runs, or always with rights on named Secrets only.
-SAME_EITHER_WAY = crd:: at_creation_rules:: audit:: check:: explain:: pull_policy:: scoped:: plan::it_lists plan::rights plan::what_cannot plan::before_the fence::the_operators_token fence::nobody_else fence::the_policies
+SAME_EITHER_WAY = crd:: health:: helm::without_an_operator at_creation_rules:: audit:: check:: explain:: pull_policy:: scoped:: plan::it_lists plan::rights plan::what_cannot plan::before_the fence::the_operators_token fence::nobody_else fence::the_policies
 
-test-scoped: controlplane
+test-scoped: controlplane tools
 	REGCRED_TEST_SCOPED=1 $(CARGO) test --package regcred --locked --test behaviour -- $(SAME_EITHER_WAY:%=--skip %)
 
 SEED ?= 1
@@ -136,8 +137,12 @@ controlplane:
 	@tests/controlplane/build.sh kube-controller-manager > /dev/null
 	@tests/controlplane/build.sh throwaway-key > /dev/null
 
+# Tools of others that tests run.
+tools:
+	@tests/tools/build.sh health helm > /dev/null
+
 clean:
 	$(CARGO) clean
 
 clean-controlplane:
-	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/regcred/controlplane"
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/regcred/controlplane" "$${XDG_CACHE_HOME:-$$HOME/.cache}/regcred/tools"

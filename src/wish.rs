@@ -134,7 +134,7 @@ impl Wish {
     pub fn source(&self, limits: &Limits) -> Result<(&str, &SecretKeyRef), Held> {
         if self.orphaned {
             let message = "it is being deleted with --cascade=orphan: its Secrets and entries stay".to_owned();
-            return Err(Held { reason: Reason::Orphaned, message, hold: Hold::Suspended });
+            return Err(Held { reason: Reason::Orphaned, message, hold: Hold::Orphaned });
         }
         let (spec, ..) = self.spec.as_ref().map_err(Held::clone)?;
         if spec.suspend {

@@ -5,11 +5,8 @@
 --     --from-file=resource.customizations.health.regcred.dev_RegistryCredential=health.lua |
 --   kubectl apply --server-side --field-manager=regcred-health -f -
 
-if obj.spec ~= nil and obj.spec.suspend == true then
-  return {status = "Suspended", message = "spec.suspend is true: nothing is written and nothing is removed"}
-end
-
--- What the status says of an older generation is no answer about this one.
+-- What the status says of an older generation is no answer about this one, and neither is the default of the CRD, which
+-- is there before regcred is.
 local status = obj.status
 if status == nil or status.observedGeneration ~= obj.metadata.generation then
   return {status = "Progressing", message = "Waiting for regcred to see this generation"}
@@ -32,6 +29,10 @@ local function health(word, condition)
   return {status = word, message = message}
 end
 
+-- Before all others: Ready and Stalled then speak of what was rolled out before.
+if is("Suspended", "True") then
+  return health("Suspended", conditions.Suspended)
+end
 if is("Stalled", "True") then
   return health("Degraded", conditions.Stalled)
 end

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt;
 
-use super::RegistryCredential;
+use super::{RegistryCredential, RegistryCredentialStatus};
 
 /// The definition of `registrycredentials.regcred.dev`.
 ///
@@ -21,6 +21,7 @@ pub fn crd() -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
             forbid_null(schema);
+            say_pending(schema);
         }
     }
     crd
@@ -30,6 +31,15 @@ pub fn crd() -> CustomResourceDefinition {
 pub fn yaml() -> String {
     let crd = crd();
     serde_saphyr::to_string(&crd).unwrap_or_else(|_| serde_json::to_string(&crd).unwrap_or_default())
+}
+
+/// A RegistryCredential has a status from its first moment on.
+fn say_pending(schema: &mut JSONSchemaProps) {
+    let status = schema.properties.as_mut().and_then(|properties| properties.get_mut("status"));
+    // A status is plain data, so this can't fail; a test reads the default back.
+    if let (Some(status), Ok(pending)) = (status, serde_json::to_value(RegistryCredentialStatus::pending())) {
+        status.default = Some(JSON(pending));
+    }
 }
 
 /// An optional field is left out, not null. Else `has()` would call a null given: `selector:` with nothing after it
@@ -145,6 +155,16 @@ mod tests {
             "{} is stale: run `make crd`, or `cargo run -- crd > crds/registrycredentials.regcred.dev.yaml`",
             file.display()
         );
+    }
+
+    #[test]
+    fn who_has_no_status_yet_has_the_one_that_says_so() {
+        let case = cases().into_iter().find(|case| case.name == "smallest").unwrap();
+        let whole = apply_defaults(&Server::new().schema, &case.manifests[0]);
+        let status = serde_json::from_value::<RegistryCredentialStatus>(whole["status"].clone()).unwrap();
+        assert_eq!(status, RegistryCredentialStatus::pending());
+        assert_eq!(whole["status"]["conditions"][0]["lastTransitionTime"], "1970-01-01T00:00:00Z");
+        assert_eq!(whole["status"]["conditions"].as_array().unwrap().len(), 1);
     }
 
     #[test]

@@ -25,6 +25,8 @@ macro_rules! reasons {
 }
 
 reasons! {
+    /// The operator hasn't said anything yet: the CRD's default.
+    Pending,
     /// Every target namespace holds the current source.
     RolledOut,
     /// Namespaces are being brought to the current spec and source.
@@ -35,6 +37,8 @@ reasons! {
     WatchRefused,
     /// `spec.suspend` is true.
     Suspended,
+    /// `spec.suspend` is false.
+    NotSuspended,
     /// It is being deleted with `--cascade=orphan`.
     Orphaned,
     /// The credential was parsed and checked.

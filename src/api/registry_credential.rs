@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{rules, schema};
+use super::{Reason, rules, schema};
 use crate::names::{CredentialName, SecretName};
 
 /// What a RegistryCredential asks for.
@@ -228,14 +229,14 @@ pub struct RegistryCredentialStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Reconciling, Stalled and CredentialValid.
+    /// Ready, Reconciling, Stalled, CredentialValid and Suspended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]
     pub conditions: Vec<Condition>,
     /// Whose credential it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
-    /// The source that every ready namespace holds or is being given.
+    /// The source that every ready namespace holds or is being given, or was when it was suspended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_source: Option<ObservedSource>,
     /// How many target namespaces there are, and how far they are.
@@ -244,7 +245,7 @@ pub struct RegistryCredentialStatus {
     /// How many service accounts are chosen, and how many name the Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_accounts: Option<ServiceAccountCounts>,
-    /// At most ten of the namespaces that failed, by name.
+    /// At most ten of the namespaces that failed, by name. None while it is suspended: nothing is tried then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub failures: Vec<NamespaceFailure>,
@@ -254,6 +255,23 @@ pub struct RegistryCredentialStatus {
     /// When it last became ready: every target namespace holds the current source since then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_rollout_time: Option<Time>,
+}
+
+impl RegistryCredentialStatus {
+    /// What the API server says before the operator does: the default in the CRD. Without a status every tool that waits
+    /// (kstatus, and with it Flux and Helm) takes a RegistryCredential for done that nobody has looked at.
+    pub fn pending() -> Self {
+        let ready = Condition {
+            type_: "Ready".to_owned(),
+            status: "Unknown".to_owned(),
+            reason: Reason::Pending.to_string(),
+            message: "regcred has not seen this yet".to_owned(),
+            observed_generation: None,
+            // A default is the same for all, and so it has no time of its own.
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+        };
+        Self { conditions: vec![ready], ..Self::default() }
+    }
 }
 
 /// Whose credential it is, as the key file says.
@@ -285,7 +303,7 @@ pub struct ObservedSource {
 pub struct NamespaceCounts {
     /// Target namespaces that exist.
     pub desired: i64,
-    /// Of these, the ones that hold the current source.
+    /// Of these, the ones that hold the current source; while it is suspended, the ones that still hold what was rolled out there last.
     pub ready: i64,
     /// Of these, the ones where something failed.
     pub failed: i64,

@@ -99,7 +99,7 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
     let claim = wish.claim(pull_secret.as_deref().into());
     let result = match &state {
         State::Held { hold: Hold::Spec | Hold::Source | Hold::Retried, .. } => ReconcileResult::Failed,
-        State::Held { hold: Hold::Suspended, .. } | State::Resolved { .. } => ReconcileResult::Done,
+        State::Held { hold: Hold::Suspended | Hold::Orphaned, .. } | State::Resolved { .. } => ReconcileResult::Done,
     };
     publish(context, claim, pull_secret, Published { since: Instant::now(), uid, generation, source, state }).await;
     result
@@ -157,7 +157,8 @@ async fn publish(context: &Arc<Context>, claim: Claim, pull_secret: Option<Arc<P
     if is_new_name && *context.synced().borrow() && context.settings.limits.managed_names.allow(&secret) {
         look_for(context, &secret).await;
     }
-    let resolved = pull_secret.is_some();
+    // One that is suspended is counted on: namespaces come and go, and people change things.
+    let is_counted = matches!(found.state, State::Resolved { .. } | State::Held { hold: Hold::Suspended, .. });
     let epoch = context.change_catalog(|catalog| {
         let epoch = Epoch(catalog.get(&name).map_or(0, |entry| entry.epoch.0) + 1);
         catalog.insert(Entry { claim: claim.clone(), pull_secret, epoch });
@@ -166,7 +167,7 @@ async fn publish(context: &Arc<Context>, claim: Claim, pull_secret: Option<Arc<P
     context.stuck.wanted_by(&context.catalog());
     // A namespace that comes after this is planned with the new catalog and counts itself.
     let targets = targets(context, &claim);
-    if resolved {
+    if is_counted {
         context.ledger().begin(&name, epoch, targets);
     } else {
         context.ledger().end(&name);
@@ -186,8 +187,10 @@ fn targets(context: &Context, claim: &Claim) -> Vec<NamespaceName> {
 pub fn count_anew(context: &Context) {
     // The ledger first, so that a change of the catalog that comes later is also counted later.
     let mut ledger = context.ledger();
-    for entry in context.catalog().entries().filter(|entry| entry.pull_secret.is_some()) {
-        ledger.begin(&entry.claim.credential, entry.epoch, targets(context, &entry.claim));
+    for entry in context.catalog().entries() {
+        if ledger.counts(&entry.claim.credential) {
+            ledger.begin(&entry.claim.credential, entry.epoch, targets(context, &entry.claim));
+        }
     }
     drop(ledger);
     let now = Instant::now();

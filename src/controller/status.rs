@@ -198,7 +198,8 @@ impl Writer {
         if before.as_deref() == Some(&*reason) || reason == Reason::RollingOut.as_str() {
             return;
         }
-        let calm = is_ready == "True" || matches!(state, Some(State::Held { hold: Hold::Suspended, .. }));
+        let calm =
+            is_ready == "True" || matches!(state, Some(State::Held { hold: Hold::Suspended | Hold::Orphaned, .. }));
         let event = Event {
             type_: if calm { EventType::Normal } else { EventType::Warning },
             reason,

@@ -3,6 +3,7 @@
 use super::{
     claim::{Claim, ClaimState},
     observed::Namespace,
+    ownership::{self, Ownership},
     verdict::Verdict,
 };
 use crate::names::{CredentialName, NamespaceName};
@@ -10,11 +11,11 @@ use crate::names::{CredentialName, NamespaceName};
 /// How far one credential is in one of its target namespaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Whether the Secret is there with the current revision.
+    /// Whether the Secret is there as wanted.
     pub secret: SecretProgress,
     /// How many service accounts are chosen.
     pub desired: usize,
-    /// How many of these name the Secret while it is current.
+    /// How many of these name the Secret while it is there as wanted.
     pub ready: usize,
 }
 
@@ -35,16 +36,19 @@ impl Progress {
     }
 }
 
-/// The progress of each resolved credential that targets this namespace. A held one isn't assessed: what its status
-/// said last still stands.
+/// The progress of each credential that targets this namespace. A held one has nothing that it wants there now: it is
+/// measured by what was made for it, whatever that holds.
 pub fn assess(name: &NamespaceName, claims: &[&Claim], namespace: &Namespace) -> Vec<(CredentialName, Progress)> {
     if namespace.terminating {
         return Vec::new();
     }
-    let wishes = claims.iter().filter(|c| c.state != ClaimState::Held && c.targets(name, namespace));
+    let wishes = claims.iter().filter(|c| c.targets(name, namespace));
     wishes
         .map(|claim| {
-            let current = holds(claim, name, claims, namespace);
+            let current = match claim.state {
+                ClaimState::Resolved { .. } => holds(claim, name, claims, namespace),
+                ClaimState::Held => keeps(claim, claims, namespace),
+            };
             let chosen = namespace.service_accounts.iter().filter(|(n, a)| !a.deleting && claim.chooses(n, a));
             let (mut desired, mut ready) = (0, 0);
             for (_, account) in chosen {
@@ -55,6 +59,16 @@ pub fn assess(name: &NamespaceName, claims: &[&Claim], namespace: &Namespace) ->
             (claim.credential.clone(), Progress { secret, desired, ready })
         })
         .collect()
+}
+
+/// Whether the Secret that was made for the claim is there, and nobody has changed its value since.
+fn keeps(claim: &Claim, claims: &[&Claim], namespace: &Namespace) -> bool {
+    namespace.secrets.get(&claim.secret).is_some_and(|secret| {
+        ownership::of(secret, claims) == Ownership::Ours(claim.credential.clone())
+            && secret.applied_fields.is_some()
+            && !secret.wrong_type
+            && !secret.deleting
+    })
 }
 
 /// Whether this namespace holds the claim's Secret as it should be.

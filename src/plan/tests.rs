@@ -276,8 +276,37 @@ fn a_namespace_is_ready_when_the_secret_is_current_and_every_chosen_account_name
 }
 
 #[test]
-fn held_credentials_and_others_namespaces_are_not_assessed() {
-    let claims = [&held("held", 1), &elsewhere(claim("away", 1)), &claim("darwin", 2)];
+fn what_was_made_for_a_held_credential_counts_whatever_revision_it_has() {
+    let held = held("darwin", 1);
+    let here_is = || current(&claim("darwin", 1));
+    for (why, there, wanted) in [
+        ("as it was rolled out", Some(here_is()), (SecretProgress::Current, 1)),
+        (
+            "of another revision",
+            Some(Secret { revision: Some("v1:old".into()), ..here_is() }),
+            (SecretProgress::Current, 1),
+        ),
+        (
+            "with a label less",
+            Some(Secret { applied_fields: Some(FIELDS - 1), ..here_is() }),
+            (SecretProgress::Current, 1),
+        ),
+        ("changed by somebody", Some(Secret { applied_fields: None, ..here_is() }), (SecretProgress::Missing, 0)),
+        ("going", Some(Secret { deleting: true, ..here_is() }), (SecretProgress::Missing, 0)),
+        ("of another type", Some(Secret { wrong_type: true, ..here_is() }), (SecretProgress::Missing, 0)),
+        ("another's", Some(current(&claim("younger", 2))), (SecretProgress::Missing, 0)),
+        ("none", None, (SecretProgress::Missing, 0)),
+    ] {
+        let namespace = with(there, &[("default", recorded("darwin"))]);
+        let (secret, ready) = wanted;
+        let progress = Progress { secret, desired: 1, ready };
+        assert_eq!(assess(&here(), &[&held], &namespace), [(held.credential.clone(), progress)], "{why}");
+    }
+}
+
+#[test]
+fn others_namespaces_are_not_assessed() {
+    let claims = [&elsewhere(held("held", 1)), &elsewhere(claim("away", 1)), &claim("darwin", 2)];
     let names: Vec<_> =
         assess(&here(), &claims, &with(None, &[])).into_iter().map(|(credential, _)| credential).collect();
     assert_eq!(names, [CredentialName::from("darwin")]);

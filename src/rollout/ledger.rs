@@ -110,9 +110,14 @@ impl Ledger {
         self.rollouts.insert(credential.clone(), rollout);
     }
 
-    /// A credential is gone or held: nothing is counted for it.
+    /// A credential is gone, or held by something else than `suspend: true`: nothing is counted for it.
     pub fn end(&mut self, credential: &CredentialName) {
         self.rollouts.remove(credential);
+    }
+
+    /// Whether anything is counted for it.
+    pub fn counts(&self, credential: &CredentialName) -> bool {
+        self.rollouts.contains_key(credential)
     }
 
     /// What a reconcile of `namespace` with this catalog came to, for every credential that targets it; one that isn't
@@ -141,7 +146,7 @@ impl Ledger {
         touched
     }
 
-    /// The sums of one credential; `None` where it is held or gone.
+    /// The sums of one credential; `None` where nothing is counted for it.
     pub fn summary(&self, credential: &CredentialName) -> Option<Summary> {
         let rollout = self.rollouts.get(credential)?;
         let failures = rollout.failures.iter().take(MAX_FAILURES);

@@ -36,6 +36,8 @@ pub enum State {
 pub enum Hold {
     /// `suspend: false`.
     Suspended,
+    /// Nothing: it is being deleted with `--cascade=orphan`.
+    Orphaned,
     /// A person has to mend the spec.
     Spec,
     /// A person has to mend the source.
@@ -51,7 +53,7 @@ pub struct Report {
     pub generation: Option<i64>,
     /// Its state.
     pub state: State,
-    /// Its sums; `None` where it is held.
+    /// Its sums; `None` where nothing is counted for it.
     pub summary: Option<Summary>,
     /// Pods that were too early.
     pub stuck: Stuck,
@@ -59,13 +61,15 @@ pub struct Report {
 
 /// The status that follows `previous`; equal to it where there is nothing new to say.
 pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestamp) -> RegistryCredentialStatus {
-    let mut status = previous.clone();
+    let nothing = RegistryCredentialStatus::default();
+    let before = if *previous == RegistryCredentialStatus::pending() { &nothing } else { previous };
+    let mut status = before.clone();
     status.observed_generation = report.generation;
     let verdicts = match (&report.state, &report.summary) {
         (State::Resolved { identity, source }, Some(sums)) => {
             let source = Some(ObservedSource { resource_version: source.clone() });
-            let known = previous.observed_generation == report.generation && previous.observed_source == source;
-            if known && sums.behind > 0 && is_settled(previous) {
+            let known = before.observed_generation == report.generation && before.observed_source == source;
+            if known && sums.behind > 0 && is_settled(before) {
                 // A restart: nothing is known to have changed, so nothing is said before all has been looked at.
                 return previous.clone();
             }
@@ -79,21 +83,40 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
             }
             rolling_out(sums, status.stuck_pods.as_ref())
         }
-        (State::Resolved { .. }, None) => return status,
+        (State::Resolved { .. }, None) => return previous.clone(),
+        (State::Held { reason, message, hold: Hold::Suspended }, sums) => {
+            status.stuck_pods = None;
+            // What isn't known of every namespace would look like a loss: after a restart it is nothing, at first.
+            if let Some(sums) = sums.as_ref().filter(|sums| sums.behind == 0) {
+                count(&mut status, sums);
+            }
+            let counts = status.namespaces.as_ref();
+            let counts =
+                counts.map(|it| format!("; {} of {} namespaces hold what was rolled out", it.ready, it.desired));
+            held(before, *reason, &format!("{message}{}", counts.unwrap_or_default()), Hold::Suspended)
+        }
         (State::Held { reason, message, hold }, _) => {
             status.stuck_pods = None;
-            held(previous, *reason, message, *hold)
+            held(before, *reason, message, *hold)
         }
     };
     let now = Time(now.round(jiff::Unit::Second).unwrap_or(now));
-    if is_true(&verdicts, "Ready")
-        && (!is_true(previous, "Ready") || previous.observed_source != status.observed_source)
-    {
+    if is_true(&verdicts, "Ready") && (!is_true(before, "Ready") || before.observed_source != status.observed_source) {
         status.last_rollout_time = Some(now.clone());
     }
+    let is_suspended = is_true(&verdicts, "Suspended");
     status.conditions =
-        verdicts.into_iter().map(|verdict| condition(previous, verdict, report.generation, &now)).collect();
+        verdicts.into_iter().map(|verdict| condition(before, verdict, report.generation, &now)).collect();
+    if is_suspended {
+        // Ready still speaks of what was rolled out, so that `kubectl wait` doesn't take it for the newest spec.
+        let spoken_of = ready(before).and_then(|ready| ready.observed_generation);
+        status.conditions.iter_mut().filter(|c| c.type_ == "Ready").for_each(|c| c.observed_generation = spoken_of);
+    }
     status
+}
+
+fn ready(status: &RegistryCredentialStatus) -> Option<&Condition> {
+    status.conditions.iter().find(|c| c.type_ == "Ready")
 }
 
 /// Something that has conditions.
@@ -107,7 +130,7 @@ impl Conditions for RegistryCredentialStatus {
     }
 }
 
-impl Conditions for [Verdict; 4] {
+impl Conditions for [Verdict; 5] {
     fn status_of(&self, type_: &str) -> Option<&str> {
         self.iter().find(|v| v.type_ == type_).map(|v| v.status)
     }
@@ -120,7 +143,7 @@ fn is_true(conditions: &impl Conditions, type_: &str) -> bool {
 /// Whether every namespace has been worked on, be it in vain.
 fn is_settled(status: &RegistryCredentialStatus) -> bool {
     let partially = Reason::PartiallyReady.as_str();
-    is_true(status, "Ready") || status.conditions.iter().any(|c| c.type_ == "Ready" && c.reason == partially)
+    ready(status).is_some_and(|ready| ready.status == "True" || ready.reason == partially)
 }
 
 /// A condition without its times.
@@ -147,7 +170,7 @@ fn condition(previous: &RegistryCredentialStatus, verdict: Verdict, generation: 
     }
 }
 
-fn rolling_out(sums: &Summary, stuck: Option<&StuckPodCounts>) -> [Verdict; 4] {
+fn rolling_out(sums: &Summary, stuck: Option<&StuckPodCounts>) -> [Verdict; 5] {
     let progress = format!("{} of {} namespaces are ready", sums.ready, sums.desired);
     let (ready, reason, message) = if sums.behind > 0 || sums.ready + sums.failed < sums.desired {
         // Neither ready nor failed is what waits for somebody else, such as a Secret that a finalizer keeps.
@@ -179,27 +202,43 @@ fn rolling_out(sums: &Summary, stuck: Option<&StuckPodCounts>) -> [Verdict; 4] {
         reconciling,
         verdict("Stalled", "False", Reason::Progressing, ""),
         verdict("CredentialValid", "True", Reason::Valid, ""),
+        not_suspended(),
     ]
 }
 
-fn held(previous: &RegistryCredentialStatus, reason: Reason, message: &str, hold: Hold) -> [Verdict; 4] {
-    let before = previous.conditions.iter().find(|c| c.type_ == "CredentialValid");
-    let valid = match (hold, before) {
-        (Hold::Source, _) => verdict("CredentialValid", "False", reason, message),
+/// Always there, so that it can be waited for, and told from a version that knows no such condition.
+fn not_suspended() -> Verdict {
+    verdict("Suspended", "False", Reason::NotSuspended, "")
+}
+
+fn held(previous: &RegistryCredentialStatus, reason: Reason, message: &str, hold: Hold) -> [Verdict; 5] {
+    let valid = match hold {
+        Hold::Source => verdict("CredentialValid", "False", reason, message),
         // What was found about the source still stands.
-        (_, Some(c)) if c.status == "True" => verdict("CredentialValid", "True", Reason::Valid, ""),
+        _ if is_true(previous, "CredentialValid") => verdict("CredentialValid", "True", Reason::Valid, ""),
         _ => verdict("CredentialValid", "Unknown", reason, message),
     };
+    let ready = match (hold, previous.status_of("Ready")) {
+        (Hold::Suspended, Some("True")) => "True",
+        (Hold::Suspended, None | Some("Unknown")) => "Unknown",
+        _ => "False",
+    };
     let (reconciling, stalled) = match hold {
-        Hold::Suspended => ("False", "False"),
-        Hold::Spec | Hold::Source => ("False", "True"),
+        Hold::Orphaned => ("False", "False"),
+        // Whoever waits for what was rolled out before has it. For anything else he would wait in vain.
+        Hold::Suspended if ready == "True" => ("False", "False"),
+        Hold::Suspended | Hold::Spec | Hold::Source => ("False", "True"),
         Hold::Retried => ("True", "False"),
     };
     [
-        verdict("Ready", "False", reason, message),
+        verdict("Ready", ready, reason, message),
         verdict("Reconciling", reconciling, reason, if reconciling == "True" { message } else { "" }),
         verdict("Stalled", stalled, reason, if stalled == "True" { message } else { "" }),
         valid,
+        match hold {
+            Hold::Suspended => verdict("Suspended", "True", reason, message),
+            _ => not_suspended(),
+        },
     ]
 }
 

@@ -22,6 +22,17 @@ fn held(reason: Reason, hold: Hold) -> Report {
     Report { generation: Some(3), state, summary: None, stuck: Stuck::Untold }
 }
 
+fn suspended(generation: i64, summary: Option<Summary>) -> Report {
+    let message = "spec.suspend is true".to_owned();
+    let state = State::Held { reason: Reason::Suspended, message, hold: Hold::Suspended };
+    Report { generation: Some(generation), state, summary, stuck: Stuck::Untold }
+}
+
+/// Of so many target namespaces none has the Secret.
+fn none_of(desired: usize) -> Summary {
+    Summary { desired, ..Summary::default() }
+}
+
 fn all_ready() -> Summary {
     Summary { desired: 2, ready: 2, accounts_desired: 3, accounts_ready: 3, ..Summary::default() }
 }
@@ -67,6 +78,7 @@ fn while_rolling_out_it_is_not_ready_and_reconciling() {
             "Reconciling=True RollingOut: 1 of 2 namespaces are ready",
             "Stalled=False Progressing",
             "CredentialValid=True Valid",
+            "Suspended=False NotSuspended",
         ]
     );
     assert_eq!(status.observed_generation, Some(3));
@@ -86,6 +98,7 @@ fn when_all_is_done_it_is_ready() {
             "Reconciling=False RolledOut",
             "Stalled=False Progressing",
             "CredentialValid=True Valid",
+            "Suspended=False NotSuspended",
         ]
     );
     let (namespaces, accounts) = (status.namespaces.unwrap(), status.service_accounts.unwrap());
@@ -111,6 +124,7 @@ fn a_failed_namespace_makes_it_partially_ready_but_not_stalled() {
             "Reconciling=False PartiallyReady",
             "Stalled=False Progressing",
             "CredentialValid=True Valid",
+            "Suspended=False NotSuspended",
         ]
     );
     let failure = &status.failures[0];
@@ -132,18 +146,22 @@ fn failures_wait_until_every_namespace_has_been_looked_at() {
 
 #[test]
 fn each_kind_of_hold_says_what_it_takes_to_go_on() {
-    let (suspended, spec) = ("Ready=False Suspended: what is wrong", "Ready=False InvalidSpec: what is wrong");
     for (hold, reason, expected) in [
         (
-            Hold::Suspended,
-            Reason::Suspended,
-            [suspended, "Reconciling=False Suspended", "Stalled=False Suspended", "CredentialValid=True Valid"],
+            Hold::Orphaned,
+            Reason::Orphaned,
+            [
+                "Ready=False Orphaned: what is wrong",
+                "Reconciling=False Orphaned",
+                "Stalled=False Orphaned",
+                "CredentialValid=True Valid",
+            ],
         ),
         (
             Hold::Spec,
             Reason::InvalidSpec,
             [
-                spec,
+                "Ready=False InvalidSpec: what is wrong",
                 "Reconciling=False InvalidSpec",
                 "Stalled=True InvalidSpec: what is wrong",
                 "CredentialValid=True Valid",
@@ -171,7 +189,8 @@ fn each_kind_of_hold_says_what_it_takes_to_go_on() {
         ),
     ] {
         let status = build(&ready(), &held(reason, hold), at(200));
-        assert_eq!(said(&status), expected);
+        assert_eq!(said(&status)[..4], expected);
+        assert_eq!(said(&status)[4], "Suspended=False NotSuspended");
         let before = ready();
         assert_eq!(status.observed_source, before.observed_source, "what the namespaces hold still stands");
         assert_eq!((status.namespaces, status.identity), (before.namespaces, before.identity));
@@ -181,11 +200,99 @@ fn each_kind_of_hold_says_what_it_takes_to_go_on() {
 
 #[test]
 fn of_a_source_that_was_never_valid_a_hold_knows_nothing() {
-    let fresh = build(&new(), &held(Reason::Suspended, Hold::Suspended), at(100));
-    assert_eq!(said(&fresh)[3], "CredentialValid=Unknown Suspended: what is wrong");
+    let fresh = build(&new(), &suspended(3, None), at(100));
+    assert_eq!(said(&fresh)[3], "CredentialValid=Unknown Suspended: spec.suspend is true");
     let invalid = build(&new(), &held(Reason::InvalidKey, Hold::Source), at(100));
-    let then_suspended = build(&invalid, &held(Reason::Suspended, Hold::Suspended), at(200));
-    assert_eq!(said(&then_suspended)[3], "CredentialValid=Unknown Suspended: what is wrong");
+    let then_suspended = build(&invalid, &suspended(4, None), at(200));
+    assert_eq!(said(&then_suspended)[3], "CredentialValid=Unknown Suspended: spec.suspend is true");
+}
+
+#[test]
+fn what_was_rolled_out_and_then_suspended_stays_ready_for_the_spec_that_was_rolled_out() {
+    let status = build(&ready(), &suspended(4, Some(all_ready())), at(200));
+    let told = "spec.suspend is true; 2 of 2 namespaces hold what was rolled out";
+    assert_eq!(
+        said(&status),
+        [
+            format!("Ready=True Suspended: {told}"),
+            "Reconciling=False Suspended".to_owned(),
+            "Stalled=False Suspended".to_owned(),
+            "CredentialValid=True Valid".to_owned(),
+            format!("Suspended=True Suspended: {told}"),
+        ]
+    );
+    let of: Vec<_> = status.conditions.iter().map(|c| c.observed_generation).collect();
+    assert_eq!((status.observed_generation, of), (Some(4), vec![Some(3), Some(4), Some(4), Some(4), Some(4)]));
+    assert_eq!(status.conditions[0].last_transition_time, Time(at(100)));
+    assert_eq!(status.last_rollout_time, ready().last_rollout_time);
+    let edited = build(&status, &suspended(5, Some(all_ready())), at(300));
+    assert_eq!(edited.observed_generation, Some(5));
+    assert_eq!(edited.conditions[0].observed_generation, Some(3), "still of what was rolled out");
+    let on = build(&edited, &Report { generation: Some(6), ..resolved("812", behind()) }, at(400));
+    assert_eq!(said(&on)[0], "Ready=False RollingOut: 1 of 2 namespaces are ready");
+    assert_eq!(said(&on)[4], "Suspended=False NotSuspended");
+    assert!(on.conditions.iter().all(|c| c.observed_generation == Some(6)));
+}
+
+#[test]
+fn what_is_suspended_before_it_was_rolled_out_is_waited_for_by_nobody() {
+    let reports = [
+        (new(), "Unknown", None),
+        (RegistryCredentialStatus::pending(), "Unknown", None),
+        (build(&new(), &resolved("812", behind()), at(100)), "False", Some(3)),
+        (build(&new(), &resolved("812", partly(1)), at(100)), "False", Some(3)),
+        (build(&ready(), &held(Reason::InvalidKey, Hold::Source), at(100)), "False", Some(3)),
+    ];
+    for (before, wanted, of) in reports {
+        let status = build(&before, &suspended(4, Some(none_of(2))), at(200));
+        let told = "Suspended: spec.suspend is true; 0 of 2 namespaces hold what was rolled out";
+        assert_eq!(
+            said(&status)[..3],
+            [
+                format!("Ready={wanted} {told}"),
+                "Reconciling=False Suspended".to_owned(),
+                format!("Stalled=True {told}"),
+            ]
+        );
+        assert_eq!((status.conditions[0].observed_generation, status.observed_generation), (of, Some(4)));
+        assert_eq!(status.failures, [], "nothing is tried");
+    }
+}
+
+#[test]
+fn counts_go_on_while_it_is_suspended_as_soon_as_all_has_been_looked_at() {
+    let first = build(&ready(), &suspended(4, Some(Summary { desired: 2, behind: 2, ..Summary::default() })), at(200));
+    assert_eq!(first.namespaces, ready().namespaces, "nothing new is known yet");
+    assert_eq!(
+        said(&first)[4],
+        "Suspended=True Suspended: spec.suspend is true; 2 of 2 namespaces hold what was rolled out"
+    );
+    let grown = Summary { desired: 3, ..all_ready() };
+    let status = build(&first, &suspended(4, Some(grown)), at(300));
+    let counts = |status: &RegistryCredentialStatus| status.namespaces.as_ref().unwrap().summary.clone();
+    assert_eq!((counts(&status).as_str(), status.service_accounts.as_ref().unwrap().desired), ("2/3", 3));
+    assert!(said(&status)[0].ends_with("; 2 of 3 namespaces hold what was rolled out"), "{:?}", said(&status));
+    let restarted = Summary { desired: 3, behind: 3, ..Summary::default() };
+    assert_eq!(build(&status, &suspended(4, Some(restarted)), at(400)), status, "a restart says nothing new");
+}
+
+#[test]
+fn the_default_of_the_crd_is_nothing_that_was_said() {
+    let pending = RegistryCredentialStatus::pending();
+    for report in [
+        resolved("812", all_ready()),
+        resolved("812", behind()),
+        held(Reason::SourceNotFound, Hold::Source),
+        suspended(3, Some(none_of(2))),
+    ] {
+        assert_eq!(build(&pending, &report, at(100)), build(&new(), &report, at(100)));
+    }
+    let silent = Report { summary: None, ..resolved("812", all_ready()) };
+    assert_eq!(
+        build(&pending, &silent, at(100)),
+        pending,
+        "an empty status would say that nothing is to be waited for"
+    );
 }
 
 #[test]
@@ -231,12 +338,12 @@ fn a_transition_time_moves_with_the_status_and_with_nothing_else() {
         status.conditions.iter().map(|c| c.last_transition_time.0.as_second()).collect()
     };
     let failed = build(&ready(), &resolved("812", partly(1)), at(200));
-    assert_eq!(times(&failed), [200, 100, 100, 100], "only Ready has changed");
+    assert_eq!(times(&failed), [200, 100, 100, 100, 100], "only Ready has changed");
     let more = build(&failed, &resolved("812", partly(2)), at(300));
     assert_ne!(said(&more), said(&failed));
     assert_eq!(times(&more), times(&failed), "another message is no transition");
     let rolling = build(&more, &resolved("900", behind()), at(400));
-    assert_eq!(times(&rolling), [200, 400, 100, 100]);
+    assert_eq!(times(&rolling), [200, 400, 100, 100, 100]);
 }
 
 #[test]
@@ -266,7 +373,8 @@ fn stuck_pods_are_told_while_somebody_looks() {
     let untold = build(&found, &report(Stuck::Untold), at(200));
     assert_eq!(untold.stuck_pods, None);
     assert!(!message(&untold).contains("pods"));
-    assert_eq!(build(&found, &held(Reason::Suspended, Hold::Suspended), at(200)).stuck_pods, None);
+    assert_eq!(build(&found, &suspended(4, Some(all_ready())), at(200)).stuck_pods, None);
+    assert_eq!(build(&found, &held(Reason::InvalidKey, Hold::Source), at(200)).stuck_pods, None);
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn of_two_credentials_for_one_name_the_older_has_it_and_hands_over_when_it_goes(
 
     // A held winner keeps the name.
     world.patch_spec("z-older", json!({"suspend": true}));
-    world.wait_condition("z-older", "Ready", "False", "Suspended");
+    world.wait_condition("z-older", "Ready", "True", "Suspended");
     world.settle();
     world.wait_failure("a-younger", "team-a", "NameTaken");
     assert_eq!(world.secret("team-a", "shared").unwrap(), shared);

@@ -256,7 +256,7 @@ fn a_reconcile_that_waits_for_an_answer_while_its_credential_is_suspended_goes_o
     world.wait_secret("team-0", "darwin");
     let suspend = json!({"spec": {"suspend": true}}).to_string();
     world.cluster.kubectl_ok(&["patch", "registrycredential", "darwin", "--type=merge", "-p", &suspend]);
-    world.wait_condition("darwin", "Ready", "False", "Suspended");
+    world.wait_condition("darwin", "Suspended", "True", "Suspended");
     // A namespace is worked on once at a time, so this one's Secret comes after the late answer.
     let none = json!({"attach": "None"});
     world.credential("other", json!({"namespaces": {"names": ["team-*"]}, "serviceAccounts": none}));

@@ -72,7 +72,8 @@ fn a_restart_in_a_converged_cluster_writes_nothing_and_idling_asks_nothing() {
     world.credential("partial", json!({"namespaces": {"names": ["team-*"], "exclude": ["team-new"]}}));
     world.wait_ready("darwin");
     world.wait_ready("other");
-    world.wait_condition("off", "Ready", "False", "Suspended");
+    world.wait_condition("off", "Ready", "Unknown", "Suspended");
+    world.wait_namespaces("off", "0/11");
     world.wait_condition("partial", "Ready", "False", "PartiallyReady");
     world.operator.stop();
     let before = requests(&world.cluster).len();

@@ -166,18 +166,33 @@ fn without_a_usable_source_or_while_suspended_nothing_is_written_or_removed_and_
     world.wait_ready("darwin");
     is_as_before();
 
+    let rolled_out = world.cluster.get_json(&["registrycredential", "darwin"])["metadata"]["generation"].clone();
     world.credential("darwin", spec(true));
-    world.wait_condition("darwin", "Ready", "False", "Suspended");
+    world.wait_condition("darwin", "Suspended", "True", "Suspended");
+    // Ready is still said of what was rolled out, and of no other spec.
+    let status = world.status("darwin").unwrap();
+    let ready = status["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "Ready").unwrap();
+    assert_eq!((&ready["status"], &ready["observedGeneration"]), (&json!("True"), &rolled_out), "{status:#}");
+    assert_ne!(status["observedGeneration"], rolled_out);
     world.source("key", &key('b'));
     world.namespace("team-c", images.clone());
     world.kubectl(&["label", "namespace", "team-b", "images-"]);
     world.settle();
     is_as_before();
+    // What comes and goes meanwhile is counted, and what somebody takes away.
+    world.wait_namespaces("darwin", "1/2");
     world.kubectl(&["-n", "team-a", "delete", "secret", "darwin"]);
+    world.wait_namespaces("darwin", "0/2");
     world.patch("team-a", "serviceaccount/default", json!({"imagePullSecrets": null}));
     world.settle();
     assert!(world.secret("team-a", "darwin").is_err());
     assert_eq!(world.entries("team-a", "default").unwrap(), [""; 0]);
+    world.operator.restart();
+    world.operator.wait_ready(SOON);
+    world.namespace("team-d", images.clone());
+    world.wait_namespaces("darwin", "0/3");
+    world.kubectl(&["delete", "namespace", "team-d"]);
+    world.wait_namespaces("darwin", "0/2");
 
     world.credential("darwin", spec(false));
     for name in ["team-a", "team-c"] {

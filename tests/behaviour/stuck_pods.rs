@@ -246,7 +246,7 @@ fn nothing_is_evicted_or_counted_while_the_credential_is_held() {
     world.credential("darwin", json!({"namespaces": {"names": ["team-a"]}}));
     world.wait_stuck(json!({"count": 1, "pods": ["team-a/early"]}));
     world.patch_spec("darwin", json!({"suspend": true, "stuckPods": "Evict"}));
-    world.wait_condition("darwin", "Ready", "False", "Suspended");
+    world.wait_condition("darwin", "Ready", "True", "Suspended");
     world.wait_stuck(Value::Null);
     world.settle();
     world.source("key", "not a key");

@@ -322,11 +322,18 @@ impl<'a> Check<'a> {
             return;
         };
         let status = &seen["status"];
-        let ready = status["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == "Ready");
+        let conditions = || status["conditions"].as_array().into_iter().flatten();
+        let ready = conditions().find(|c| c["type"] == "Ready");
         let is = ready.map(|c| format!("{}/{}", text(&c["status"]), text(&c["reason"]))).unwrap_or_default();
         let current = status["observedGeneration"] == credential.generation;
+        let suspended = if credential.suspend { "True" } else { "False" };
+        if !conditions().any(|c| c["type"] == "Suspended" && c["status"] == suspended) {
+            self.wrong.push(format!("the status of {name} doesn't say Suspended={suspended}"));
+        }
         if let Some(reason) = self.model.held(credential) {
-            if !current || is != format!("False/{reason}") {
+            // A suspended one keeps the status that Ready had.
+            let is_told = if credential.suspend { is.ends_with("/Suspended") } else { is == format!("False/{reason}") };
+            if !current || !is_told {
                 self.wrong.push(format!("the status of {name} is {is}, not {reason} (current: {current})"));
             }
             return;

@@ -12,7 +12,7 @@ use super::{
     report::{Change, PlanReport},
 };
 use crate::{
-    api::Reason,
+    api::{Reason, RegistryCredentialStatus},
     cli::{out::Report, table::Style},
     credential::{
         SourceSecret,
@@ -85,6 +85,9 @@ fn without_the_source_the_status_tells_as_long_as_nothing_that_decides_changes()
         let found = intent(&before, after).contents;
         assert_eq!(found.map_err(|held| held.reason), wanted, "{before:?}");
     }
+    let mut unseen = was("RolledOut");
+    unseen.data["status"] = serde_json::to_value(RegistryCredentialStatus::pending()).unwrap();
+    assert_eq!(intent(&unseen, &fewer).contents, Ok(Contents::Unsettled));
     // A status of an older spec says nothing.
     let mut older = was("InvalidKey");
     older.metadata.generation = Some(4);
