@@ -15,7 +15,10 @@ pub fn blind(
 ) -> RegistryCredentialStatus {
     let mut status = previous.clone();
     let now = Time(now.round(jiff::Unit::Second).unwrap_or(now));
-    for (type_, value) in [("Ready", "Unknown"), ("Reconciling", "True")] {
+    let is_suspended = status.conditions.iter().any(|c| c.type_ == "Suspended" && c.status == "True");
+    // Of a suspended one Ready speaks of what was rolled out, which stands, and nothing would ever set it right again.
+    let ready = (!is_suspended).then_some(("Ready", "Unknown"));
+    for (type_, value) in ready.into_iter().chain([("Reconciling", "True")]) {
         let before = status.conditions.iter().position(|condition| condition.type_ == type_);
         let since = before.map(|at| &status.conditions[at]).filter(|condition| condition.status == value);
         let condition = Condition {
@@ -68,5 +71,12 @@ mod tests {
         assert_eq!(all, wanted);
         let later = Timestamp::from_second(2_000).unwrap();
         assert_eq!(blind(&status, Some(2), "no right", later), status, "nothing new to say");
+
+        let suspended = Condition { type_: "Suspended".to_owned(), ..valid };
+        let previous =
+            RegistryCredentialStatus { conditions: [previous.conditions, vec![suspended]].concat(), ..previous };
+        let status = blind(&previous, Some(2), "no right", now);
+        assert_eq!(status.conditions[..3], previous.conditions[..], "Ready speaks of what was rolled out");
+        assert_eq!(told(&status.conditions[3]), text(["Reconciling", "True", "WatchRefused", "no right"]));
     }
 }
