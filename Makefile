@@ -3,7 +3,7 @@
 CARGO ?= cargo
 CRD = crds/registrycredentials.regcred.dev.yaml
 
-.PHONY: help demo test test-scoped chaos fuzz fuzz-corpus e2e bench bench-plot promises lint crd build controlplane clean clean-controlplane
+.PHONY: help demo test test-scoped chaos fuzz fuzz-corpus e2e bench bench-plot promises lint crd build controlplane tools clean clean-controlplane
 
 help:
 	@echo 'make demo           show regcred at work on a real Kubernetes API server, on loopback only'
@@ -26,6 +26,7 @@ help:
 	@echo 'make crd            write $(CRD) from the Rust types'
 	@echo 'make build          the operator, for trying out: cargo build --release makes the one to ship'
 	@echo 'make controlplane   build etcd, kube-apiserver, kube-controller-manager and kubectl (minutes, once)'
+	@echo 'make tools          build the tools of others that tests run (a minute or two, once)'
 	@echo 'make clean          remove what cargo has built'
 	@echo 'make clean-controlplane   remove the control planes that were built (Go keeps its own cache: go clean -cache)'
 
@@ -33,11 +34,11 @@ help:
 demo: build controlplane
 	@$(CARGO) run --quiet --locked --package controlplane --bin demo -- $(if $(filter-out 0,$(KEEP)),--keep) $(REGCRED)
 
-test: controlplane
+test: controlplane tools
 	$(CARGO) test --workspace --locked
 
 # Without those in which it would change nothing: no operator runs, or always with rights on named Secrets only.
-SAME_EITHER_WAY = crd:: at_creation_rules:: audit:: check:: explain:: pull_policy:: scoped:: plan::it_lists plan::rights plan::what_cannot plan::before_the fence::the_operators_token fence::nobody_else fence::the_policies
+SAME_EITHER_WAY = crd:: at_creation_rules:: audit:: check:: explain:: pull_policy:: scoped:: plan::it_lists plan::rights plan::what_cannot plan::before_the fence::the_operators_token fence::nobody_else relocate::
 
 test-scoped: controlplane
 	REGCRED_TEST_SCOPED=1 $(CARGO) test --package regcred --locked --test behaviour -- $(SAME_EITHER_WAY:%=--skip %)
@@ -110,6 +111,10 @@ controlplane:
 	@tests/controlplane/build.sh etcd kube-apiserver kubectl > /dev/null
 	@tests/controlplane/build.sh kube-controller-manager > /dev/null
 	@tests/controlplane/build.sh throwaway-key > /dev/null
+
+# Of others, which tests run.
+tools:
+	@tests/tools/build.sh kustomize-4.5 kustomize-5.8 > /dev/null
 
 clean:
 	$(CARGO) clean

@@ -33,6 +33,7 @@ mod outage;
 mod plan;
 mod proxy;
 mod pull_policy;
+mod relocate;
 mod removal;
 mod repair;
 mod restart;

@@ -50,8 +50,8 @@ package() {
 
 minor=${version#v1.} minor=${minor%%.*}
 stamp=
-for module in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
-  stamp+=" -X $module.gitVersion=$version -X $module.gitMajor=1 -X $module.gitMinor=$minor -X $module.gitTreeState=clean"
+for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+  stamp+=" -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=$minor -X $package.gitTreeState=clean"
 done
 
 heartbeat() { # COMMAND: minutes of silence look like a hang

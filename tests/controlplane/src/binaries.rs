@@ -37,6 +37,20 @@ pub fn binary(command: &str) -> Result<PathBuf, String> {
     Ok(folder.join(command))
 }
 
+/// The path of a tool of others' that `tests/tools/build.sh` knows, such as `kustomize-4.5`; built when first asked for.
+///
+/// # Errors
+/// A sentence: it can't be built.
+pub fn tool(name: &str) -> Result<PathBuf, String> {
+    const BUILD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tools/build.sh");
+    let output = Command::new(BUILD).arg(name).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("{BUILD} can't be run: {error}"))?;
+    match output.status.success() {
+        true => Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())),
+        false => Err(format!("{BUILD} {name} failed ({}); what it wrote on stderr says why", output.status)),
+    }
+}
+
 /// A fresh service-account key in Google's JSON format that opens nothing, for the given project, e-mail and key id.
 pub fn throwaway_key(project: &str, email: &str, id: &str) -> Value {
     let json = run_throwaway_key(&["--project", project, "--email", email, "--id", id]).unwrap();
