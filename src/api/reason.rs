@@ -31,6 +31,8 @@ reasons! {
     RollingOut,
     /// Some namespaces failed; the others are served.
     PartiallyReady,
+    /// The API server refuses a watch, so changes go unseen.
+    WatchRefused,
     /// `spec.suspend` is true.
     Suspended,
     /// It is being deleted with `--cascade=orphan`.

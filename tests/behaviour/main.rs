@@ -33,6 +33,7 @@ mod outage;
 mod plan;
 mod proxy;
 mod pull_policy;
+mod refused;
 mod relocate;
 mod removal;
 mod repair;

@@ -175,6 +175,8 @@ fn a_namespace_alone_will_do_and_so_will_names_alone() {
 }
 
 #[test]
-fn without_the_policies_the_rest_is_relocated() {
-    assert_relocated(README, &["default"], &README.kustomization(&["default"]));
+fn the_policies_may_be_left_out_or_be_of_an_older_version() {
+    for parts in [&["default"][..], &["policy/at-creation-v1beta1", "default"]] {
+        assert_relocated(README, parts, &README.kustomization(parts));
+    }
 }

@@ -51,6 +51,16 @@ pub fn tool(name: &str) -> Result<PathBuf, String> {
     }
 }
 
+/// The version of kube-apiserver: `$KUBERNETES`, such as 1.33, or else the one that is pinned for all tests.
+#[track_caller]
+pub fn kubernetes() -> (u32, u32) {
+    let pinned = include_str!("../go.mod").lines().find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes v"));
+    let asked = std::env::var("KUBERNETES").ok().filter(|version| !version.is_empty());
+    let version = asked.as_deref().or(pinned).expect("go.mod pins Kubernetes");
+    let mut parts = version.split('.').map(|part| part.parse().expect("a version such as 1.33"));
+    (parts.next().expect("a major version"), parts.next().expect("a minor version"))
+}
+
 /// A fresh service-account key in Google's JSON format that opens nothing, for the given project, e-mail and key id.
 pub fn throwaway_key(project: &str, email: &str, id: &str) -> Value {
     let json = run_throwaway_key(&["--project", project, "--email", email, "--id", id]).unwrap();
