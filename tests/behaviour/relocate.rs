@@ -7,7 +7,7 @@ use controlplane::{
 };
 use serde_json::{Value, json};
 
-use self::render::{Kustomize, overlay, readme};
+use self::render::{Kustomize, commands, overlay, readme};
 use crate::world::{ROOT, SOON, World, key, operator_with};
 
 /// The README's namespace, and the operator's user name there.
@@ -17,18 +17,16 @@ const USER: &str = "system:serviceaccount:images:acme-regcred";
 /// One of the names in config/overlays/scoped.
 const SECRET: &str = "darwin-secret";
 
-/// A cluster with the CRD and the overlay's namespace, and nothing else of regcred's.
+/// A cluster with the CRD and nothing else of regcred's.
 fn cluster() -> ControlPlane {
     let crd = std::fs::read_to_string(format!("{ROOT}/crds/registrycredentials.regcred.dev.yaml")).unwrap();
-    let cluster = ControlPlane::start(Options {
+    ControlPlane::start(Options {
         controllers: Controllers::Default,
         audit: Audit::Metadata,
         manifests: vec![crd],
         users: vec![User::new(USER, &["system:serviceaccounts", "system:serviceaccounts:images"])],
         ..Options::default()
-    });
-    cluster.kubectl_ok(&["create", "namespace", NAMESPACE]);
-    cluster
+    })
 }
 
 /// One of the two replicas, told what its Deployment says.
@@ -92,6 +90,8 @@ fn does_all_its_work(base: &str, kustomize: Kustomize) {
     let cluster = cluster();
     let born = kubernetes() >= (1, 34); // service accounts can be created with the entry
     let folder = overlay(cluster.folder(), &kustomization(base));
+    let (code, written) = cluster.shell(cluster.folder(), &commands());
+    assert_eq!(code, 0, "{written}");
     let render = kustomize.build(&folder);
     cluster.apply(&render).unwrap();
     let world = {

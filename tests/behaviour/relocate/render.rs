@@ -8,7 +8,11 @@ use std::{
     process::Command,
 };
 
-use controlplane::{OPERATOR, binary, tool};
+use controlplane::{
+    OPERATOR, binary,
+    docs::{self, Mark},
+    tool,
+};
 use serde_json::Value;
 
 use super::{NAMESPACE, USER};
@@ -37,14 +41,21 @@ impl Kustomize {
     }
 }
 
+/// The README's block of that kind with this in it.
+fn block(of_kind: fn(&Mark) -> bool, with: &str) -> String {
+    let blocks = docs::blocks(&fs::read_to_string(format!("{ROOT}/README.md")).unwrap()).unwrap();
+    let found = blocks.into_iter().find(|block| of_kind(&block.mark) && block.text.contains(with));
+    found.unwrap_or_else(|| panic!("README.md has no such block with {with}")).text
+}
+
 /// The overlay in README.md.
 pub fn readme() -> String {
-    let text = fs::read_to_string(format!("{ROOT}/README.md")).unwrap();
-    let blocks = text.split("```").map(|block| block.strip_prefix("yaml\n").unwrap_or_default());
-    let mut found = blocks.filter(|block| block.contains("kind: Kustomization"));
-    let overlay = found.next().expect("README.md has an overlay").to_owned();
-    assert_eq!(found.next(), None, "README.md has one overlay");
-    overlay
+    block(|mark| *mark == Mark::File(format!("{NAMESPACE}/kustomization.yaml")), "config/relocate")
+}
+
+/// How README.md installs it.
+pub fn commands() -> String {
+    block(|mark| *mark == Mark::NotRun, "-k images")
 }
 
 /// Writes an overlay where a user would have it: in a folder beside `config`.

@@ -10,6 +10,7 @@ mod audit;
 mod binaries;
 mod control_plane;
 mod controllers;
+pub mod docs;
 mod etcd;
 mod fault_proxy;
 mod http;
