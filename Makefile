@@ -28,7 +28,7 @@ help:
 	@echo 'make crd            write $(CRD) from the Rust types'
 	@echo 'make build          the operator, for trying out: cargo build --release makes the one to ship'
 	@echo 'make controlplane   build etcd, kube-apiserver, kube-controller-manager and kubectl (minutes, once)'
-	@echo 'make tools          build Helm, and what tests ask of other tools that wait (minutes, once)'
+	@echo 'make tools          build the tools of others that tests run (minutes, once)'
 	@echo 'make clean          remove what cargo has built'
 	@echo 'make clean-controlplane   remove the control planes and tools that were built (Go keeps its own cache: go clean -cache)'
 
@@ -63,7 +63,7 @@ matrix:
 	done; [ -z "$$failed" ] || { echo "failed on$$failed"; exit 1; }
 
 # Without those in which it would change nothing: no operator runs, or always with rights on named Secrets only.
-SAME_EITHER_WAY = crd:: health:: helm::without_an_operator at_creation_rules:: audit:: check:: explain:: pull_policy:: scoped:: plan::it_lists plan::rights plan::what_cannot plan::before_the fence::the_operators_token fence::nobody_else fence::the_policies
+SAME_EITHER_WAY = crd:: health:: helm::without_an_operator at_creation_rules:: audit:: check:: explain:: pull_policy:: scoped:: plan::it_lists plan::rights plan::what_cannot plan::before_the fence::the_operators_token fence::nobody_else relocate::
 
 test-scoped: controlplane tools
 	REGCRED_TEST_SCOPED=1 $(CARGO) test --package regcred --locked --test behaviour -- $(SAME_EITHER_WAY:%=--skip %)
@@ -137,9 +137,9 @@ controlplane:
 	@tests/controlplane/build.sh kube-controller-manager > /dev/null
 	@tests/controlplane/build.sh throwaway-key > /dev/null
 
-# Tools of others that tests run.
+# Of others, which tests run.
 tools:
-	@tests/tools/build.sh health helm > /dev/null
+	@tests/tools/build.sh health helm kustomize-4.5 kustomize-5.8 > /dev/null
 
 clean:
 	$(CARGO) clean

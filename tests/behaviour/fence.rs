@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     policies::install,
     probe::uid,
-    world::{self, ROOT, SOON, World, key, regcred},
+    world::{self, SOON, World, key, regcred},
 };
 
 const PULL_SECRET: &str = "kubernetes.io/dockerconfigjson";
@@ -446,47 +446,4 @@ fn the_operator_does_all_its_work_inside_the_fence() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     world.wait_accounts_with("second", &[]);
     world.wait_managed(&["team-a/second"]);
-}
-
-#[test]
-fn the_policies_survive_a_prefix_a_suffix_and_another_name_of_the_operator() {
-    let cluster = world::cluster(Options::default());
-    let folder = cluster.folder().join("overlays");
-    let copied = std::process::Command::new("cp").arg("-r").arg(format!("{ROOT}/config")).arg(&folder).status();
-    assert!(copied.unwrap().success());
-    let overlay = folder.join("acme");
-    fs::create_dir(&overlay).unwrap();
-    // The overlay is that of fence.yaml.
-    let shipped = fs::read_to_string(format!("{ROOT}/config/policy/fence.yaml")).unwrap();
-    let (_, documented) = shipped.split_once("#   resources: [../policy]\n").unwrap();
-    let lines = documented.lines().take_while(|line| line.starts_with('#'));
-    let lines: Vec<_> = lines.map(|line| line.strip_prefix("#   ").unwrap()).collect();
-    let documented = lines.join("\n").replace("NAMESPACE:NAME", "acme:acme-regcred");
-    let kustomization =
-        format!("namePrefix: acme-\nnameSuffix: -two\nresources: [../policy, ../policy/at-creation]\n{documented}\n");
-    fs::write(overlay.join("kustomization.yaml"), &kustomization).unwrap();
-    cluster.kubectl_ok(&["apply", "--server-side", "-k", &overlay.to_string_lossy()]);
-
-    let names = |kind: &str, pointer: &str| -> Vec<String> {
-        let items = cluster.get_json(&[kind])["items"].clone();
-        let text = |item: &Value| item.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        items.as_array().unwrap().iter().map(text).filter(|name| name.contains("regcred")).collect()
-    };
-    for (kind, count) in [("validatingadmissionpolicies", 3), ("mutatingadmissionpolicies", 1)] {
-        let policies = names(kind, "/metadata/name");
-        assert_eq!(policies.len(), count, "{policies:?}");
-        assert!(policies.iter().all(|name| name.starts_with("acme-") && name.ends_with("-two")), "{policies:?}");
-        let bound = kind.replace("policies", "policybindings");
-        assert_eq!(names(&bound, "/spec/policyName"), policies);
-    }
-    let user = |expression: &str| expression.split('\'').nth(1).unwrap().to_owned();
-    for place in ["/spec/matchConditions/0/expression", "/spec/validations/0/messageExpression"] {
-        let expressions = names("validatingadmissionpolicies", place);
-        let users: Vec<_> =
-            expressions.iter().filter(|text| text.contains("userInfo")).map(|text| user(text)).collect();
-        assert_eq!(users, ["system:serviceaccount:acme:acme-regcred"; 2], "{expressions:?}");
-    }
-    let whole = cluster.get_json(&["validatingadmissionpolicies"]).to_string();
-    assert!(!whole.contains("system:serviceaccount:regcred-system"), "{whole}");
-    assert!(cluster.try_get_json(&["configmap", "acme-operator-two"]).is_err(), "for kustomize alone");
 }

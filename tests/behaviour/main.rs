@@ -36,6 +36,7 @@ mod plan;
 mod proxy;
 mod pull_policy;
 mod refused;
+mod relocate;
 mod removal;
 mod repair;
 mod restart;

@@ -8,11 +8,20 @@ use controlplane::docs::{self, Mark};
 use crate::{ROOT, documents};
 
 /// By their exact lines, without what follows a `#`.
-const NOT_RUN: [(&[&str], &str); 3] = [
+const NOT_RUN: [(&[&str], &str); 4] = [
     (&["make demo", "make test", "make e2e"], ".ci/run calls each of them"),
     (
         &["docker build -t REGISTRY/regcred:v0.1.0 . && docker push REGISTRY/regcred:v0.1.0"],
         "there is neither Docker nor a registry of one's own",
+    ),
+    (
+        &[
+            "kubectl apply --server-side -k config/crd",
+            "kubectl create namespace images",
+            "kubectl label namespace images pod-security.kubernetes.io/enforce=restricted",
+            "kubectl apply --server-side -k images",
+        ],
+        "for another cluster than the rest of the document: tests/behaviour/relocate.rs types it",
     ),
     (
         &[

@@ -9,8 +9,6 @@ use serde_json::Value;
 
 const BUILD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/build.sh");
 
-const BUILD_TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tools/build.sh");
-
 /// What every control plane needs. The rest is built when first asked for.
 const CORE: &str = "etcd kube-apiserver kubectl";
 
@@ -39,6 +37,20 @@ pub fn binary(command: &str) -> Result<PathBuf, String> {
     Ok(folder.join(command))
 }
 
+/// The path of a tool that `tests/tools/build.sh` knows, such as `helm` or `kustomize-4.5`; built when first asked for.
+///
+/// # Errors
+/// A sentence: it can't be built.
+pub fn tool(name: &str) -> Result<PathBuf, String> {
+    const BUILD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tools/build.sh");
+    let output = Command::new(BUILD).arg(name).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("{BUILD} can't be run: {error}"))?;
+    match output.status.success() {
+        true => Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())),
+        false => Err(format!("{BUILD} {name} failed ({}); what it wrote on stderr says why", output.status)),
+    }
+}
+
 /// The version of kube-apiserver: `$KUBERNETES`, such as 1.33, or else the one that is pinned for all tests.
 #[track_caller]
 pub fn kubernetes() -> (u32, u32) {
@@ -47,22 +59,6 @@ pub fn kubernetes() -> (u32, u32) {
     let version = asked.as_deref().or(pinned).expect("go.mod pins Kubernetes");
     let mut parts = version.split('.').map(|part| part.parse().expect("a version such as 1.33"));
     (parts.next().expect("a major version"), parts.next().expect("a minor version"))
-}
-
-/// The path of a tool that tests/tools/build.sh pins, such as Helm; built where it isn't yet, which takes minutes.
-///
-/// # Errors
-/// A sentence: it can't be built.
-pub fn tool(name: &str) -> Result<PathBuf, String> {
-    let output = Command::new(BUILD_TOOLS)
-        .arg(name)
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| format!("{BUILD_TOOLS} can't be run: {error}"))?;
-    match output.status.success() {
-        true => Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())),
-        false => Err(format!("{BUILD_TOOLS} {name} failed ({}); what it wrote on stderr says why", output.status)),
-    }
 }
 
 /// A fresh service-account key in Google's JSON format that opens nothing, for the given project, e-mail and key id.
