@@ -1,20 +1,18 @@
 //! What all cases share: the node, the registry, and the operator as it is shipped.
 
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use controlplane::{ControlPlane, eventually};
 use serde_json::{Value, json};
 
-use crate::image::{Image, libraries};
 use crate::node::Node;
 use crate::registry::Registry;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The image that `config/manager` names.
-const OPERATOR_IMAGE: &str = "ghcr.io/regcred/regcred:v0.1.0";
+/// Set by `run.sh`, to the archive of the image that the Dockerfile makes.
+const OPERATOR_IMAGE: &str = "REGCRED_E2E_IMAGE";
 
 /// The namespace that the operator runs in and that source Secrets are in.
 pub const NAMESPACE: &str = "regcred-system";
@@ -24,13 +22,18 @@ pub struct Suite {
     pub registry: Registry,
 }
 
+/// Where the archive of the operator's image is.
+pub fn operator_image() -> PathBuf {
+    std::env::var_os(OPERATOR_IMAGE).expect("`make e2e` builds the image and says where it is").into()
+}
+
 impl Suite {
     /// Starts everything in `folder` and installs the operator by the README's commands, with all rights that it may have.
     pub fn start(folder: &Path, cgroup: &str) -> Suite {
         let crd = std::fs::read_to_string(format!("{ROOT}/crds/registrycredentials.regcred.dev.yaml")).unwrap();
         let registry = Registry::start(folder);
         let node = Node::start(folder, cgroup, vec![crd]);
-        node.import(OPERATOR_IMAGE, &operator_image(folder));
+        node.import(&operator_image());
         for part in ["crd", "policy", "policy/at-creation", "namespace", "default", "overlays/stuck-pods/evict"] {
             node.cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/{part}")]);
         }
@@ -91,16 +94,4 @@ impl Suite {
         let lines: Vec<&str> = logs.iter().flat_map(|(_, log)| log.lines()).collect();
         lines[lines.len().saturating_sub(count)..].iter().map(|line| format!("\n  {line}")).collect()
     }
-}
-
-/// The built operator, stripped, and the libraries that it is linked with: what the Dockerfile's last stage holds.
-fn operator_image(folder: &Path) -> Image {
-    let program = folder.join("regcred");
-    let built = Path::new(env!("CARGO_BIN_EXE_regcred"));
-    let stripped = Command::new("strip").arg("-o").arg(&program).arg(built).status();
-    assert!(stripped.expect("strip runs").success(), "{} can't be stripped", built.display());
-    let libraries = libraries(&program);
-    let mut files = vec![("/regcred", program.as_path())];
-    files.extend(libraries.iter().map(|path| (path.to_str().expect("a plain path"), path.as_path())));
-    Image::new(&files, "operator")
 }
