@@ -9,11 +9,12 @@ FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
 # The caches outlive the layer: after a change only what changed is compiled. They aren't in the image, hence the copy.
-# Caches are per architecture: two builds in one target folder would overwrite each other's build scripts.
+# Caches are per architecture: two builds in one target folder would overwrite each other's build scripts. cargo goes by
+# the files' times: sources from an archive may be older than what the cache was built from, and would pass for built.
 ARG TARGETARCH
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,id=regcred-target-$TARGETARCH,sharing=locked \
-    cargo build --release --locked --bin regcred && cp target/release/regcred /regcred
+    touch src/lib.rs src/main.rs && cargo build --release --locked --bin regcred && cp target/release/regcred /regcred
 
 # No shell and no package manager; libc, libgcc and CA certificates only.
 FROM gcr.io/distroless/cc-debian12:nonroot

@@ -213,6 +213,11 @@ impl Case {
         events.iter().map(|event| event["message"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
+    /// What the containers of a namespace's pods have written.
+    pub fn logs(&self, namespace: &str) -> String {
+        self.suite.node.pod_logs(namespace).into_iter().map(|(_, log)| log).collect()
+    }
+
     /// The service account `default`.
     pub fn service_account(&self, namespace: &str) -> Value {
         self.cluster().get_json(&["-n", namespace, "serviceaccount", "default"])

@@ -1,4 +1,4 @@
-//! Container images made of a few files, as OCI layouts: nothing is pulled from anywhere but the suite's own registry.
+//! Container images made of one program, as OCI layouts: nothing is pulled from anywhere but the suite's own registry.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,8 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+const PROGRAM: &str = "idle";
 
 /// Waits for a signal to end; as PID 1 of its container it has to ask for it.
 const IDLE: &str = r"
@@ -31,18 +33,14 @@ pub struct Image {
 }
 
 impl Image {
-    /// These files (path in the image, path here), the first of which is its program. `label` makes it differ
-    /// from other images of the same files.
-    pub fn new(files: &[(&str, &Path)], label: &str) -> Image {
+    /// A program alone. `label` makes it differ from other images of the same one.
+    pub fn new(program: &Path, label: &str) -> Image {
         let mut tar = tar::Builder::new(Vec::new());
-        tar.follow_symlinks(true);
-        for (inside, here) in files {
-            tar.append_path_with_name(here, inside.trim_start_matches('/')).expect("a file for the image");
-        }
+        tar.append_path_with_name(program, PROGRAM).expect("a file for the image");
         let layer = Blob::new(tar.into_inner().expect("a tar in memory"));
         let config = Blob::json(&json!({
             "architecture": architecture(), "os": "linux",
-            "config": {"Entrypoint": [files[0].0], "Labels": {"label": label}},
+            "config": {"Entrypoint": [format!("/{PROGRAM}")], "Labels": {"label": label}},
             "rootfs": {"type": "layers", "diff_ids": [layer.digest]},
         }));
         let manifest = Blob::json(&json!({
@@ -100,14 +98,6 @@ pub fn idle_program(folder: &Path) -> PathBuf {
     let status = Command::new("cc").args(["-static", "-Os", "-s", "-o"]).arg(&program).arg(&source).status();
     assert!(status.expect("a C compiler").success(), "cc can't build a static program");
     program
-}
-
-/// The libraries that a program needs, at the paths where it looks for them.
-pub fn libraries(program: &Path) -> Vec<PathBuf> {
-    let output = Command::new("ldd").arg(program).output().expect("ldd runs");
-    let output = String::from_utf8_lossy(&output.stdout).into_owned();
-    let paths = output.split_whitespace().filter(|word| word.starts_with('/'));
-    paths.map(PathBuf::from).collect()
 }
 
 fn architecture() -> &'static str {

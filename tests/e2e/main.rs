@@ -1,4 +1,4 @@
-//! The proof on a real node: pods pull because of us. The built operator runs there as the Deployment that we ship.
+//! The proof on a real node: pods pull because of us. The operator runs there as the Deployment and the image that we ship.
 //!
 //! Everything is real but the registry's address: containerd asks ours for whatever host an image names.
 //! Each case has a project, namespaces and a RegistryCredential of its own, and all run at once on one node.
@@ -23,6 +23,7 @@ mod cases {
     pub mod requests;
     pub mod rotation;
     pub mod scoped;
+    pub mod shipped_image;
 }
 
 use std::path::Path;
@@ -39,7 +40,7 @@ type Test = fn(&Case);
 type Look = fn(&Suite);
 
 /// By name; a case's project and namespaces begin with its name's last part.
-const CASES: [(&str, Test); 14] = [
+const CASES: [(&str, Test); 16] = [
     ("pulls::target", cases::pulls::only_pods_in_a_target_namespace_pull),
     ("pulls::named", cases::pulls::a_pod_that_names_the_secret_itself_pulls_and_no_service_account_is_touched),
     ("rotation::always", cases::rotation::after_a_rotation_new_pods_pull_with_the_new_key_and_running_ones_run_on),
@@ -60,6 +61,8 @@ const CASES: [(&str, Test); 14] = [
         "answers::blocked",
         cases::answers::a_secret_that_the_kubelet_cannot_read_blocks_a_public_image_and_one_that_is_absent_does_not,
     ),
+    ("shipped_image::content", cases::shipped_image::it_says_how_it_is_run_and_adds_the_program_and_its_license_alone),
+    ("shipped_image::alone", cases::shipped_image::it_runs_as_a_user_without_rights_and_has_no_shell),
 ];
 
 /// What must hold in the end, one after the other: of the operator's pods, and of the audit log.

@@ -40,7 +40,9 @@ impl Node {
             processes: vec![containerd],
         };
         eventually(Duration::from_secs(20), || node.ctr(&["version"]));
-        node.import(PAUSE, &node.idle_image("pause"));
+        let pause = folder.join("pause.tar");
+        node.idle_image("pause").write_archive(PAUSE, &pause);
+        node.import(&pause);
         let (scheduler, kubelet) = (node.start_scheduler(), node.start_kubelet(cgroup));
         node.processes.extend([scheduler, kubelet]);
         eventually(Duration::from_secs(60), || {
@@ -56,15 +58,12 @@ impl Node {
 
     /// An image whose container runs until it is told to end; `label` makes it one of its own.
     pub fn idle_image(&self, label: &str) -> Image {
-        Image::new(&[("/idle", &self.idle)], label)
+        Image::new(&self.idle, label)
     }
 
-    /// Puts an image onto the node, as if it had been there before the kubelet.
-    pub fn import(&self, name: &str, image: &Image) {
-        let archive = self.folder.join("import.tar");
-        image.write_archive(name, &archive);
+    /// Puts the images of an archive onto the node, as if they had been there before the kubelet.
+    pub fn import(&self, archive: &Path) {
         self.ctr(&["images", "import", &archive.display().to_string()]).unwrap();
-        fs::remove_file(archive).expect("our own file");
     }
 
     /// Sends a signal to the process of a container, given as in a pod's status.

@@ -5,8 +5,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-packages=(containerd runc docker-registry containernetworking-plugins iproute2 util-linux binutils gcc libc6-dev)
-needed=(containerd ctr runc docker-registry /usr/lib/cni/macvlan ip setpriv unshare strip cc)
+packages=(containerd runc docker-registry containernetworking-plugins buildah mmdebstrap iproute2 util-linux gcc libc6-dev)
+needed=(containerd ctr runc docker-registry /usr/lib/cni/macvlan buildah mmdebstrap apt-config ip setpriv unshare cc)
 
 skip() { # WHY
   echo "e2e: skipped: $1"
@@ -33,8 +33,12 @@ unshare --net --mount --pid --fork true 2>/dev/null || skip 'this root may not m
 unshare --net sh -c 'ip link add pods type bridge && ip link add link pods type macvlan mode bridge' 2>/dev/null ||
   skip 'this kernel has no bridge or macvlan interfaces'
 
+image=$(tests/e2e/build_image.sh) || {
+  [ $? = 3 ] && skip "the base images can't be made of Debian's packages"
+  exit 1
+}
 tests/controlplane/build.sh etcd kube-apiserver kubectl >/dev/null
 for command in kube-controller-manager throwaway-key kube-scheduler kubelet; do
   tests/controlplane/build.sh "$command" >/dev/null
 done
-"${CARGO:-cargo}" test --locked --test e2e -- "$@"
+REGCRED_E2E_IMAGE=$image "${CARGO:-cargo}" test --locked --test e2e -- "$@"

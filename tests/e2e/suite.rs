@@ -1,21 +1,19 @@
 //! What all cases share: the node, the registry, and the operator as it is shipped.
 
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use controlplane::docs::{Block, Place, blocks};
 use controlplane::{ControlPlane, eventually};
 use serde_json::{Value, json};
 
-use crate::image::{Image, libraries};
 use crate::node::Node;
 use crate::registry::Registry;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The image that `config/manager` names.
-const OPERATOR_IMAGE: &str = "ghcr.io/regcred/regcred:v0.1.0";
+/// Set by `run.sh`, to the archive of the image that the Dockerfile makes.
+const OPERATOR_IMAGE: &str = "REGCRED_E2E_IMAGE";
 
 /// What tells the README's blocks of commands for a node from each other; each is typed as it stands there.
 const INSTALL: &str = "-k config/default";
@@ -31,13 +29,18 @@ pub struct Suite {
     pub registry: Registry,
 }
 
+/// Where the archive of the operator's image is.
+pub fn operator_image() -> PathBuf {
+    std::env::var_os(OPERATOR_IMAGE).expect("`make e2e` builds the image and says where it is").into()
+}
+
 impl Suite {
     /// Starts everything in `folder` and installs the operator by the README's commands, with all rights that it may have.
     pub fn start(folder: &Path, cgroup: &str) -> Suite {
         let crd = std::fs::read_to_string(format!("{ROOT}/crds/registrycredentials.regcred.dev.yaml")).unwrap();
         let registry = Registry::start(folder);
         let node = Node::start(folder, cgroup, vec![crd]);
-        node.import(OPERATOR_IMAGE, &operator_image(folder));
+        node.import(&operator_image());
         let suite = Suite { node, registry };
         assert_eq!(of_readme().len(), [INSTALL, UP, EVICT, SCOPED].len(), "a block of the README's is typed by nobody");
         suite.type_of_readme(INSTALL, Path::new(ROOT));
@@ -109,16 +112,4 @@ fn of_readme() -> Vec<Block> {
     let readme = std::fs::read_to_string(format!("{ROOT}/README.md")).unwrap();
     let blocks = blocks(&readme).unwrap_or_else(|why| panic!("in README.md\n{why}"));
     blocks.into_iter().filter(|block| block.runs_on(Place::Node)).collect()
-}
-
-/// The built operator, stripped, and the libraries that it is linked with: what the Dockerfile's last stage holds.
-fn operator_image(folder: &Path) -> Image {
-    let program = folder.join("regcred");
-    let built = Path::new(env!("CARGO_BIN_EXE_regcred"));
-    let stripped = Command::new("strip").arg("-o").arg(&program).arg(built).status();
-    assert!(stripped.expect("strip runs").success(), "{} can't be stripped", built.display());
-    let libraries = libraries(&program);
-    let mut files = vec![("/regcred", program.as_path())];
-    files.extend(libraries.iter().map(|path| (path.to_str().expect("a plain path"), path.as_path())));
-    Image::new(&files, "operator")
 }
