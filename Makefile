@@ -3,12 +3,14 @@
 CARGO ?= cargo
 CRD = crds/registrycredentials.regcred.dev.yaml
 
-.PHONY: help demo test test-scoped chaos fuzz fuzz-corpus e2e bench bench-plot promises lint crd build controlplane tools clean clean-controlplane
+.PHONY: help demo test test-scoped test-one-of-each matrix chaos fuzz fuzz-corpus e2e bench bench-plot promises lint crd build controlplane tools clean clean-controlplane
 
 help:
 	@echo 'make demo           show regcred at work on a real Kubernetes API server, on loopback only'
 	@echo 'make demo KEEP=1    the same, left running for you until Ctrl-C'
 	@echo 'make test           all tests but those on a real node'
+	@echo 'make test KUBERNETES=1.33   the behaviours on another version of Kubernetes'
+	@echo 'make matrix         one of each behaviour on every version of Kubernetes (an hour the first time)'
 	@echo 'make test-scoped    the behaviours again, with rights on named Secrets only (config/overlays/scoped)'
 	@echo 'make chaos          random faults, and kill -9 at bad moments, on a real control plane (half an hour)'
 	@echo 'make chaos SEED=17 SCHEDULES=1 KILLS=0   the random faults of one seed'
@@ -34,8 +36,31 @@ help:
 demo: build controlplane
 	@$(CARGO) run --quiet --locked --package controlplane --bin demo -- $(if $(filter-out 0,$(KEEP)),--keep) $(REGCRED)
 
+# Another version of Kubernetes than the one that everything is tested on: a folder of tests/controlplane/versions.
+KUBERNETES ?=
+export KUBERNETES
+# What that version doesn't serve.
+UNSERVED = $(if $(filter 1.31 1.32 1.33,$(KUBERNETES)),at_creation)
+ON_VERSION = $(CARGO) test --package regcred --locked --test behaviour -- $(UNSERVED:%=--skip %)
+
 test: controlplane tools
-	$(CARGO) test --workspace --locked
+	$(if $(KUBERNETES),$(ON_VERSION),$(CARGO) test --workspace --locked)
+
+# The first test of each behaviour, and failover. With SCOPED=1, those that the rights by name change, with these.
+SCOPED ?=
+test-one-of-each: controlplane tools
+	@$(ON_VERSION) $(if $(SCOPED),$(SAME_EITHER_WAY:%=--skip %)) --list --format terse | sed -n 's/: test$$//p' | \
+	  awk -F:: '!($$1 in seen) || /within_fifteen_seconds_of_a_kill/ { seen[$$1] = 1; print }' > target/one-of-each
+	$(if $(SCOPED),REGCRED_TEST_SCOPED=1) $(ON_VERSION) --exact $$(cat target/one-of-each)
+
+VERSIONS = 1.31 1.32 1.33 1.34 1.35 1.36 1.37
+
+matrix:
+	@for version in $(VERSIONS); do \
+	  echo "=== Kubernetes $$version"; \
+	  $(MAKE) --no-print-directory test-one-of-each KUBERNETES=$$version && \
+	  $(MAKE) --no-print-directory test-one-of-each KUBERNETES=$$version SCOPED=1 || failed="$$failed $$version"; \
+	done; [ -z "$$failed" ] || { echo "failed on$$failed"; exit 1; }
 
 # Without those in which it would change nothing: no operator runs, or always with rights on named Secrets only.
 SAME_EITHER_WAY = crd:: health:: helm::without_an_operator at_creation_rules:: audit:: check:: explain:: pull_policy:: scoped:: plan::it_lists plan::rights plan::what_cannot plan::before_the fence::the_operators_token fence::nobody_else fence::the_policies

@@ -88,13 +88,25 @@ impl Gate {
         Some(Write { gate: self, answered: false })
     }
 
-    /// Leaves it open until then. Once it has closed, it never opens again: who led may have been followed by another.
+    /// Opens it, or leaves it open until then. One that has closed stays closed: who led may have been followed by
+    /// another.
     pub fn open(&self, until: Instant) {
         let mut inner = self.lock();
         let now = Instant::now();
         if now < until && inner.until.is_none_or(|before| now < before) {
             inner.until = Some(until);
         }
+    }
+
+    /// As [`Gate::open`], also where it has closed, for who knows that nobody else has led since. Says whether it had.
+    pub fn reopen(&self, until: Instant) -> bool {
+        let mut inner = self.lock();
+        let now = Instant::now();
+        let had_closed = inner.until.is_some_and(|before| before <= now);
+        if now < until {
+            inner.until = Some(until);
+        }
+        had_closed
     }
 
     /// Another leads already.
@@ -113,8 +125,9 @@ impl Gate {
         self.lock().is_open(Instant::now())
     }
 
-    /// When it closes unless [`Gate::open`] is called again; `None` before the first time.
-    pub fn until(&self) -> Option<Instant> {
+    /// When it closes unless it is opened again; `None` before the first time.
+    #[cfg(test)]
+    fn until(&self) -> Option<Instant> {
         self.lock().until
     }
 
@@ -234,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_closed_at_first_and_once_its_time_is_up_it_never_opens_again() {
+    fn it_is_closed_at_first_and_once_its_time_is_up_only_who_was_not_followed_opens_it_again() {
         let gate = Gate::default();
         assert!(!gate.is_open() && !gate.is_lost());
         gate.open(Instant::now());
@@ -244,6 +257,10 @@ mod tests {
         gate.lose();
         gate.open(Instant::now() + LONG);
         assert!(!gate.is_open() && gate.is_lost());
+        assert!(gate.reopen(Instant::now()), "the answer came too late");
+        assert!(!gate.is_open());
+        assert!(gate.reopen(Instant::now() + LONG) && !gate.reopen(Instant::now() + LONG));
+        assert!(gate.is_open() && !gate.is_lost());
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ use crate::{api::RegistryCredentialStatus, names::CredentialName};
 macro_rules! label {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
             $($(#[$vdoc])* $variant,)*
         }
@@ -102,6 +102,8 @@ label! {
         ServiceAccounts = "serviceaccounts",
         /// Pending pods.
         Pods = "pods",
+        /// The Lease that says which replica writes.
+        Lease = "leases",
     }
 }
 
@@ -223,11 +225,6 @@ impl Metrics {
         Timer { metrics: self.clone(), controller, started: Instant::now() }
     }
 
-    /// This replica is the one that writes.
-    pub fn leads(&self) {
-        self.leader.set(1);
-    }
-
     /// A write has ended.
     pub fn write(&self, kind: WriteKind, result: WriteResult) {
         self.writes.get_or_create(&WriteLabels { kind, result }).inc();
@@ -287,7 +284,8 @@ impl Metrics {
     }
 
     /// Everything, in Prometheus' text form.
-    pub fn render(&self, depths: &[(Controller, usize)], rollout_limit: usize) -> String {
+    pub fn render(&self, depths: &[(Controller, usize)], rollout_limit: usize, leads: bool) -> String {
+        self.leader.set(leads.into());
         self.rollout_limit.set(i64::try_from(rollout_limit).unwrap_or(i64::MAX));
         for (controller, depth) in depths {
             let depth = i64::try_from(*depth).unwrap_or(i64::MAX);

@@ -40,13 +40,15 @@ async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
     let depths =
         [(Controller::Credential, context.credentials.depth()), (Controller::Namespace, context.namespaces.depth())];
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([("content-type", content_type)], context.metrics.render(&depths, context.pace.limit()))
+    ([("content-type", content_type)], context.metrics.render(&depths, context.pace.limit(), context.leads()))
 }
 
-async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) {
-    if *shared.ready.borrow() {
-        (StatusCode::OK, "ok\n")
+async fn readyz(State(shared): State<Shared>) -> (StatusCode, String) {
+    if let Some(why) = shared.context.refused_for_long() {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"))
+    } else if *shared.ready.borrow() {
+        (StatusCode::OK, "ok\n".to_owned())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not every namespace has been planned yet\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "not every namespace has been planned yet\n".to_owned())
     }
 }

@@ -33,6 +33,8 @@ reasons! {
     RollingOut,
     /// Some namespaces failed; the others are served.
     PartiallyReady,
+    /// The API server refuses a watch, so changes go unseen.
+    WatchRefused,
     /// `spec.suspend` is true.
     Suspended,
     /// `spec.suspend` is false.

@@ -1,6 +1,10 @@
 //! `regcred run`: the operator, put together.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    io::ErrorKind,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use clap::Args;
 use tokio::{
@@ -12,7 +16,7 @@ use tokio::{
 use tracing::info;
 
 use crate::{
-    cluster::{self, Where},
+    cluster::{self, Connected, Where},
     controller::{self, Context, Role, Settings},
     credential::AllowedRegistries,
     gate::Gate,
@@ -47,8 +51,8 @@ pub struct RunArgs {
           value_parser = parse_name)]
     managed_secret_names: Vec<SecretName>,
 
-    /// Where /metrics, /livez and /readyz are served.
-    #[arg(long, env = "REGCRED_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
+    /// Where /metrics, /livez and /readyz are served. [::] is every address, of IPv4, too.
+    #[arg(long, env = "REGCRED_LISTEN", default_value = "[::]:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
 
     /// How many namespaces are worked on at once, at most. A roll-out takes three quarters of them, and fewer while the
@@ -80,13 +84,13 @@ pub async fn run(args: RunArgs) -> Result<(), String> {
         .map_err(|error| format!("--log-filter {}: {error}; write a level such as info", args.log_filter))?;
     let gate = Arc::<Gate>::default();
     // The operator's own queues try again, with more patience and in the order of urgency.
-    let (client, place) = cluster::connect(&gate).await?;
+    let Connected { client, election, place } = cluster::connect(&gate).await?;
     let namespaces = args.credential_namespaces.iter().map(|namespace| namespace.trim().to_owned());
     let mut credential_namespaces: Vec<String> = namespaces.filter(|namespace| !namespace.is_empty()).collect();
     if credential_namespaces.is_empty() {
         credential_namespaces.push(place.namespace().to_owned());
     }
-    let listener = TcpListener::bind(args.listen)
+    let listener = bind(args.listen)
         .await
         .map_err(|error| format!("--listen {}: {error}; choose another address or port", args.listen))?;
     info!(version = env!("CARGO_PKG_VERSION"), listen = %args.listen, ?credential_namespaces, "starting");
@@ -97,22 +101,22 @@ pub async fn run(args: RunArgs) -> Result<(), String> {
         Where::Inside { namespace } => (Some(namespace), true),
         Where::Outside => (credential_namespaces.first(), false),
     };
-    let election = args.leader_elect.unwrap_or(several).then_some(namespace).flatten();
-    let election = election.map(|namespace| Election::new(&client, namespace, &gate));
-    let client = if election.is_some() { gate.guard(&client) } else { client };
+    let lease_namespace = args.leader_elect.unwrap_or(several).then_some(namespace).flatten();
+    let client = if lease_namespace.is_some() { gate.guard(&client) } else { client };
     let settings = Settings {
         limits: Limits {
-            credential_namespaces,
+            credential_namespaces: credential_namespaces.clone(),
             allowed_registries: args.allowed_registries,
             managed_names: args.managed_secret_names.into_iter().collect(),
         },
         concurrency: args.concurrency.into(),
     };
-    let context = Context::new(client, settings, Metrics::default());
+    let context = Context::new(client, lease_namespace.map(|_| gate.clone()), settings, Metrics::default());
+    let election = lease_namespace.map(|namespace| Election::new(&election, namespace, &gate, &context));
     let server = tokio::spawn(server::serve(listener, context.clone(), readiness, stopped.clone()));
     let (roles, role) = watch::channel(if election.is_some() { Role::Undecided } else { Role::Leader });
     let (finish, finished) = watch::channel(false);
-    let mut leadership = tokio::spawn(lead(election, roles, context.synced().subscribe(), finished));
+    let mut leadership = tokio::spawn(lead(election, roles, finished));
     let controllers = tokio::spawn(controller::run(context, ready, role, stopped));
 
     let ended = tokio::select! {
@@ -127,15 +131,28 @@ pub async fn run(args: RunArgs) -> Result<(), String> {
     ended.and(released)
 }
 
+/// Where a node has no IPv6, every address is every address of IPv4.
+async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    const NO_SUCH_FAMILY: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
+    match TcpListener::bind(address).await {
+        Err(error)
+            if address.ip() == Ipv6Addr::UNSPECIFIED
+                && (error.raw_os_error() == Some(NO_SUCH_FAMILY) || error.kind() == ErrorKind::AddrNotAvailable) =>
+        {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    }
+}
+
 /// Takes part in the election until `finished` turns true; without one, this replica leads and there is nothing to do.
 async fn lead(
     election: Option<Election>,
     roles: watch::Sender<Role>,
-    synced: watch::Receiver<bool>,
     mut finished: watch::Receiver<bool>,
 ) -> Result<(), String> {
     match election {
-        Some(election) => election.run(roles, synced, finished).await.map_err(|lost| lost.to_string()),
+        Some(election) => election.run(roles, finished).await.map_err(|lost| lost.to_string()),
         None => finished.wait_for(|finished| *finished).await.map(drop).map_err(|error| error.to_string()),
     }
 }

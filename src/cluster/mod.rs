@@ -16,11 +16,21 @@ use zeroize::Zeroizing;
 
 use crate::gate::Gate;
 
-/// A client behind the gate, and where we run: `$KUBECONFIG`, then the pod's service account, then `~/.kube/config`.
+/// The operator's connections to its cluster.
+pub struct Connected {
+    /// Sends nothing once the gate is lost.
+    pub client: Client,
+    /// For the election alone, which is what opens the gate.
+    pub election: Client,
+    /// Where we run.
+    pub place: Where,
+}
+
+/// Finds the cluster: `$KUBECONFIG`, then the pod's service account, then `~/.kube/config`.
 ///
 /// # Errors
 /// A sentence that says what was tried.
-pub async fn connect(gate: &Arc<Gate>) -> Result<(Client, Where), String> {
+pub async fn connect(gate: &Arc<Gate>) -> Result<Connected, String> {
     let options = KubeConfigOptions::default();
     let (config, place) = if std::env::var_os("KUBECONFIG").is_some_and(|paths| !paths.is_empty()) {
         let config = Config::from_kubeconfig(&options).await;
@@ -35,8 +45,10 @@ pub async fn connect(gate: &Arc<Gate>) -> Result<(Client, Where), String> {
         })?;
         (config, Where::Outside)
     };
-    let client = client(config, gate).map_err(|error| format!("the cluster's address can't be used: {error}"))?;
-    Ok((client, place))
+    let client = |gate: &Arc<Gate>| {
+        client(config.clone(), gate).map_err(|error| format!("the cluster's address can't be used: {error}"))
+    };
+    Ok(Connected { client: client(gate)?, election: client(&Arc::default())?, place })
 }
 
 /// A client with the rights of whoever runs the command, and the namespace of their context, as kubectl finds both: the

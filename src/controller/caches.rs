@@ -13,10 +13,16 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::watch::{Receiver, Sender, channel};
-use tracing::{Instrument, debug, error, info_span, warn};
+use tokio::sync::watch::{Receiver, channel};
+use tracing::{Instrument, debug, info_span, warn};
 
-use super::{backoff::WatchBackoff, context::Context, credential, queue::Lane};
+use super::{
+    backoff::WatchBackoff,
+    context::Context,
+    credential,
+    queue::Lane,
+    refusals::{self, Asked},
+};
 use crate::{
     api::{RegistryCredential, SECRET_TYPE},
     index::{Effect, Index, Kind},
@@ -39,10 +45,12 @@ impl Synced {
     }
 }
 
-/// For what decides about removal: absence from an old list would remove what works. A streaming list is of any age
-/// that the API server's cache has; a plain one is of now.
-fn consistent() -> watcher::Config {
-    watcher::Config::default().page_size(10_000)
+/// A list of what there is now, and then a watch. A list without a resourceVersion is a quorum read, which decides about
+/// removal: absence from an old list would remove what works. No streaming list: Kubernetes 1.31 and 1.33 serve none, and
+/// where there is one, it is of any age that the API server's cache has. In pages, so that the answers to a large cluster's
+/// lists are never in memory as a whole.
+pub fn list_and_watch() -> watcher::Config {
+    watcher::Config::default().page_size(1_000)
 }
 
 /// Watches every RegistryCredential. They are taken undecoded: one that this version can't decode must not stop the
@@ -50,9 +58,9 @@ fn consistent() -> watcher::Config {
 pub fn watch_credentials(context: &Arc<Context>) -> Synced {
     let resource = ApiResource::erase::<RegistryCredential>(&());
     let api = Api::<DynamicObject>::all_with(context.client.clone(), &resource);
-    let stream = watcher(api, consistent());
+    let stream = watcher(api, list_and_watch());
     let mut listed: Option<HashSet<CredentialName>> = None;
-    spawn(context, Watch::RegistryCredentials, stream, move |context, event| {
+    spawn(context, (Watch::RegistryCredentials, String::new()), stream, move |context, event| {
         let name = |object: &DynamicObject| CredentialName::from(object.metadata.name.as_deref().unwrap_or_default());
         match event {
             Event::Init => listed = Some(HashSet::new()),
@@ -91,22 +99,10 @@ pub fn watch_credentials(context: &Arc<Context>) -> Synced {
 /// Watches the versions of the Secrets in one credential namespace.
 pub fn watch_sources(context: &Arc<Context>, namespace: &str) -> Synced {
     let api = Api::<Observed<Secret>>::namespaced(context.client.clone(), namespace);
-    let stream = watcher(api, watcher::Config::default().streaming_lists());
+    let stream = watcher(api, list_and_watch());
     let namespace = namespace.to_owned();
     let mut listed: Option<HashSet<String>> = None;
-    let forbidden = {
-        let namespace = namespace.clone();
-        move |context: &Context, forbidden: bool| {
-            let changed = match forbidden {
-                true => context.unreadable().refused(&namespace, Instant::now()),
-                false => context.unreadable().granted(&namespace),
-            };
-            if changed {
-                context.source_changed();
-            }
-        }
-    };
-    spawn_with(context, Watch::Sources, stream, forbidden, move |context, event| {
+    spawn(context, (Watch::Sources, namespace.clone()), stream, move |context, event| {
         let set = |name: &str, version: Option<ResourceVersion>| {
             let key = (namespace.clone(), name.to_owned());
             let changed = match version {
@@ -140,8 +136,8 @@ pub fn watch_sources(context: &Arc<Context>, namespace: &str) -> Synced {
 /// Watches all namespaces.
 pub fn watch_namespaces(context: &Arc<Context>) -> Synced {
     let api = Api::<Observed<NamespaceMeta>>::all(context.client.clone());
-    let stream = watcher(api, consistent());
-    spawn(context, Watch::Namespaces, stream, move |context, event| match event {
+    let stream = watcher(api, list_and_watch());
+    spawn(context, (Watch::Namespaces, String::new()), stream, move |context, event| match event {
         Event::InitApply(seen) | Event::Apply(seen) => {
             let name = NamespaceName::from(seen.name);
             let NamespaceMeta { labels, terminating } = seen.object;
@@ -165,23 +161,23 @@ pub fn watch_namespaces(context: &Arc<Context>) -> Synced {
 pub fn watch_secrets(context: &Arc<Context>) -> Vec<Synced> {
     let of_type = format!("type={SECRET_TYPE}");
     match &context.settings.limits.managed_names {
-        ManagedNames::Any => vec![watch_secrets_of(context, Kind::Secret, &of_type)],
+        ManagedNames::Any => vec![watch_secrets_of(context, Kind::Secret, "", &of_type)],
         ManagedNames::Only(names) => {
             let watch = |name: &SecretName| {
                 // The API server's refusals don't say which name they are about.
                 let _span = info_span!("watch", secret = %name).entered();
                 let kind = Kind::SecretNamed(name.clone());
-                watch_secrets_of(context, kind, &format!("metadata.name={name},{of_type}"))
+                watch_secrets_of(context, kind, name.as_str(), &format!("metadata.name={name},{of_type}"))
             };
             names.iter().map(watch).collect()
         }
     }
 }
 
-fn watch_secrets_of(context: &Arc<Context>, kind: Kind, selector: &str) -> Synced {
+fn watch_secrets_of(context: &Arc<Context>, kind: Kind, name: &str, selector: &str) -> Synced {
     let api = Api::<Observed<Secret>>::all(context.client.clone());
-    let config = watcher::Config::default().streaming_lists().fields(selector);
-    spawn(context, Watch::Secrets, watcher(api, config), move |context, event| match event {
+    let stream = watcher(api, list_and_watch().fields(selector));
+    spawn(context, (Watch::Secrets, name.to_owned()), stream, move |context, event| match event {
         Event::InitApply(seen) | Event::Apply(seen) => {
             let ((namespace, name), at) = (seen.key::<SecretName>(), seen.resource_version());
             let change = |index: &mut Index| index.secret_seen(&namespace, &name, seen.object);
@@ -206,8 +202,8 @@ fn watch_secrets_of(context: &Arc<Context>, kind: Kind, selector: &str) -> Synce
 /// Watches all service accounts.
 pub fn watch_service_accounts(context: &Arc<Context>) -> Synced {
     let api = Api::<Observed<ServiceAccount>>::all(context.client.clone());
-    let stream = watcher(api, watcher::Config::default().streaming_lists());
-    spawn(context, Watch::ServiceAccounts, stream, move |context, event| match event {
+    let stream = watcher(api, list_and_watch());
+    spawn(context, (Watch::ServiceAccounts, String::new()), stream, move |context, event| match event {
         Event::InitApply(seen) | Event::Apply(seen) => {
             let ((namespace, name), at) = (seen.key::<ServiceAccountName>(), seen.resource_version());
             let change = |index: &mut Index| index.service_account_seen(&namespace, &name, seen.object);
@@ -246,56 +242,18 @@ fn relisted(context: &Context, kind: Kind) {
     }
 }
 
-/// Starts a watch that everything waits for.
+/// Runs one watch for good. Its errors stay its own: another watch goes on while this one is tried again.
 fn spawn<K>(
     context: &Arc<Context>,
-    watch: Watch,
+    asked: Asked,
     stream: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
-    handle: impl FnMut(&Context, Event<K>) + Send + 'static,
-) -> Synced
-where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-{
-    let (sender, synced) = channel(false);
-    run(context, watch, stream, sender, |_, _| {}, handle);
-    Synced(synced)
-}
-
-/// As `spawn`, for a watch that others needn't wait for where it is forbidden.
-fn spawn_with<K>(
-    context: &Arc<Context>,
-    watch: Watch,
-    stream: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
-    forbidden: impl Fn(&Context, bool) + Send + 'static,
-    handle: impl FnMut(&Context, Event<K>) + Send + 'static,
-) -> Synced
-where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-{
-    let (sender, synced) = channel(false);
-    let told = sender.clone();
-    let forbidden = move |context: &Context, is: bool| {
-        forbidden(context, is);
-        if is {
-            told.send_replace(true);
-        }
-    };
-    run(context, watch, stream, sender, forbidden, handle);
-    Synced(synced)
-}
-
-/// Runs one watch for good. Its errors stay its own: another watch goes on while this one is tried again.
-fn run<K>(
-    context: &Arc<Context>,
-    watch: Watch,
-    stream: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
-    synced: Sender<bool>,
-    forbidden: impl Fn(&Context, bool) + Send + 'static,
     mut handle: impl FnMut(&Context, Event<K>) + Send + 'static,
-) where
+) -> Synced
+where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let context = context.clone();
+    let (synced, wait) = channel(false);
+    let (context, watch) = (context.clone(), asked.0);
     let task = async move {
         let mut stream = Box::pin(stream.backoff(WatchBackoff::default()));
         let mut failing = false;
@@ -304,15 +262,17 @@ fn run<K>(
                 Ok(event) => {
                     context.metrics.watch_event(watch);
                     // A list begins with an event even where it then fails.
-                    if !matches!(event, Event::Init) && std::mem::take(&mut failing) {
-                        // What failed meanwhile needn't wait for its time.
-                        context.plan_all();
+                    if !matches!(event, Event::Init) {
+                        if std::mem::take(&mut failing) {
+                            // What failed meanwhile needn't wait for its time.
+                            context.plan_all();
+                        }
+                        context.granted(&asked);
                     }
                     let done = matches!(event, Event::InitDone);
                     handle(&context, event);
                     if done {
                         debug!(watch = watch.as_str(), "listed");
-                        forbidden(&context, false);
                         synced.send_replace(true);
                     }
                 }
@@ -320,36 +280,38 @@ fn run<K>(
                     context.metrics.watch_error(watch);
                     report(watch, &error, failing);
                     failing = true;
-                    if status(&error).is_some_and(|status| status.code == 403) {
-                        forbidden(&context, true);
+                    if let Some(status) = refusal(&error) {
+                        context.refused(&asked, refusals::sentence(watch, status));
+                        if watch == Watch::Sources {
+                            // Nobody needs to wait for these: what can't be read is said of those that name it.
+                            synced.send_replace(true);
+                        }
                     }
                 }
             }
         }
     };
     tokio::spawn(task.in_current_span());
+    Synced(wait)
 }
 
 /// The first error in a row is told, the others only to who asks for details.
 pub(super) fn report(watch: Watch, error: &watcher::Error, again: bool) {
-    let watch_name = watch.as_str();
-    match (status(error), again) {
-        (_, true) => debug!(watch = watch_name, "the watch still fails"),
-        (Some(status), _) if status.code == 404 && watch == Watch::RegistryCredentials => {
-            error!("the CustomResourceDefinition registrycredentials.regcred.dev isn't installed: apply config/crd");
-        }
-        (Some(status), _) if status.code == 403 && watch == Watch::Secrets => {
-            warn!(
-                "Secrets may not be watched: the operator's ClusterRole has to allow it, either for all of them, or for the \
-                 names in --managed-secret-names (config/overlays/scoped)"
-            );
-        }
-        (Some(status), _) => {
+    let name = watch.as_str();
+    match (refusal(error), status(error)) {
+        _ if again => debug!(watch = name, "the watch still fails"),
+        (Some(status), _) => warn!(watch = name, code = status.code, "{}", refusals::sentence(watch, status)),
+        (None, Some(status)) => {
             let message = crate::printable::printable(&status.message);
-            warn!(watch = watch_name, code = status.code, message, "the watch failed and is tried again");
+            warn!(watch = name, code = status.code, message, "the watch failed and is tried again");
         }
-        (None, _) => warn!(watch = watch_name, "the watch broke off and is tried again"),
+        (None, None) => warn!(watch = name, "the watch broke off and is tried again"),
     }
+}
+
+/// What asking again the same way won't mend: neither the API server's load nor a version that it has forgotten.
+pub fn refusal(error: &watcher::Error) -> Option<&kube::core::Status> {
+    status(error).filter(|status| (400..500).contains(&status.code) && !matches!(status.code, 408 | 410 | 429))
 }
 
 pub(super) fn status(error: &watcher::Error) -> Option<&kube::core::Status> {

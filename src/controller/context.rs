@@ -18,12 +18,13 @@ use super::{
     known_pods::Stuck,
     pace::Pace,
     queue::{Lane, Queue},
-    unreadable::Unreadable,
+    refusals::{Asked, Refusals},
 };
 use crate::{
     catalog::Catalog,
+    gate::Gate,
     index::{Effect, Index},
-    metrics::Metrics,
+    metrics::{Metrics, Watch},
     names::{CredentialName, NamespaceName, ServiceAccountName},
     plan::{Fights, Vanished},
     rollout::{Ledger, State},
@@ -43,6 +44,8 @@ pub struct Settings {
 pub struct Context {
     /// The API server.
     pub client: Client,
+    /// What writes pass where there is an election.
+    gate: Option<Arc<Gate>>,
     /// What the operator was told at its start.
     pub settings: Settings,
     /// How much of a roll-out the API server takes at once.
@@ -71,7 +74,7 @@ pub struct Context {
     sources: Mutex<HashMap<SourceKey, String>>,
     states: Mutex<HashMap<CredentialName, Published>>,
     orphaned: Mutex<HashMap<String, Option<Instant>>>,
-    unreadable: Mutex<Unreadable>,
+    refusals: Mutex<Refusals>,
     synced: watch::Sender<bool>,
     planning: AtomicBool,
 }
@@ -101,12 +104,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Context {
     /// With empty caches.
-    pub fn new(client: Client, settings: Settings, metrics: Metrics) -> Arc<Self> {
+    pub fn new(client: Client, gate: Option<Arc<Gate>>, settings: Settings, metrics: Metrics) -> Arc<Self> {
         // A quarter of the workers is kept for what happens while bulk work goes on.
         let bulk = settings.concurrency - settings.concurrency / 4;
         let index = Index::new(settings.limits.managed_names.clone());
         Arc::new(Self {
             client,
+            gate,
             settings,
             metrics,
             pace: Pace::new(bulk),
@@ -126,7 +130,7 @@ impl Context {
             sources: Mutex::default(),
             states: Mutex::default(),
             orphaned: Mutex::default(),
-            unreadable: Mutex::default(),
+            refusals: Mutex::default(),
             synced: watch::Sender::new(false),
             planning: AtomicBool::new(false),
         })
@@ -189,9 +193,47 @@ impl Context {
         lock(&self.orphaned)
     }
 
-    /// Credential namespaces whose Secrets we may not watch.
-    pub fn unreadable(&self) -> MutexGuard<'_, Unreadable> {
-        lock(&self.unreadable)
+    /// Watches that the API server refuses.
+    pub fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        lock(&self.refusals)
+    }
+
+    /// A watch was refused, and this says so.
+    pub fn refused(&self, asked: &Asked, sentence: String) {
+        let is_news = self.refusals().refused(asked.clone(), sentence, Instant::now());
+        if is_news && asked.0 == Watch::Sources {
+            self.source_changed();
+        }
+        if self.blind().is_some() {
+            self.report_all();
+        }
+    }
+
+    /// A watch was served.
+    pub fn granted(&self, asked: &Asked) {
+        let is_news = self.refusals().granted(asked);
+        if is_news && asked.0 == Watch::Sources {
+            self.source_changed();
+        }
+        if is_news {
+            self.report_all();
+        }
+    }
+
+    /// Why changes go unseen now, where a watch is refused; a sentence.
+    pub fn blind(&self) -> Option<String> {
+        self.refusals().blinding(Instant::now()).map(str::to_owned)
+    }
+
+    /// What this replica needs and is refused; a sentence.
+    pub fn refused_for_long(&self) -> Option<String> {
+        self.refusals().standing(Instant::now()).map(str::to_owned)
+    }
+
+    /// Every status may have something new to say.
+    pub fn report_all(&self) {
+        let names: Vec<_> = self.objects().keys().cloned().collect();
+        self.statuses.add_all(names, Lane::Live);
     }
 
     /// Turns true when every cache and the catalog have synced.
@@ -202,6 +244,11 @@ impl Context {
     /// Whether namespaces may be planned: everything has synced, and this replica leads.
     pub fn is_planning(&self) -> bool {
         self.planning.load(Ordering::Acquire)
+    }
+
+    /// Whether this replica writes now.
+    pub fn leads(&self) -> bool {
+        self.is_planning() && self.gate.as_ref().is_none_or(|gate| gate.is_open())
     }
 
     /// From now on they may.

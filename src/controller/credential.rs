@@ -18,7 +18,7 @@ use crate::{
     catalog::{Entry, Epoch},
     cluster::{SourceFailure, read_source},
     credential::{PullSecret, Resolved, SourceSecret},
-    metrics::ReconcileResult,
+    metrics::{ReconcileResult, Watch},
     names::{CredentialName, NamespaceName, SecretName},
     observe::Observed,
     plan::{Claim, ClaimState, Secret},
@@ -230,7 +230,7 @@ async fn read(context: &Context, namespace: &str, name: &str) -> Result<SourceSe
     let forbidden = format!(
         "the operator's service account may not read Secrets in {namespace}; bind the Role of config/rbac there"
     );
-    if context.unreadable().has(namespace, Instant::now()) {
+    if context.refusals().has(&(Watch::Sources, namespace.to_owned()), Instant::now()) {
         return Err(unreadable(&forbidden));
     }
     if !context.sources().contains_key(&(namespace.to_owned(), name.to_owned())) {

@@ -3,6 +3,7 @@
 
 mod access;
 mod apply;
+mod at_creation;
 mod backoff;
 mod caches;
 mod context;
@@ -13,9 +14,9 @@ mod known_pods;
 mod namespace;
 mod pace;
 mod queue;
+mod refusals;
 mod status;
 mod stuck;
-mod unreadable;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -27,7 +28,9 @@ use tokio::{
 use tracing::{Instrument, info, info_span, warn};
 
 pub use backoff::WatchBackoff;
+pub use caches::{list_and_watch, refusal};
 pub use context::{Context, Settings};
+pub use refusals::sentence;
 
 use crate::{
     metrics::Controller,
@@ -49,7 +52,7 @@ pub enum Role {
     Undecided,
     /// It keeps everything at hand and writes nothing.
     Standby,
-    /// It plans and writes, for the rest of its life.
+    /// It plans and writes. Said again each time that it goes on after it couldn't renew its Lease.
     Leader,
 }
 
@@ -61,22 +64,23 @@ pub enum Role {
 pub async fn run(
     context: Arc<Context>,
     ready: watch::Sender<bool>,
-    role: watch::Receiver<Role>,
+    mut role: watch::Receiver<Role>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Panicked> {
+    tokio::spawn(at_creation::say_if_missing(context.client.clone()));
     tokio::select! {
         () = sync(&context) => {}
+        () = report_blindness(&context, role.clone()) => {}
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
     }
     context.synced().send_replace(true);
     info!("every cache has synced");
     let mut resolving = tokio::spawn(credentials(context.clone()));
     tokio::select! {
-        () = stand_by(role, &ready) => {}
+        () = stand_by(&mut role, &ready) => {}
         _ = &mut resolving => return Err(Panicked),
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
     }
-    context.metrics.leads();
     // First of all, so that one that vanishes from here on is queued by its own event.
     context.start_planning();
     let first_pass: HashSet<NamespaceName> = context.index().iter().map(|(name, _)| name.clone()).collect();
@@ -90,6 +94,7 @@ pub async fn run(
         _ = resolving => Err(Panicked),
         _ = tokio::spawn(status::Writer::new(context.clone()).run()) => Err(Panicked),
         _ = tokio::spawn(stuck::run(context.clone())) => Err(Panicked),
+        _ = tokio::spawn(go_on(context.clone(), role)) => Err(Panicked),
     }
 }
 
@@ -121,8 +126,17 @@ async fn sync(context: &Arc<Context>) {
     join_all(names.iter().map(|name| credential::reconcile(context, name))).await;
 }
 
+/// Where a watch that everything waits for is refused, nothing else would say so in the statuses. Doesn't end.
+async fn report_blindness(context: &Arc<Context>, mut role: watch::Receiver<Role>) {
+    let leads = role.wait_for(|role| *role == Role::Leader).await.is_ok();
+    if leads {
+        status::Writer::new(context.clone()).run().await;
+    }
+    std::future::pending().await
+}
+
 /// Waits until this replica leads.
-async fn stand_by(mut role: watch::Receiver<Role>, ready: &watch::Sender<bool>) {
+async fn stand_by(role: &mut watch::Receiver<Role>, ready: &watch::Sender<bool>) {
     loop {
         let now = *role.borrow_and_update();
         match now {
@@ -135,6 +149,17 @@ async fn stand_by(mut role: watch::Receiver<Role>, ready: &watch::Sender<bool>) 
             return std::future::pending().await;
         }
     }
+}
+
+/// Each time that this replica leads again without having been followed by another, what couldn't be written meanwhile is
+/// done at once. Doesn't end.
+async fn go_on(context: Arc<Context>, mut role: watch::Receiver<Role>) {
+    while role.changed().await.is_ok() {
+        context.plan_all();
+        context.report_all();
+    }
+    // Nobody decides any more, which happens at the end only.
+    std::future::pending().await
 }
 
 async fn credentials(context: Arc<Context>) {

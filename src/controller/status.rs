@@ -20,6 +20,7 @@ use super::{
     backoff::{Backoff, TRANSIENT},
     context::{Context, Published},
     error::{self, WRITE_TIMEOUT, WriteError},
+    refusals::STANDS,
 };
 use crate::{
     api::{FIELD_MANAGER, Reason, RegistryCredential, RegistryCredentialStatus},
@@ -65,11 +66,17 @@ impl Writer {
 
     async fn write_when_due(&mut self, name: &CredentialName) {
         let now = Instant::now();
-        let Some(found) = self.context.states().get(name).cloned() else {
+        let blind = self.context.blind();
+        let found = self.context.states().get(name).cloned();
+        if found.is_none() && blind.is_none() {
             self.written.remove(name);
             self.retries.worked(name);
             return;
-        };
+        }
+        if blind.is_some() {
+            // That a refusal no longer stands is told by no event.
+            self.context.statuses.add_at(name.clone(), now + STANDS);
+        }
         let times = self.written.entry(name.clone()).or_default();
         if let Some(due) = times.front().filter(|_| times.len() == BURST).map(|first| *first + PERIOD)
             && due > now
@@ -77,12 +84,14 @@ impl Writer {
             self.context.statuses.add_at(name.clone(), due);
             return;
         }
-        let settled = found.since + SETTLE;
-        if settled > now && self.is_behind(name) {
+        if let Some(settled) = found.as_ref().map(|found| found.since + SETTLE)
+            && settled > now
+            && self.is_behind(name)
+        {
             self.context.statuses.add_at(name.clone(), settled);
             return;
         }
-        match self.write(name, &found).await {
+        match self.write(name, found.as_ref(), blind.as_deref()).await {
             Ok(Written::Unchanged) => {}
             Ok(Written::Yes) => {
                 self.retries.worked(name);
@@ -108,7 +117,12 @@ impl Writer {
         self.context.ledger().summary(name).is_some_and(|sums| sums.behind > 0)
     }
 
-    async fn write(&self, name: &CredentialName, found: &Published) -> Result<Written, WriteError> {
+    async fn write(
+        &self,
+        name: &CredentialName,
+        found: Option<&Published>,
+        blind: Option<&str>,
+    ) -> Result<Written, WriteError> {
         let Some(object) = self.context.objects().get(name).cloned() else {
             return Ok(Written::Unchanged);
         };
@@ -116,12 +130,19 @@ impl Writer {
         let previous = object.data.get("status").cloned();
         let previous = previous.and_then(|s| serde_json::from_value::<RegistryCredentialStatus>(s).ok());
         let previous = previous.unwrap_or_default();
-        let summary = self.context.ledger().summary(name);
-        let stuck = self.context.stuck.report(name, &self.context.catalog());
-        let report = Report { generation: found.generation, state: found.state.clone(), summary, stuck };
-        let status = rollout::build(&previous, &report, Timestamp::now());
+        let status = match (blind, found) {
+            (Some(why), _) => rollout::blind(&previous, object.metadata.generation, why, Timestamp::now()),
+            (None, Some(found)) => {
+                let summary = self.context.ledger().summary(name);
+                let stuck = self.context.stuck.report(name, &self.context.catalog());
+                let report = Report { generation: found.generation, state: found.state.clone(), summary, stuck };
+                rollout::build(&previous, &report, Timestamp::now())
+            }
+            (None, None) => return Ok(Written::Unchanged),
+        };
         self.context.metrics.status(name, &status);
-        if status == previous || object.uid().as_deref() != Some(&*found.uid) {
+        let uid = object.uid().unwrap_or_default();
+        if status == previous || found.is_some_and(|found| found.uid != uid) {
             return Ok(Written::Unchanged);
         }
 
@@ -130,7 +151,7 @@ impl Writer {
         let body = json!({
             "apiVersion": resource.api_version,
             "kind": resource.kind,
-            "metadata": {"name": name.as_str(), "uid": found.uid},
+            "metadata": {"name": name.as_str(), "uid": uid},
             "status": status,
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
@@ -143,7 +164,7 @@ impl Writer {
         self.context.metrics.write(WriteKind::Status, error::result(&result));
         let written = result?;
         self.remember(name, written);
-        self.publish(&object, &previous, &status, &found.state);
+        self.publish(&object, &previous, &status, found.map(|found| &found.state));
         Ok(Written::Yes)
     }
 
@@ -166,7 +187,7 @@ impl Writer {
         object: &DynamicObject,
         previous: &RegistryCredentialStatus,
         status: &RegistryCredentialStatus,
-        state: &State,
+        state: Option<&State>,
     ) {
         let ready = |status: &RegistryCredentialStatus| {
             let ready = status.conditions.iter().find(|c| c.type_ == "Ready")?;
@@ -177,7 +198,8 @@ impl Writer {
         if before.as_deref() == Some(&*reason) || reason == Reason::RollingOut.as_str() {
             return;
         }
-        let calm = is_ready == "True" || matches!(state, State::Held { hold: Hold::Suspended | Hold::Orphaned, .. });
+        let calm =
+            is_ready == "True" || matches!(state, Some(State::Held { hold: Hold::Suspended | Hold::Orphaned, .. }));
         let event = Event {
             type_: if calm { EventType::Normal } else { EventType::Warning },
             reason,

@@ -12,7 +12,7 @@ use kube::{
     Api,
     runtime::{
         WatchStreamExt,
-        watcher::{self, Event, watcher},
+        watcher::{Event, watcher},
     },
 };
 use tracing::{debug, info, warn};
@@ -89,7 +89,7 @@ async fn watch_pods(context: &Context) {
                 "pods may not be watched, so no status counts those that were created too early; apply \
                  config/overlays/stuck-pods, or set spec.stuckPods to Off"
             );
-            report_all(context);
+            context.report_all();
         }
         // Somebody may grant it; until then nothing is to be had from asking often.
         tokio::time::sleep(refusals.failed(&(), LASTING)).await;
@@ -117,7 +117,7 @@ async fn may_watch(context: &Context) -> bool {
 /// Follows all pending pods until that is forbidden. The watch begins with all that there are.
 async fn follow(context: &Context, refusals: &Backoff<()>) {
     let api = Api::<Observed<Option<Pod>>>::all(context.client.clone());
-    let config = watcher::Config::default().streaming_lists().fields(PENDING);
+    let config = caches::list_and_watch().fields(PENDING);
     let mut stream = Box::pin(watcher(api, config).backoff(WatchBackoff::default()));
     let mut failing = false;
     while let Some(event) = stream.next().await {
@@ -161,15 +161,10 @@ fn handle(context: &Context, event: Event<Observed<Option<Pod>>>) {
             let before = std::mem::replace(&mut stuck.known().sight, Sight::All);
             namespaces.iter().for_each(|namespace| look(context, namespace));
             if before != Sight::All {
-                report_all(context);
+                context.report_all();
             }
         }
     }
-}
-
-fn report_all(context: &Context) {
-    let names: Vec<_> = context.objects().keys().cloned().collect();
-    context.statuses.add_all(names, Lane::Live);
 }
 
 /// A pod to evict.

@@ -2,6 +2,8 @@
 //!
 //! The leader writes until [`WRITES`] after it sent its last renewal that went through; another takes the Lease no
 //! sooner than [`sight::TERM`] after it saw that renewal. Both go by their own monotonic clocks, and the second begins later.
+//! A leader whose time is up writes nothing and goes on trying: a renewal that replaces the very Lease that it had proves
+//! that nobody has followed it.
 
 mod sight;
 
@@ -16,7 +18,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
     Api, Client,
-    api::PostParams,
+    api::{ListParams, PostParams},
     runtime::{
         WatchStreamExt,
         watcher::{self, Event, watcher},
@@ -27,8 +29,9 @@ use tracing::{info, warn};
 
 use self::sight::Sight;
 use crate::{
-    controller::{Role, WatchBackoff},
+    controller::{Context, Role, WatchBackoff, list_and_watch, sentence},
     gate::Gate,
+    metrics::Watch,
     printable::printable,
 };
 
@@ -37,7 +40,7 @@ const NAME: &str = "regcred";
 
 /// For how long a leader writes after it sent its last renewal. What is left of the Lease's term is for writes that the
 /// API server is still at work on.
-const WRITES: Duration = Duration::from_secs(7);
+const WRITES: Duration = Duration::from_secs(10);
 
 /// How often a leader renews.
 const RENEW: Duration = Duration::from_secs(3);
@@ -46,21 +49,25 @@ const RENEW: Duration = Duration::from_secs(3);
 const RETRY: Duration = Duration::from_millis(500);
 
 /// How long an answer is waited for.
-const ANSWER: Duration = Duration::from_secs(2);
+const ANSWER: Duration = Duration::from_secs(4);
+
+/// How long a standby lets the leader renew once the API server answers again: longer than a leader waits for an answer
+/// that never comes, and then until it tries again.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How much later than others a replica takes a free Lease that is refused a watch: it could but say so.
+const HESITATES: Duration = Duration::from_secs(5);
 
 /// How long a leader that ends waits for the answers to its last writes, and for its release of the Lease.
 const RELEASE: Duration = Duration::from_secs(2);
 
-/// Why a leader has to end.
+/// Why a leader has to end: another may have led since. It is started anew as a standby.
 #[derive(Debug, thiserror::Error)]
 pub enum Lost {
-    /// It couldn't renew.
-    #[error(
-        "the Lease {lease} couldn't be renewed for {seconds} s, so another replica may lead soon; this one ends, to be \
-         started anew as a standby",
-        seconds = WRITES.as_secs()
-    )]
-    NotRenewed {
+    /// It couldn't renew in time, and the Lease isn't the one that it had.
+    #[error("the Lease {lease} wasn't renewed for {seconds} s and was taken away meanwhile; this replica ends, to be \
+             started anew as a standby", seconds = WRITES.as_secs())]
+    TakenAway {
         /// namespace/name.
         lease: String,
     },
@@ -85,12 +92,15 @@ pub struct Election {
     /// Whether the list that is coming in has the Lease.
     listed: bool,
     sight: Sight,
+    /// The API server hasn't answered since the Lease was last seen: its holder may have been as cut off as we are.
+    is_cut_off: bool,
     failing: bool,
+    context: Arc<Context>,
 }
 
 impl Election {
     /// For the Lease in this namespace. Nothing is asked for yet.
-    pub fn new(client: &Client, namespace: &str, gate: &Arc<Gate>) -> Self {
+    pub fn new(client: &Client, namespace: &str, gate: &Arc<Gate>, context: &Arc<Context>) -> Self {
         let api = Api::namespaced(client.clone(), namespace);
         Self {
             news: news(&api),
@@ -100,34 +110,32 @@ impl Election {
             gate: gate.clone(),
             listed: false,
             sight: Sight::default(),
+            is_cut_off: false,
             failing: false,
+            context: context.clone(),
         }
     }
 
-    /// Stands by and then leads, until `finished` turns true: then the Lease is released. Whoever isn't `synced` doesn't
+    /// Stands by and then leads, until `finished` turns true: then the Lease is released. Whoever hasn't synced doesn't
     /// run for it: a replica that has warm caches would serve everybody sooner.
     ///
     /// # Errors
-    /// Where it has led and may not any more. By then, no write passes the gate.
-    pub async fn run(
-        mut self,
-        roles: watch::Sender<Role>,
-        synced: watch::Receiver<bool>,
-        mut finished: watch::Receiver<bool>,
-    ) -> Result<(), Lost> {
+    /// Where it has led and another may have followed. By then, no write passes the gate.
+    pub async fn run(mut self, roles: watch::Sender<Role>, mut finished: watch::Receiver<bool>) -> Result<(), Lost> {
         tokio::select! {
-            () = self.campaign(&roles, synced) => {}
+            () = self.campaign(&roles) => {}
             () = turned(&mut finished) => return Ok(()),
         }
         info!(lease = self.lease, identity = self.identity, "leading");
         roles.send_replace(Role::Leader);
-        self.lead(finished).await?;
+        self.lead(&roles, finished).await?;
         self.release().await;
         Ok(())
     }
 
     /// Waits until the Lease is ours.
-    async fn campaign(&mut self, roles: &watch::Sender<Role>, mut synced: watch::Receiver<bool>) {
+    async fn campaign(&mut self, roles: &watch::Sender<Role>) {
+        let mut synced = self.context.synced().subscribe();
         let mut next = Instant::now();
         let mut leader = None;
         loop {
@@ -139,51 +147,65 @@ impl Election {
                 roles.send_replace(Role::Standby);
             }
             let is_synced = *synced.borrow();
+            let runs = is_synced || self.context.blind().is_some();
+            let later = if is_synced { Duration::ZERO } else { HESITATES };
             let ours = self.sight.holder() == Some(&self.identity);
-            let due = if ours { Some(next) } else { self.sight.free_at().map(|free| free.max(next)) };
+            let due = if ours { Some(next) } else { self.sight.free_at().map(|free| (free + later).max(next)) };
             tokio::select! {
                 () = self.look() => {}
                 // An error means that the sender is gone, which happens at the end only.
                 Ok(()) = synced.changed(), if !is_synced => {}
-                () = at(due), if is_synced => {
-                    if self.hold().await {
+                // That a refusal has lasted is told by no event.
+                () = tokio::time::sleep(RETRY), if !runs => {}
+                () = at(due), if runs => {
+                    next = if self.is_cut_off {
+                        Instant::now() + if self.look_up().await { PATIENCE } else { RETRY }
+                    } else if self.hold().await {
                         return;
-                    }
-                    next = Instant::now() + RETRY;
+                    } else {
+                        Instant::now() + RETRY
+                    };
                 }
             }
         }
     }
 
     /// Renews until `finished` turns true.
-    async fn lead(&mut self, mut finished: watch::Receiver<bool>) -> Result<(), Lost> {
+    async fn lead(&mut self, roles: &watch::Sender<Role>, mut finished: watch::Receiver<bool>) -> Result<(), Lost> {
         let mut next = Instant::now() + RENEW;
-        while self.gate.is_open() {
+        let mut is_told = false;
+        loop {
+            let lease = || self.lease.clone();
+            match self.sight.holder() {
+                Some(holder) if holder != self.identity => {
+                    self.gate.lose();
+                    return Err(Lost::Taken { lease: lease(), holder: holder.to_owned() });
+                }
+                // It may have been somebody's, and given back.
+                None if self.gate.is_lost() => return Err(Lost::TakenAway { lease: lease() }),
+                _ => {}
+            }
             tokio::select! {
                 biased;
-                () = at(self.gate.until()) => {}
                 () = turned(&mut finished) => return Ok(()),
-                () = self.look() => {
-                    if let Some(holder) = self.sight.holder()
-                        && holder != self.identity
-                    {
-                        self.gate.lose();
-                        let (lease, holder) = (self.lease.clone(), holder.to_owned());
-                        return Err(Lost::Taken { lease, holder });
-                    }
-                }
+                () = self.look() => {}
                 () = at(Some(next)) => {
-                    // Not beyond the time at which we have to end.
-                    let closing = at(self.gate.until());
+                    let was_closed = self.gate.is_lost();
                     let renewed = tokio::select! {
                         renewed = self.hold() => renewed,
-                        () = closing => break,
+                        () = turned(&mut finished) => return Ok(()),
                     };
                     next = Instant::now() + if renewed { RENEW } else { RETRY };
+                    if renewed && std::mem::take(&mut is_told) | was_closed {
+                        info!(lease = self.lease, "renewed, and nobody has led meanwhile: going on");
+                        roles.send_replace(Role::Leader);
+                    }
+                    if self.gate.is_lost() && !std::mem::replace(&mut is_told, true) {
+                        warn!(lease = self.lease, "nothing is written until the Lease is renewed");
+                    }
                 }
             }
         }
-        Err(Lost::NotRenewed { lease: self.lease.clone() })
     }
 
     /// Gives the Lease back once nothing of ours is under way; otherwise it is left to run out.
@@ -214,25 +236,55 @@ impl Election {
 
     /// Takes the Lease or keeps it, and says whether that worked. It goes through only if nothing has changed meanwhile.
     async fn hold(&mut self) -> bool {
+        let was_ours = self.sight.holder() == Some(&self.identity);
         let lease = self.sight.held_by(&self.identity, NAME, Timestamp::now());
         let sent = Instant::now();
         let answer = tokio::time::timeout(ANSWER, self.write(&lease)).await;
-        let (why, is_stale) = match answer {
+        let error = match answer {
             Ok(Ok(lease)) => {
                 self.sight.seen(lease, Instant::now());
-                self.gate.open(sent + WRITES);
-                self.failing = false;
+                if was_ours {
+                    self.gate.reopen(sent + WRITES);
+                } else {
+                    self.gate.open(sent + WRITES);
+                }
+                self.is_heard();
                 return self.gate.is_open();
             }
-            Ok(Err(error)) => (said(&error), matches!(&error, kube::Error::Api(s) if matches!(s.code, 404 | 409))),
-            Err(_) => (format!("the API server didn't answer within {} s", ANSWER.as_secs()), true),
+            Ok(Err(error)) => Some(error),
+            Err(_) => None,
         };
-        if is_stale {
+        if error.as_ref().is_none_or(|error| matches!(error, kube::Error::Api(s) if matches!(s.code, 404 | 409))) {
             // Somebody was faster, or we were without having seen the answer; the watch may be dead and never say so.
             self.news = news(&self.api);
         }
-        self.report(&why);
+        self.is_refused(error.as_ref());
         false
+    }
+
+    /// Reads the Lease as it is now, and says whether that worked.
+    async fn look_up(&mut self) -> bool {
+        let params = ListParams::default().fields(&of_that_name());
+        let answer = tokio::time::timeout(ANSWER, self.api.list(&params)).await;
+        let now = Instant::now();
+        match answer {
+            Ok(Ok(list)) => {
+                match list.items.into_iter().next() {
+                    Some(lease) => self.sight.seen(lease, now),
+                    None => self.sight.gone(now),
+                }
+                self.is_heard();
+                true
+            }
+            Ok(Err(error)) => {
+                self.is_refused(Some(&error));
+                false
+            }
+            Err(_) => {
+                self.is_refused(None);
+                false
+            }
+        }
     }
 
     async fn write(&mut self, lease: &Lease) -> kube::Result<Lease> {
@@ -248,6 +300,9 @@ impl Election {
     async fn look(&mut self) {
         let event = self.news.next().await;
         let now = Instant::now();
+        if matches!(event, Some(Ok(Event::InitDone | Event::Apply(_) | Event::Delete(_)))) {
+            self.is_heard();
+        }
         match event {
             Some(Ok(Event::Init)) => self.listed = false,
             Some(Ok(Event::InitApply(lease))) => {
@@ -258,22 +313,58 @@ impl Election {
             Some(Ok(Event::InitDone)) => self.sight.gone(now),
             Some(Ok(Event::Apply(lease))) => self.sight.seen(lease, now),
             Some(Ok(Event::Delete(lease))) => self.sight.deleted(&lease, now),
-            Some(Err(error)) => self.report(&refusal(&error)),
+            Some(Err(error)) => match error {
+                watcher::Error::InitialListFailed(error)
+                | watcher::Error::WatchStartFailed(error)
+                | watcher::Error::WatchFailed(error) => self.is_refused(Some(&error)),
+                watcher::Error::WatchError(status) => self.is_refused(Some(&kube::Error::Api(status))),
+                _ => self.is_refused(None),
+            },
             None => self.news = news(&self.api),
         }
     }
 
-    /// The first failure in a row is told.
-    fn report(&mut self, why: &str) {
+    /// The API server has answered with the Lease.
+    fn is_heard(&mut self) {
+        self.is_cut_off = false;
+        self.failing = false;
+        self.context.granted(&(Watch::Lease, String::new()));
+    }
+
+    /// The API server has refused, or (`None`, and what isn't its answer) it hasn't answered. The first failure in a row is
+    /// told.
+    fn is_refused(&mut self, error: Option<&kube::Error>) {
+        let why = match error {
+            Some(kube::Error::Api(status)) if matches!(status.code, 401 | 403) => {
+                let why = sentence(Watch::Lease, status);
+                self.context.refused(&(Watch::Lease, String::new()), why.clone());
+                why
+            }
+            Some(kube::Error::Api(status)) => {
+                self.is_cut_off |= status.code == 429 || status.code >= 500;
+                printable(&status.message)
+            }
+            Some(_) => {
+                self.is_cut_off = true;
+                "the API server can't be reached".to_owned()
+            }
+            None => {
+                self.is_cut_off = true;
+                format!("the API server didn't answer within {} s", ANSWER.as_secs())
+            }
+        };
         if !std::mem::replace(&mut self.failing, true) {
             warn!(lease = self.lease, why, "the Lease couldn't be read or written, and is tried again");
         }
     }
 }
 
+fn of_that_name() -> String {
+    format!("metadata.name={NAME}")
+}
+
 fn news(api: &Api<Lease>) -> BoxStream<'static, watcher::Result<Event<Lease>>> {
-    let config = watcher::Config::default().streaming_lists().fields(&format!("metadata.name={NAME}"));
-    watcher(api.clone(), config).backoff(WatchBackoff::default()).boxed()
+    watcher(api.clone(), list_and_watch().fields(&of_that_name())).backoff(WatchBackoff::default()).boxed()
 }
 
 /// The pod's name and a random part: one that is started anew must not take itself for the one before.
@@ -281,26 +372,6 @@ fn identity() -> String {
     let host = std::env::var("HOSTNAME").unwrap_or_default();
     let host = if host.is_empty() { NAME } else { &host };
     format!("{host}_{:016x}", RandomState::new().hash_one(std::process::id()))
-}
-
-fn refusal(error: &watcher::Error) -> String {
-    match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => said(error),
-        watcher::Error::WatchError(status) => printable(&status.message),
-        _ => "the watch broke off".to_owned(),
-    }
-}
-
-fn said(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) if status.code == 403 => {
-            format!("{}; apply config/rbac, or run one replica with --leader-elect=false", printable(&status.message))
-        }
-        kube::Error::Api(status) => printable(&status.message),
-        _ => "the API server can't be reached".to_owned(),
-    }
 }
 
 async fn turned(flag: &mut watch::Receiver<bool>) {

@@ -15,7 +15,7 @@ use kube::api::ObjectMeta;
 use crate::plan::ResourceVersion;
 
 /// How long a Lease has to stay unchanged before another replica may take it.
-pub const TERM: Duration = Duration::from_secs(10);
+pub const TERM: Duration = Duration::from_secs(13);
 
 /// What is known of the Lease.
 #[derive(Debug, Default)]
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_is_free_ten_seconds_after_its_last_change_whatever_its_own_times_say() {
+    fn a_lease_is_free_its_term_after_its_last_change_whatever_its_own_times_say() {
         for skew in [-1_000_000_000, 0, 1_000_000_000] {
             let (mut sight, now) = (Sight::default(), Instant::now());
             assert_eq!(sight.free_at(), None);

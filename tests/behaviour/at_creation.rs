@@ -12,7 +12,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    policies::{IN_FLIGHT, install},
+    policies::{IN_FLIGHT, install, install_at_creation},
     world::{SOON, World, key},
 };
 
@@ -23,7 +23,7 @@ const BURSTS: usize = 500;
 fn world() -> World {
     let world = World::new();
     install(&world.cluster, "policy");
-    install(&world.cluster, "policy/at-creation");
+    install_at_creation(&world.cluster);
     world.source("key", &key('a'));
     world.namespace("team", json!({}));
     world.credential("darwin", json!({"namespaces": {"names": ["team*"]}, "serviceAccounts": {"names": ["*"]}}));

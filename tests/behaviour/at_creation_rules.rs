@@ -18,7 +18,7 @@ use regcred::{
 use serde_json::{Value, json};
 
 use crate::{
-    policies::{IN_FLIGHT, born, credentials, entries, install},
+    policies::{IN_FLIGHT, born, credentials, entries, install_at_creation},
     world::{self, SOON},
 };
 
@@ -37,7 +37,7 @@ type Map = BTreeMap<String, String>;
 #[test]
 fn a_service_account_is_born_with_just_the_entries_that_the_plan_would_add() {
     let cluster = world::cluster(Options::default());
-    install(&cluster, "policy/at-creation");
+    install_at_creation(&cluster);
     tokio::runtime::Runtime::new().unwrap().block_on(compare(&cluster));
 }
 
@@ -325,7 +325,7 @@ fn account() -> impl Strategy<Value = Value> {
 #[test]
 fn a_spec_as_large_as_the_crd_allows_is_within_the_policys_budget() {
     let cluster = world::cluster(Options::default());
-    install(&cluster, "policy/at-creation");
+    install_at_creation(&cluster);
     let client = async || crate::policies::client(&cluster, ADMIN).await;
     tokio::runtime::Runtime::new().unwrap().block_on(async { largest(&cluster, &client().await).await });
 }

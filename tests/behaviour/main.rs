@@ -35,6 +35,7 @@ mod outage;
 mod plan;
 mod proxy;
 mod pull_policy;
+mod refused;
 mod removal;
 mod repair;
 mod restart;

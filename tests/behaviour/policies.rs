@@ -1,6 +1,6 @@
 //! What the tests of config/policy share: installing it, and a client that is quick enough for thousands of requests.
 
-use controlplane::ControlPlane;
+use controlplane::{ControlPlane, kubernetes};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::{
     Api, Client, Config,
@@ -18,6 +18,11 @@ pub const IN_FLIGHT: usize = 16;
 /// `kubectl apply -k config/PART`.
 pub fn install(cluster: &ControlPlane, part: &str) {
     cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/{part}")]);
+}
+
+/// config/policy/at-creation in the version that the API server serves.
+pub fn install_at_creation(cluster: &ControlPlane) {
+    install(cluster, if kubernetes() < (1, 36) { "policy/at-creation-v1beta1" } else { "policy/at-creation" });
 }
 
 pub async fn client(cluster: &ControlPlane, user: &str) -> Client {

@@ -113,7 +113,7 @@ fn its_token_lists_watches_and_gets_no_secrets_but_those_it_manages() {
     assert!(secrets[0].contains("[darwin-secret]") && secrets[0].contains("[get list watch create"), "{rules}");
     assert_eq!(accounts.len(), 2, "{rules}");
     assert!(accounts.iter().any(|line| line.contains("[default]") && line.ends_with("[get patch]")), "{rules}");
-    assert!(accounts.iter().any(|line| line.ends_with("[watch]")), "{rules}");
+    assert!(accounts.iter().any(|line| line.ends_with("[list watch]")), "{rules}");
 
     let may = |args: &[&str]| {
         let output = cluster.kubectl_as(OPERATOR, &[&["auth", "can-i"], args].concat());
@@ -125,8 +125,10 @@ fn its_token_lists_watches_and_gets_no_secrets_but_those_it_manages() {
         assert!(!may(&[verb, "secret/other", "-n", "default"]), "{verb}");
     }
     assert!(may(&["get", "secret/darwin-secret", "-n", "default"]));
-    // The sources, in its own namespace only.
-    assert!(may(&["get", "secrets", "-n", "regcred-system"]) && !may(&["list", "secrets", "-n", "regcred-system"]));
+    // The sources, in its own namespace only, and only to read.
+    for (verb, allowed) in [("get", true), ("list", true), ("watch", true), ("patch", false), ("delete", false)] {
+        assert_eq!(may(&[verb, "secrets", "-n", "regcred-system"]), allowed, "{verb}");
+    }
 }
 
 #[test]
@@ -265,7 +267,7 @@ fn a_managed_name_that_the_role_doesnt_allow_is_said_and_nothing_is_done_before_
     world.may_be_refused = true;
     let said = eventually(SOON, || {
         let log = world.operator.log();
-        let said = log.lines().find(|line| line.contains("Secrets may not be watched")).map(str::to_owned);
+        let said = log.lines().find(|line| line.contains("Secrets may not be listed and watched")).map(str::to_owned);
         said.ok_or(log)
     });
     assert!(said.contains("forgotten") && said.contains(MANAGED_NAMES) && !said.contains("\"darwin\""), "{said}");

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use controlplane::docs::{Block, Place, blocks};
 use controlplane::{ControlPlane, eventually};
 use serde_json::{Value, json};
 
@@ -15,6 +16,12 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The image that `config/manager` names.
 const OPERATOR_IMAGE: &str = "ghcr.io/regcred/regcred:v0.1.0";
+
+/// What tells the README's blocks of commands for a node from each other; each is typed as it stands there.
+const INSTALL: &str = "-k config/default";
+const UP: &str = "rollout status";
+const EVICT: &str = "-k config/overlays/stuck-pods/evict";
+const SCOPED: &str = "-k config/overlays/scoped";
 
 /// The namespace that the operator runs in and that source Secrets are in.
 pub const NAMESPACE: &str = "regcred-system";
@@ -31,26 +38,30 @@ impl Suite {
         let registry = Registry::start(folder);
         let node = Node::start(folder, cgroup, vec![crd]);
         node.import(OPERATOR_IMAGE, &operator_image(folder));
-        for part in ["crd", "policy", "policy/at-creation", "namespace", "default", "overlays/stuck-pods/evict"] {
-            node.cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/{part}")]);
-        }
         let suite = Suite { node, registry };
-        suite.wait_available();
+        assert_eq!(of_readme().len(), [INSTALL, UP, EVICT, SCOPED].len(), "a block of the README's is typed by nobody");
+        suite.type_of_readme(INSTALL, Path::new(ROOT));
+        suite.type_of_readme(EVICT, Path::new(ROOT));
+        suite.type_of_readme(UP, Path::new(ROOT));
         suite
     }
 
-    fn wait_available(&self) {
-        let wait = ["-n", NAMESPACE, "rollout", "status", "deployment/regcred", "--timeout=60s"];
-        let output = self.cluster().kubectl(&wait);
-        assert!(output.status.success(), "the operator isn't available:{}", self.report(NAMESPACE));
+    /// Types the README's block for a node that has this in it, in that folder.
+    fn type_of_readme(&self, part: &str, folder: &Path) {
+        let mut blocks = of_readme();
+        blocks.retain(|block| block.text.contains(part));
+        let [block] = &blocks[..] else { panic!("README.md has {part} in {} blocks for a node", blocks.len()) };
+        let (code, written) = self.cluster().shell(folder, &block.text);
+        assert!(code == 0, "README.md, line {}: {written}{}", block.line, self.report(NAMESPACE));
     }
 
     /// Puts `config/overlays/scoped` with these names of Secrets and service accounts in place of `config/default`, by
     /// the README's command. Gives the audit log's position when no pod was left that isn't told of them.
     pub fn confine(&self, secrets: &[String], accounts: &[String]) -> u64 {
         let overlay = self.cluster().scoped_overlay(&Path::new(ROOT).join("config"), secrets, accounts);
-        self.cluster().kubectl_ok(&["apply", "--server-side", "-k", &overlay.to_string_lossy()]);
-        self.wait_available();
+        let copy = overlay.ancestors().nth(3).expect("config/overlays/scoped is in a folder");
+        self.type_of_readme(SCOPED, copy);
+        self.type_of_readme(UP, copy);
         eventually(Duration::from_secs(60), || {
             let pods = self.cluster().try_get_json(&["-n", NAMESPACE, "pods"])?;
             let pods = pods["items"].as_array().cloned().unwrap_or_default();
@@ -91,6 +102,13 @@ impl Suite {
         let lines: Vec<&str> = logs.iter().flat_map(|(_, log)| log.lines()).collect();
         lines[lines.len().saturating_sub(count)..].iter().map(|line| format!("\n  {line}")).collect()
     }
+}
+
+/// The README's commands for a cluster with a node.
+fn of_readme() -> Vec<Block> {
+    let readme = std::fs::read_to_string(format!("{ROOT}/README.md")).unwrap();
+    let blocks = blocks(&readme).unwrap_or_else(|why| panic!("in README.md\n{why}"));
+    blocks.into_iter().filter(|block| block.runs_on(Place::Node)).collect()
 }
 
 /// The built operator, stripped, and the libraries that it is linked with: what the Dockerfile's last stage holds.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::binaries::{binary, private_key};
+use crate::binaries::{binary, kubernetes, private_key};
 use crate::control_plane::{Audit, Options};
 use crate::kubectl::Kubectl;
 use crate::ports::free_port;
@@ -116,6 +116,11 @@ impl Apiserver {
                 flag("audit-log-path", audit_log(&self.folder)),
                 "--audit-log-maxsize=100000".to_owned(), // megabytes: one file, never rotated
             ]);
+        }
+        if ((1, 34)..(1, 36)).contains(&kubernetes()) {
+            // There as a beta version, and off unless it is asked for.
+            command.arg("--feature-gates=MutatingAdmissionPolicy=true");
+            command.arg("--runtime-config=admissionregistration.k8s.io/v1beta1=true");
         }
         command.args(&self.flags);
         Ok(command)

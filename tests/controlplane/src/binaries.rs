@@ -39,6 +39,16 @@ pub fn binary(command: &str) -> Result<PathBuf, String> {
     Ok(folder.join(command))
 }
 
+/// The version of kube-apiserver: `$KUBERNETES`, such as 1.33, or else the one that is pinned for all tests.
+#[track_caller]
+pub fn kubernetes() -> (u32, u32) {
+    let pinned = include_str!("../go.mod").lines().find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes v"));
+    let asked = std::env::var("KUBERNETES").ok().filter(|version| !version.is_empty());
+    let version = asked.as_deref().or(pinned).expect("go.mod pins Kubernetes");
+    let mut parts = version.split('.').map(|part| part.parse().expect("a version such as 1.33"));
+    (parts.next().expect("a major version"), parts.next().expect("a minor version"))
+}
+
 /// The path of a tool that tests/tools/build.sh pins, such as Helm; built where it isn't yet, which takes minutes.
 ///
 /// # Errors

@@ -61,6 +61,17 @@ impl Kubectl {
         child.wait_with_output().expect("kubectl runs")
     }
 
+    /// As `bounded`, but bash, with kubectl on its PATH.
+    fn shell(&self, script: &str) -> Command {
+        let folder = self.program.parent().unwrap_or(Path::new(""));
+        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+        let mut command = Command::new("timeout");
+        command.arg(ENDS_WITHIN.as_secs().to_string()).args(["bash", "-e", "-o", "pipefail", "-c"]);
+        let mut command = self.configured(command, &[&format!("exec 2>&1\n{script}")]);
+        command.env("PATH", path).stdin(Stdio::null());
+        command
+    }
+
     /// Stdout, or stderr.
     pub(crate) fn ok(&self, args: &[&str]) -> Result<String, String> {
         result(self.output(args))
@@ -91,6 +102,15 @@ impl ControlPlane {
     /// A kubectl to be run, for what the other functions don't cover (a watch, say; start it as a [`crate::Process`]).
     pub fn kubectl_command(&self, user: &str, args: &[&str]) -> Command {
         self.kubectl_of(user).command(args)
+    }
+
+    /// Runs what a person types in that folder, in bash, which ends with the first command that fails. Gives the exit
+    /// code and what was written, both streams in one as on a terminal.
+    pub fn shell(&self, folder: &Path, script: &str) -> (i32, String) {
+        let output = self.kubectl_of(ADMIN).shell(script).current_dir(folder).output().expect("bash runs");
+        let code = output.status.code().expect("timeout ends by itself");
+        let late = if code == TIMED_OUT { format!("(it hadn't ended after {ENDS_WITHIN:?})\n") } else { String::new() };
+        (code, String::from_utf8_lossy(&output.stdout).into_owned() + &late)
     }
 
     /// Its stdout; panics with its stderr if it fails.

@@ -10,6 +10,7 @@ mod audit;
 mod binaries;
 mod control_plane;
 mod controllers;
+pub mod docs;
 mod etcd;
 mod fault_proxy;
 mod http;
@@ -23,7 +24,7 @@ mod users;
 mod wait;
 
 pub use audit::AuditEntry;
-pub use binaries::{binary, throwaway_key, tool};
+pub use binaries::{binary, kubernetes, throwaway_key, tool};
 pub use control_plane::{Audit, ControlPlane, Options};
 pub use controllers::{Controllers, DEFAULT_CONTROLLERS};
 pub use fault_proxy::{Answer, FaultProxy, Request};

@@ -1,14 +1,9 @@
-//! A path to the API server that dies without a word: connections on it are given up within a minute.
-//!
-//! It runs itself again in a network namespace of its own, where a route that is changed makes all packets to the server
-//! vanish: no end of a connection hears of it.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+//! A path to the API server that dies without a word: connections on it are given up within a minute. A route that is
+//! changed makes all packets to the server vanish: no end of a connection hears of it.
 
 use std::{
     io::{self, BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    process::{Command, ExitCode},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -17,11 +12,9 @@ use std::{
 use http::Request;
 use http_body_util::BodyExt;
 use kube::{Client, Config, client::Body};
-use libtest_mimic::{Arguments, Trial};
 use regcred::{cluster, gate::Gate};
 
-/// Set in the namespace.
-const INSIDE: &str = "REGCRED_TEST_DEAD_PATH";
+use crate::ip;
 
 /// Where the server is, and where the client.
 const SERVER: &str = "10.9.9.9";
@@ -30,33 +23,9 @@ const CLIENT: &str = "10.9.9.1";
 /// Not sooner: a path may be dead for some seconds and come back. Not later: so long nothing is noticed.
 const NOTICED: std::ops::Range<Duration> = Duration::from_secs(30)..Duration::from_secs(60);
 
-fn main() -> ExitCode {
-    if std::env::var_os(INSIDE).is_some() {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(inside());
-        return ExitCode::SUCCESS;
-    }
-    // Where a network can't be made, it can't be broken: the test is counted as ignored.
-    let possible = isolated("ip").args(["link", "add", "here", "type", "veth", "peer", "name", "there"]).output();
-    let possible = possible.is_ok_and(|output| output.status.success());
-    let trial = Trial::test("a_watch_and_a_request_on_a_dead_path_end_within_a_minute", outside);
-    libtest_mimic::run(&Arguments::from_args(), vec![trial.with_ignored_flag(!possible)]).exit_code()
-}
-
-/// This program, in a network namespace of its own.
-fn isolated(program: impl AsRef<std::ffi::OsStr>) -> Command {
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--net", "--"]).arg(program);
-    command
-}
-
-fn outside() -> Result<(), libtest_mimic::Failed> {
-    let output = isolated(std::env::current_exe()?).env(INSIDE, "1").output()?;
-    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned().into()) }
-}
-
-fn ip(command: &str) {
-    let output = Command::new("ip").args(command.split(' ')).output().unwrap();
-    assert!(output.status.success(), "ip {command}: {}", String::from_utf8_lossy(&output.stderr));
+/// In a network of its own.
+pub fn connections_are_given_up() {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(inside());
 }
 
 async fn inside() {

@@ -1,0 +1,72 @@
+//! The status while a watch is refused: changes go unseen, so nothing is said of the present but that.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::api::{Reason, RegistryCredentialStatus};
+
+/// The status that follows `previous` where `why` says what isn't seen. Counts and the
+/// other conditions stay as they were last known, and so does which generation they are of.
+pub fn blind(
+    previous: &RegistryCredentialStatus,
+    generation: Option<i64>,
+    why: &str,
+    now: Timestamp,
+) -> RegistryCredentialStatus {
+    let mut status = previous.clone();
+    let now = Time(now.round(jiff::Unit::Second).unwrap_or(now));
+    for (type_, value) in [("Ready", "Unknown"), ("Reconciling", "True")] {
+        let before = status.conditions.iter().position(|condition| condition.type_ == type_);
+        let since = before.map(|at| &status.conditions[at]).filter(|condition| condition.status == value);
+        let condition = Condition {
+            type_: type_.to_owned(),
+            status: value.to_owned(),
+            reason: Reason::WatchRefused.to_string(),
+            message: why.to_owned(),
+            observed_generation: generation,
+            last_transition_time: since.map_or_else(|| now.clone(), |condition| condition.last_transition_time.clone()),
+        };
+        match before {
+            Some(at) => status.conditions[at] = condition,
+            None => status.conditions.push(condition),
+        }
+    }
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_that_changes_go_unseen_is_said_and_counts_stay() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let ready = Condition {
+            type_: "Ready".to_owned(),
+            status: "True".to_owned(),
+            reason: "RolledOut".to_owned(),
+            message: String::new(),
+            observed_generation: Some(1),
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+        };
+        let valid = Condition { type_: "CredentialValid".to_owned(), ..ready.clone() };
+        let previous = RegistryCredentialStatus {
+            observed_generation: Some(1),
+            conditions: vec![ready, valid.clone()],
+            ..RegistryCredentialStatus::default()
+        };
+        let status = blind(&previous, Some(2), "no right", now);
+        assert_eq!(status.observed_generation, Some(1), "the new spec wasn't acted upon");
+        let told = |c: &Condition| (c.type_.clone(), c.status.clone(), c.reason.clone(), c.message.clone());
+        let all: Vec<_> = status.conditions.iter().map(told).collect();
+        let text = |texts: [&str; 4]| <(String, String, String, String)>::from(texts.map(str::to_owned));
+        let wanted = [
+            text(["Ready", "Unknown", "WatchRefused", "no right"]),
+            told(&valid),
+            text(["Reconciling", "True", "WatchRefused", "no right"]),
+        ];
+        assert_eq!(all, wanted);
+        let later = Timestamp::from_second(2_000).unwrap();
+        assert_eq!(blind(&status, Some(2), "no right", later), status, "nothing new to say");
+    }
+}
