@@ -29,7 +29,7 @@ local function health(word, condition)
   return {status = word, message = message}
 end
 
--- Before all others: Ready and Stalled then speak of what was rolled out before.
+-- Before Ready and Stalled, which then speak of what was rolled out before.
 if is("Suspended", "True") then
   return health("Suspended", conditions.Suspended)
 end

@@ -6,7 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use crate::api::{Reason, RegistryCredentialStatus};
 
 /// The status that follows `previous` where `why` says what isn't seen. Counts and the
-/// other conditions stay as they were last known, and so does which generation they are of.
+/// other conditions stay as they were last known, and so does which generation they are of. Where it is suspended, that
+/// goes for Ready, too: it speaks of what was rolled out, and is all that remembers it.
 pub fn blind(
     previous: &RegistryCredentialStatus,
     generation: Option<i64>,
@@ -14,11 +15,16 @@ pub fn blind(
     now: Timestamp,
 ) -> RegistryCredentialStatus {
     let mut status = previous.clone();
-    let now = Time(now.round(jiff::Unit::Second).unwrap_or(now));
+    if *previous == RegistryCredentialStatus::pending() {
+        status.conditions.clear(); // the CRD's default, and the time in it is nobody's
+    }
     let is_suspended = status.conditions.iter().any(|c| c.type_ == "Suspended" && c.status == "True");
-    // Of a suspended one Ready speaks of what was rolled out, which stands, and nothing would ever set it right again.
-    let ready = (!is_suspended).then_some(("Ready", "Unknown"));
-    for (type_, value) in ready.into_iter().chain([("Reconciling", "True")]) {
+    let said: &[_] = match is_suspended {
+        true => &[("Reconciling", "True")],
+        false => &[("Ready", "Unknown"), ("Reconciling", "True")],
+    };
+    let now = Time(now.round(jiff::Unit::Second).unwrap_or(now));
+    for &(type_, value) in said {
         let before = status.conditions.iter().position(|condition| condition.type_ == type_);
         let since = before.map(|at| &status.conditions[at]).filter(|condition| condition.status == value);
         let condition = Condition {
@@ -71,12 +77,35 @@ mod tests {
         assert_eq!(all, wanted);
         let later = Timestamp::from_second(2_000).unwrap();
         assert_eq!(blind(&status, Some(2), "no right", later), status, "nothing new to say");
+    }
 
-        let suspended = Condition { type_: "Suspended".to_owned(), ..valid };
-        let previous =
-            RegistryCredentialStatus { conditions: [previous.conditions, vec![suspended]].concat(), ..previous };
+    #[test]
+    fn one_that_is_suspended_keeps_what_it_says_of_what_was_rolled_out() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let condition = |type_: &str, generation| Condition {
+            type_: type_.to_owned(),
+            status: "True".to_owned(),
+            reason: "Suspended".to_owned(),
+            message: String::new(),
+            observed_generation: Some(generation),
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+        };
+        let conditions = vec![condition("Ready", 1), condition("Suspended", 2)];
+        let previous = RegistryCredentialStatus { observed_generation: Some(2), conditions, ..Default::default() };
         let status = blind(&previous, Some(2), "no right", now);
-        assert_eq!(status.conditions[..3], previous.conditions[..], "Ready speaks of what was rolled out");
-        assert_eq!(told(&status.conditions[3]), text(["Reconciling", "True", "WatchRefused", "no right"]));
+        assert_eq!(status.conditions[..2], previous.conditions);
+        let told = &status.conditions[2];
+        assert_eq!(
+            (told.type_.as_str(), told.status.as_str(), told.message.as_str()),
+            ("Reconciling", "True", "no right")
+        );
+    }
+
+    #[test]
+    fn the_time_in_the_default_of_the_crd_is_not_taken_for_ours() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let status = blind(&RegistryCredentialStatus::pending(), Some(1), "no right", now);
+        let times: Vec<_> = status.conditions.iter().map(|c| (c.type_.as_str(), c.last_transition_time.0)).collect();
+        assert_eq!(times, [("Ready", now), ("Reconciling", now)]);
     }
 }

@@ -10,7 +10,7 @@ use controlplane::tool;
 use jiff::Timestamp;
 use regcred::{
     api::{Identity, Reason, RegistryCredentialStatus},
-    rollout::{Failure, Hold, Report, State, Stuck, Summary, build},
+    rollout::{Failure, Hold, Report, State, Stuck, Summary, blind, build},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -111,6 +111,7 @@ fn tools_that_wait_are_told_the_truth_in_every_state() {
     let no_namespace = resolved(NEWEST, Summary::default());
     let old_rolling = resolved(NEWEST - 1, rolling_out());
     let suspended = |before: &RegistryCredentialStatus| held(before, Reason::Suspended, Hold::Suspended);
+    let unseeing = |before: &RegistryCredentialStatus| blind(before, Some(NEWEST), "no right", Timestamp::UNIX_EPOCH);
     let same = |_: &mut Value| {};
     let mut table = vec![
         // Why the CRD has a default: without any status nobody waits for anything.
@@ -131,6 +132,15 @@ fn tools_that_wait_are_told_the_truth_in_every_state() {
         ("suspended once it was rolled out", object(&suspended(&old), suspend), "Current", "Suspended"),
         ("suspended in a roll-out", object(&suspended(&old_rolling), suspend), "Failed", "Suspended"),
         ("suspended from birth", object(&suspended(&pending), suspend), "Failed", "Suspended"),
+        ("a watch is refused", object(&unseeing(&ready), same), "InProgress", "Progressing"),
+        ("a watch is refused from the start", object(&unseeing(&pending), same), "InProgress", "Progressing"),
+        ("suspended, and a watch is refused", object(&unseeing(&suspended(&old)), suspend), "InProgress", "Suspended"),
+        (
+            "suspended, and a watch was refused",
+            object(&suspended(&unseeing(&suspended(&old))), suspend),
+            "Current",
+            "Suspended",
+        ),
         ("being deleted", object(&ready, delete), "Terminating", "Progressing"),
     ];
     for hold in [Hold::Orphaned, Hold::Spec, Hold::Source, Hold::Retried] {

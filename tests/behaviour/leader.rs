@@ -349,8 +349,13 @@ fn what_came_and_went_while_it_stood_by_is_counted_right_and_the_leaders_removal
     world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
     world.credential("gone", json!({"namespaces": {"names": ["team-*"]}}));
     world.credential("labelled", json!({"namespaces": {"selector": {"matchLabels": {"pulls": "yes"}}}}));
+    let unattached = |suspend: bool| json!({"namespaces": {"names": ["team-*"]}, "serviceAccounts": {"attach": "None"}, "suspend": suspend});
+    world.credential("suspended", unattached(false));
+    world.wait_ready("suspended");
     world.wait_ready("gone");
     wait_rolled_out(&world, 3);
+    world.credential("suspended", unattached(true));
+    world.wait_condition("suspended", "Suspended", "True", "Suspended");
     // Each of these removals is the leader's own.
     for _ in 0..3 {
         world.cluster.kubectl_ok(&["label", "namespace", "team-1", "pulls=yes"]);
@@ -377,6 +382,7 @@ fn what_came_and_went_while_it_stood_by_is_counted_right_and_the_leaders_removal
     world.wait_ready("labelled");
     namespaces(&world.cluster, "team-new", 1);
     wait_rolled_out(&world, 3);
+    world.wait_namespaces("suspended", "2/3");
     let log = world.cluster.audit_log_since(at).into_iter();
     let refused: Vec<_> = log.filter(|e| e.user == SECOND && e.is_write() && e.code >= 400).collect();
     assert!(refused.is_empty(), "it knew of the foreign Secret: {refused:#?}");
