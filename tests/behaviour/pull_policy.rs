@@ -1,6 +1,6 @@
 //! The pull policies that a real API server fills in, against those of `regcred::image`.
 
-use controlplane::{ControlPlane, Options};
+use controlplane::{ControlPlane, Options, kubernetes};
 use regcred::image::{PullPolicy, Reference};
 use serde_json::{Value, json};
 
@@ -109,6 +109,8 @@ fn the_api_server_fills_in_the_policies_that_regcred_says() {
             compared[kind] += 1;
         }
     }
-    assert_eq!(compared.iter().sum::<usize>(), PODS * per_pod);
+    // Images as volumes are off unless they are asked for below 1.35, and their volumes then come back empty.
+    let served = if kubernetes() < (1, 35) { per_pod - VOLUMES } else { per_pod };
+    assert_eq!(compared.iter().sum::<usize>(), PODS * served);
     assert!(compared.iter().all(|count| *count > 100), "too few of a kind to show anything: {compared:?}");
 }
