@@ -66,7 +66,7 @@ matrix:
 SAME_EITHER_WAY = crd:: health:: helm::without_an_operator at_creation_rules:: audit:: check:: explain:: pull_policy:: scoped:: plan::it_lists plan::rights plan::what_cannot plan::before_the fence::the_operators_token fence::nobody_else relocate::
 
 test-scoped: controlplane tools
-	REGCRED_TEST_SCOPED=1 $(CARGO) test --package regcred --locked --test behaviour -- $(SAME_EITHER_WAY:%=--skip %)
+	REGCRED_TEST_SCOPED=1 $(ON_VERSION) $(SAME_EITHER_WAY:%=--skip %)
 
 SEED ?= 1
 SCHEDULES ?= 200
