@@ -68,12 +68,14 @@ pub async fn run(
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Panicked> {
     tokio::spawn(at_creation::say_if_missing(context.client.clone()));
+    let synced = async {
+        sync(&context).await;
+        context.synced().send_replace(true);
+    };
     tokio::select! {
-        () = sync(&context) => {}
-        () = report_blindness(&context, role.clone()) => {}
+        _ = async { tokio::join!(synced, report_blindness(&context, role.clone())) } => {}
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
     }
-    context.synced().send_replace(true);
     info!("every cache has synced");
     let mut resolving = tokio::spawn(credentials(context.clone()));
     tokio::select! {
@@ -126,13 +128,15 @@ async fn sync(context: &Arc<Context>) {
     join_all(names.iter().map(|name| credential::reconcile(context, name))).await;
 }
 
-/// Where a watch that everything waits for is refused, nothing else would say so in the statuses. Doesn't end.
+/// Where a watch that everything waits for is refused, nothing else would say so in the statuses. Ends when all has synced.
 async fn report_blindness(context: &Arc<Context>, mut role: watch::Receiver<Role>) {
-    let leads = role.wait_for(|role| *role == Role::Leader).await.is_ok();
-    if leads {
-        status::Writer::new(context.clone()).run().await;
+    let mut synced = context.synced().subscribe();
+    tokio::select! {
+        // An error means that the sender is gone, which happens at the end only.
+        _ = synced.wait_for(|synced| *synced) => return,
+        Ok(_) = role.wait_for(|role| *role == Role::Leader) => {}
     }
-    std::future::pending().await
+    status::Writer::new(context.clone()).run_while_blind(synced).await;
 }
 
 /// Waits until this replica leads.

@@ -14,6 +14,7 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use serde_json::json;
+use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use super::{
@@ -64,6 +65,27 @@ impl Writer {
         }
     }
 
+    /// Writes that a watch is refused, until everything has synced. It ends between two statuses: what was taken from the
+    /// queue has to be given back.
+    pub async fn run_while_blind(mut self, mut synced: watch::Receiver<bool>) {
+        let context = self.context.clone();
+        let next_while_blind = || async {
+            while context.blind().is_none() {
+                // That a refusal has lasted is told by no event.
+                tokio::time::sleep(SETTLE).await;
+            }
+            context.statuses.next().await
+        };
+        loop {
+            let name = tokio::select! {
+                _ = synced.wait_for(|synced| *synced) => return,
+                name = next_while_blind() => name,
+            };
+            self.write_when_due(&name).await;
+            context.statuses.done(&name);
+        }
+    }
+
     async fn write_when_due(&mut self, name: &CredentialName) {
         let now = Instant::now();
         let blind = self.context.blind();
@@ -71,6 +93,11 @@ impl Writer {
         if found.is_none() && blind.is_none() {
             self.written.remove(name);
             self.retries.worked(name);
+            return;
+        }
+        if blind.is_none() && !self.context.is_planning() {
+            // It was refused until a moment ago, and everything is yet to be counted.
+            self.context.statuses.add_at(name.clone(), now + SETTLE);
             return;
         }
         if blind.is_some() {
