@@ -32,6 +32,11 @@ fn by_key(objects: Vec<Value>) -> BTreeMap<Key, Value> {
 }
 
 impl Observed {
+    /// Whether the RegistryCredentials are the same in both, statuses included.
+    pub fn has_the_credentials_of(&self, other: &Observed) -> bool {
+        self.credentials == other.credentials
+    }
+
     pub fn of(people: &People) -> Observed {
         let namespaces = people.list(NAMESPACES).into_iter().filter(|n| n["metadata"]["deletionTimestamp"].is_null());
         Observed {
