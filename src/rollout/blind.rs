@@ -5,9 +5,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::api::{Reason, RegistryCredentialStatus};
 
-/// The status that follows `previous` where `why` says what isn't seen. Counts and the
-/// other conditions stay as they were last known, and so does which generation they are of. Where it is suspended, that
-/// goes for Ready, too: it speaks of what was rolled out, and is all that remembers it.
+/// The status that follows `previous` where `why` says what isn't seen. Counts and the other conditions stay as they were
+/// last known, and so does which generation they are of. Where it is suspended, that goes for Ready, too: it speaks of
+/// what was rolled out, and is all that remembers it.
 pub fn blind(
     previous: &RegistryCredentialStatus,
     generation: Option<i64>,

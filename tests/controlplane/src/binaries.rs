@@ -1,4 +1,4 @@
-//! Where the commands are: what build.sh builds, or finds built.
+//! Where the commands and tools are that tests run, built where they aren't yet, and of which version.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
