@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use arbitrary::Arbitrary;
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
-pub use regcred::{api, credential, names, plan, text};
+pub use regcred::{api, credential, plan, process};
 use serde_json::{Value, json};
 
 #[allow(dead_code, missing_docs)]
@@ -21,12 +21,12 @@ mod spec;
 #[path = "../../src/plan/proof/world.rs"]
 mod world;
 
-use api::{ADDED_PREFIX, Attach, ConflictPolicy, NamespaceTargets, ServiceAccountTargets};
+use api::{ADDED_PREFIX, Attach, ConflictPolicy, NamespaceTargets, SecretName, ServiceAccountTargets};
 use credential::{
     PullSecret, Revision,
     docker_config::{DockerConfig, Username},
 };
-use names::SecretName;
+
 use plan::{
     Claim, ClaimState, Contested, NamespaceRule, OtherOwners, ResourceVersion, Scope, Second, Secret,
     ServiceAccountRule, Step,

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Reason, rules, schema};
-use crate::names::{CredentialName, SecretName};
+use crate::api::{CredentialName, SecretName};
 
 /// What a RegistryCredential asks for.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]

@@ -16,13 +16,11 @@ use super::{
     pace::Answer,
 };
 use crate::{
-    api::{FIELD_MANAGER, SECRET_TYPE},
-    catalog::Entry,
+    api::{FIELD_MANAGER, NamespaceName, PodName, SECRET_TYPE, SecretName, ServiceAccountName},
+    cluster::observe::Observed,
     credential::{Guard, Owner, PullSecret, SecretManifest},
-    metrics::WriteKind,
-    names::{NamespaceName, PodName, SecretName, ServiceAccountName},
-    observe::Observed,
-    plan::{Change, Pod, ResourceVersion, Secret, ServiceAccount},
+    plan::{Change, Pod, ResourceVersion, Secret, ServiceAccount, catalog::Entry},
+    process::metrics::WriteKind,
 };
 
 /// A step with all that it takes to execute it.

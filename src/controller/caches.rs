@@ -24,14 +24,13 @@ use super::{
     refusals::{self, Asked},
 };
 use crate::{
-    api::{RegistryCredential, SECRET_TYPE},
-    index::{Effect, Index, Kind},
-    managed_names::ManagedNames,
-    metrics::Watch,
-    names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
-    observe::{NamespaceMeta, Observed},
-    plan::{ResourceVersion, Secret, ServiceAccount},
-    wish::is_being_orphaned,
+    api::{CredentialName, NamespaceName, RegistryCredential, SECRET_TYPE, SecretName, ServiceAccountName},
+    cluster::{
+        index::{Effect, Index, Kind},
+        observe::{NamespaceMeta, Observed},
+    },
+    plan::{ResourceVersion, Secret, ServiceAccount, managed_names::ManagedNames, wish::is_being_orphaned},
+    process::metrics::Watch,
 };
 
 /// Tells when a watch has listed everything once.
@@ -302,7 +301,7 @@ pub(super) fn report(watch: Watch, error: &watcher::Error, again: bool) {
         _ if again => debug!(watch = name, "the watch still fails"),
         (Some(status), _) => warn!(watch = name, code = status.code, "{}", refusals::sentence(watch, status)),
         (None, Some(status)) => {
-            let message = crate::printable::printable(&status.message);
+            let message = crate::api::printable(&status.message);
             warn!(watch = name, code = status.code, message, "the watch failed and is tried again");
         }
         (None, None) => warn!(watch = name, "the watch broke off and is tried again"),

@@ -21,14 +21,14 @@ use super::{
     refusals::{Asked, Refusals},
 };
 use crate::{
-    catalog::Catalog,
-    gate::Gate,
-    index::{Effect, Index},
-    metrics::{Metrics, Watch},
-    names::{CredentialName, NamespaceName, ServiceAccountName},
-    plan::{Fights, Vanished},
-    rollout::{Ledger, State},
-    wish::Limits,
+    api::{CredentialName, NamespaceName, ServiceAccountName},
+    cluster::{
+        gate::Gate,
+        index::{Effect, Index},
+    },
+    plan::{Fights, Vanished, catalog::Catalog, wish::Limits},
+    process::metrics::{Controller, Metrics, Watch},
+    progress::{Ledger, State},
 };
 
 /// What the operator was told at its start.
@@ -228,6 +228,13 @@ impl Context {
     /// What this replica needs and is refused; a sentence.
     pub fn refused_for_long(&self) -> Option<String> {
         self.refusals().standing(Instant::now()).map(str::to_owned)
+    }
+
+    /// All metrics, in Prometheus' text form.
+    pub fn render_metrics(&self) -> String {
+        let depths =
+            [(Controller::Credential, self.credentials.depth()), (Controller::Namespace, self.namespaces.depth())];
+        self.metrics.render(&depths, self.pace.limit(), self.leads())
     }
 
     /// Every status may have something new to say.

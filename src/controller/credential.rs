@@ -15,15 +15,16 @@ use super::{
     queue::Lane,
 };
 use crate::{
-    catalog::{Entry, Epoch},
-    cluster::{SourceFailure, read_source},
+    api::{CredentialName, NamespaceName, SecretName},
+    cluster::{SourceFailure, observe::Observed, read_source},
     credential::{PullSecret, Resolved, SourceSecret},
-    metrics::{ReconcileResult, Watch},
-    names::{CredentialName, NamespaceName, SecretName},
-    observe::Observed,
-    plan::{Claim, ClaimState, Secret},
-    rollout::{Hold, State},
-    wish::{Held, Wish, is_being_orphaned, is_going},
+    plan::{
+        Claim, ClaimState, Secret,
+        catalog::{Entry, Epoch},
+        wish::{Held, Wish, is_being_orphaned, is_going},
+    },
+    process::metrics::{ReconcileResult, Watch},
+    progress::{Hold, State},
 };
 
 /// After how many failures in a row, about twenty seconds, the status says that the source can't be read.
@@ -140,7 +141,7 @@ fn forget(context: &Context, name: &CredentialName) {
         info!(credential = %name, "the RegistryCredential is gone: its entries and Secrets go, too");
         context.ledger().end(name);
         context.stuck.wanted_by(&context.catalog());
-        context.metrics.forget(name);
+        context.metrics.forget(name.as_str());
         context.statuses.add(name.clone(), Lane::Live); // the writer forgets it, too
         context.plan_all();
     }

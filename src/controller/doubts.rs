@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::names::{NamespaceName, ServiceAccountName};
+use crate::api::{NamespaceName, ServiceAccountName};
 
 /// See the module's documentation.
 #[derive(Default)]

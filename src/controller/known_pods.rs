@@ -6,12 +6,10 @@ use tokio::sync::{Notify, watch};
 
 use super::backoff::Backoff;
 use crate::{
-    api::StuckPods,
-    catalog::Catalog,
-    names::CredentialName,
-    plan::{Turns, WaitingPods},
-    rollout::{self, Tally},
-    text::Text,
+    api::{CredentialName, StuckPods},
+    plan::{Turns, WaitingPods, catalog::Catalog},
+    process::Text,
+    progress::{self, Tally},
 };
 
 /// What is known of pods that were too early.
@@ -61,12 +59,12 @@ impl Stuck {
     }
 
     /// What a status says.
-    pub fn report(&self, name: &CredentialName, catalog: &Catalog) -> rollout::Stuck {
+    pub fn report(&self, name: &CredentialName, catalog: &Catalog) -> progress::Stuck {
         let known = self.known();
         match (catalog.get(name).map(|entry| entry.claim.stuck.policy), known.sight) {
-            (None | Some(StuckPods::Off), _) | (_, Sight::Forbidden) => rollout::Stuck::Untold,
-            (_, Sight::NotYet) => rollout::Stuck::Unknown,
-            (_, Sight::All) => rollout::Stuck::Found(known.tally.counts(name)),
+            (None | Some(StuckPods::Off), _) | (_, Sight::Forbidden) => progress::Stuck::Untold,
+            (_, Sight::NotYet) => progress::Stuck::Unknown,
+            (_, Sight::All) => progress::Stuck::Found(known.tally.counts(name)),
         }
     }
 

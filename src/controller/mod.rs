@@ -33,8 +33,8 @@ pub use context::{Context, Settings};
 pub use refusals::sentence;
 
 use crate::{
-    metrics::Controller,
-    names::{NamespaceName, SecretName},
+    api::{NamespaceName, SecretName},
+    process::metrics::Controller,
 };
 
 /// How long writes in flight may take to end after SIGTERM.
@@ -113,7 +113,7 @@ async fn sync(context: &Arc<Context>) {
     let names: Vec<SecretName> = {
         let objects = context.objects();
         let template = |o: &kube::api::DynamicObject| o.data.pointer("/spec/secretTemplate/name").cloned();
-        let name = |(name, object): (&crate::names::CredentialName, &Arc<kube::api::DynamicObject>)| {
+        let name = |(name, object): (&crate::api::CredentialName, &Arc<kube::api::DynamicObject>)| {
             let template = template(object);
             template.as_ref().and_then(|t| t.as_str()).unwrap_or(name.as_str()).into()
         };

@@ -18,13 +18,11 @@ use super::{
     stuck,
 };
 use crate::{
-    api::Reason,
-    catalog::Catalog,
+    api::{CredentialName, NamespaceName, Reason, SecretName, ServiceAccountName},
     credential::Guard,
-    metrics::ReconcileResult,
-    names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
-    plan::{self, Change, Contested, Step},
-    rollout::{Failure, Outcome},
+    plan::{self, Change, Contested, Step, catalog::Catalog},
+    process::metrics::ReconcileResult,
+    progress::{Failure, Outcome},
 };
 
 /// How often a plan is made anew in one reconcile. Three rounds do all work: Secrets, entries, deletions; the others

@@ -12,7 +12,7 @@ use std::{
 
 use kube::core::Status;
 
-use crate::{metrics::Watch, printable::printable};
+use crate::{api::printable, process::metrics::Watch};
 
 /// How long a refusal stands: a watch that is refused asks again within [`super::backoff::WatchBackoff`]'s three seconds.
 pub const STANDS: Duration = Duration::from_secs(10);

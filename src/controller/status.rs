@@ -24,11 +24,10 @@ use super::{
     refusals::STANDS,
 };
 use crate::{
-    api::{FIELD_MANAGER, Reason, RegistryCredential, RegistryCredentialStatus},
-    metrics::WriteKind,
-    names::CredentialName,
+    api::{CredentialName, FIELD_MANAGER, Reason, RegistryCredential, RegistryCredentialStatus},
     plan::ResourceVersion,
-    rollout::{self, Hold, Report, State},
+    process::metrics::WriteKind,
+    progress::{self, Hold, Report, State},
 };
 
 /// A roll-out often ends within this time of its start: then one write says it all.
@@ -158,16 +157,18 @@ impl Writer {
         let previous = previous.and_then(|s| serde_json::from_value::<RegistryCredentialStatus>(s).ok());
         let previous = previous.unwrap_or_default();
         let status = match (blind, found) {
-            (Some(why), _) => rollout::blind(&previous, object.metadata.generation, why, Timestamp::now()),
+            (Some(why), _) => progress::blind(&previous, object.metadata.generation, why, Timestamp::now()),
             (None, Some(found)) => {
                 let summary = self.context.ledger().summary(name);
                 let stuck = self.context.stuck.report(name, &self.context.catalog());
                 let report = Report { generation: found.generation, state: found.state.clone(), summary, stuck };
-                rollout::build(&previous, &report, Timestamp::now())
+                progress::build(&previous, &report, Timestamp::now())
             }
             (None, None) => return Ok(Written::Unchanged),
         };
-        self.context.metrics.status(name, &status);
+        let conditions = status.conditions.iter().map(|c| (&*c.type_, &*c.status));
+        let counts = status.namespaces.as_ref().map(|counts| [counts.desired, counts.ready, counts.failed]);
+        self.context.metrics.status(name.as_str(), conditions, counts);
         let uid = object.uid().unwrap_or_default();
         if status == previous || found.is_some_and(|found| found.uid != uid) {
             return Ok(Written::Unchanged);

@@ -27,11 +27,10 @@ use super::{
     queue::Lane,
 };
 use crate::{
-    api::StuckPods,
-    metrics::Watch,
-    names::{CredentialName, NamespaceName, PodName},
-    observe::Observed,
+    api::{CredentialName, NamespaceName, PodName, StuckPods},
+    cluster::observe::Observed,
     plan::{self, Pod},
+    process::metrics::Watch,
 };
 
 /// At most one eviction in so long a time for each owner, so that a Deployment is never without most of its pods at once.

@@ -1,14 +1,11 @@
-//! PURE: a source's bytes → a pull secret, and what a docker config has for whom. No client, no clock, no async, no
-//! logging.
+//! PURE: a source's bytes → a pull secret. No client, no clock, no async, no logging.
 //!
 //! [`resolve`] is the whole way: the spec and the source Secret → a checked key → a docker config → a [`PullSecret`],
 //! which [`SecretManifest`] makes the body of an apply of. Everything that fails is an [`Invalid`]: a reason and a message
 //! for the status, which holds nothing of the credential.
 
 pub mod docker_config;
-pub mod docker_logins;
 pub mod gcp_key;
-mod json;
 mod key_error;
 mod key_file;
 pub mod manifest;
@@ -24,10 +21,7 @@ mod tests;
 
 use std::{collections::BTreeSet, fmt};
 
-use crate::{
-    api::{Identity, Reason, RegistryCredentialSpec, SecretKeyRef},
-    names::{CredentialName, SecretName},
-};
+use crate::api::{CredentialName, Identity, Reason, RegistryCredentialSpec, SecretKeyRef, SecretName};
 use docker_config::{DockerConfig, Username};
 
 pub use gcp_key::GcpServiceAccountKey;

@@ -29,10 +29,10 @@ use tracing::{info, warn};
 
 use self::sight::Sight;
 use crate::{
+    api::printable,
+    cluster::gate::Gate,
     controller::{Context, Role, WatchBackoff, list_and_watch, sentence},
-    gate::Gate,
-    metrics::Watch,
-    printable::printable,
+    process::metrics::Watch,
 };
 
 /// The Lease's name.

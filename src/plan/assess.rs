@@ -6,7 +6,7 @@ use super::{
     ownership::{self, Ownership},
     verdict::Verdict,
 };
-use crate::names::{CredentialName, NamespaceName};
+use crate::api::{CredentialName, NamespaceName};
 
 /// How far one credential is in one of its target namespaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,10 +8,9 @@ use super::{
     targets::{NamespaceRule, ServiceAccountRule},
 };
 use crate::{
-    api::ConflictPolicy,
+    api::{ConflictPolicy, CredentialName, NamespaceName, SecretName, ServiceAccountName},
     credential::Revision,
-    names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
-    text::Text,
+    process::Text,
 };
 
 /// What the catalog says of one RegistryCredential that exists. One that isn't in the catalog is absent.

@@ -7,10 +7,7 @@ use super::{
     service_account::Change,
     verdict::Verdict,
 };
-use crate::{
-    api::ConflictPolicy,
-    names::{CredentialName, SecretName, ServiceAccountName},
-};
+use crate::api::{ConflictPolicy, CredentialName, SecretName, ServiceAccountName};
 
 /// What to do about one entry.
 pub(super) enum Decision {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::Contested;
-use crate::names::{NamespaceName, SecretName, ServiceAccountName};
+use crate::api::{NamespaceName, SecretName, ServiceAccountName};
 
 /// How often an entry may be taken away within [`WINDOW`] before we stop putting it back.
 const LIMIT: usize = 3;

@@ -11,8 +11,8 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
+    api::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
     credential::Guard,
-    names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
 };
 
 /// How many plans in a row are executed at most. The proof says that four do all work; the collector may make it two
@@ -205,7 +205,7 @@ impl Run<'_> {
 
     /// Deletes the Secrets whose owners were RegistryCredentials and are all gone, and says whether there were any.
     fn collect_garbage(&mut self) -> bool {
-        let exists = |uid: &crate::text::Text| self.claims.iter().any(|claim| claim.uid == *uid);
+        let exists = |uid: &crate::process::Text| self.claims.iter().any(|claim| claim.uid == *uid);
         let is_garbage = |secret: &Secret| {
             let owners = &secret.credential_owners;
             !secret.deleting

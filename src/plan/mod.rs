@@ -6,10 +6,12 @@
 //! nothing, as the next plan starts from what is there.
 
 mod assess;
+pub mod catalog;
 mod claim;
 mod entry;
 mod fights;
 mod forecast;
+pub mod managed_names;
 mod observed;
 mod ownership;
 pub mod pattern;
@@ -26,6 +28,7 @@ mod vanished;
 mod verdict;
 mod waiting;
 mod winner;
+pub mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,8 +49,8 @@ use verdict::Verdict;
 pub use waiting::{Turns, WaitingPods};
 
 use crate::{
+    api::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
     credential::Guard,
-    names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
 };
 
 /// All that the operator can do to a namespace.

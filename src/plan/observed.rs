@@ -4,9 +4,8 @@ use std::{fmt, num::ParseIntError, str::FromStr};
 
 use super::targets::Labels;
 use crate::{
-    names::{CredentialName, SecretName, ServiceAccountName},
-    small_map::SmallMap,
-    text::Text,
+    api::{CredentialName, SecretName, ServiceAccountName},
+    process::{SmallMap, Text},
 };
 
 /// `metadata.resourceVersion`: numbers that grow, comparable within one resource since Kubernetes 1.35 (KEP-5504).

@@ -5,7 +5,7 @@ use super::{
     claim::Claim,
     observed::{OtherOwners, Secret},
 };
-use crate::{names::CredentialName, text::Text};
+use crate::{api::CredentialName, process::Text};
 
 /// Whose a Secret is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,9 +3,8 @@
 use std::fmt;
 
 use crate::{
-    api::Reason,
-    names::{CredentialName, SecretName, ServiceAccountName},
-    text::Text,
+    api::{CredentialName, Reason, SecretName, ServiceAccountName},
+    process::Text,
 };
 
 /// Why something wanted isn't done. It stays so until a person or another tool changes something.

@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::observed::{Annotations, ServiceAccount};
-use crate::{
-    api::ADDED_PREFIX,
-    names::{CredentialName, SecretName},
-};
+use crate::api::{ADDED_PREFIX, CredentialName, SecretName};
 
 /// One change of a service account, about one Secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

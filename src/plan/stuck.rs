@@ -9,9 +9,8 @@ use super::{
     observed::{Namespace, ResourceVersion, Second, ServiceAccount},
 };
 use crate::{
-    api::StuckPods,
-    names::{CredentialName, NamespaceName, PodName, SecretName, ServiceAccountName},
-    text::Text,
+    api::{CredentialName, NamespaceName, PodName, SecretName, ServiceAccountName, StuckPods},
+    process::Text,
 };
 
 /// How many seconds after the Secret and the service account an entry is made, at most, if nothing is in its way. Also,

@@ -3,7 +3,7 @@
 use crate::{
     api::{RegistryCredentialSpec, StuckPods},
     credential::RegistryKey,
-    text::Text,
+    process::Text,
 };
 
 /// `spec.stuckPods` and `spec.registries`, ready to be asked.

@@ -4,10 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Expression, ParseExpressionError, Selector};
 
 use crate::{
-    api::{Attach, NamespaceTargets, ServiceAccountTargets},
-    names::{NamespaceName, ServiceAccountName},
-    small_map::SmallMap,
-    text::Text,
+    api::{Attach, NamespaceName, NamespaceTargets, ServiceAccountName, ServiceAccountTargets},
+    process::{SmallMap, Text},
 };
 
 use super::pattern::Pattern;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::names::{NamespaceName, SecretName};
+use crate::api::{NamespaceName, SecretName};
 
 /// How often within [`WINDOW`] a Secret is made again at once.
 const AT_ONCE: usize = 2;

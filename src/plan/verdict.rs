@@ -8,9 +8,8 @@ use super::{
     winner,
 };
 use crate::{
-    api::ConflictPolicy,
+    api::{ConflictPolicy, CredentialName, NamespaceName, SecretName},
     credential::Guard,
-    names::{CredentialName, NamespaceName, SecretName},
 };
 
 /// What is to become of one Secret name.

@@ -8,8 +8,8 @@ use std::{
 
 use super::Pod;
 use crate::{
-    names::{NamespaceName, PodName},
-    text::Text,
+    api::{NamespaceName, PodName},
+    process::Text,
 };
 
 /// How many pods are remembered. One that is passed over comes again with the kubelet's next attempt, within minutes.

@@ -5,7 +5,7 @@ use super::{
     observed::Namespace,
     ownership::{self, Ownership},
 };
-use crate::names::{NamespaceName, SecretName};
+use crate::api::{NamespaceName, SecretName};
 
 /// The claim that has `secret` in this namespace: the one that owns the Secret, or made it and is held; else the
 /// oldest; else the first by name.

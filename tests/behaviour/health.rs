@@ -1,5 +1,5 @@
 //! What tools that wait make of a RegistryCredential in every state that it can be in: kstatus, which Helm and Flux go by,
-//! and Argo CD with our health script. The statuses are the operator's own, from `rollout::build`.
+//! and Argo CD with our health script. The statuses are the operator's own, from `progress::build`.
 
 use std::{
     io::Write,
@@ -10,7 +10,7 @@ use controlplane::tool;
 use jiff::Timestamp;
 use regcred::{
     api::{Identity, Reason, RegistryCredentialStatus},
-    rollout::{Failure, Hold, Report, State, Stuck, Summary, blind, build},
+    progress::{Failure, Hold, Report, State, Stuck, Summary, blind, build},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -7,15 +7,14 @@ use kube::{Client, api::DynamicObject};
 
 use super::{report::NotRead, secret_data};
 use crate::{
-    api::SECRET_TYPE,
+    api::{NamespaceName, SECRET_TYPE, SecretName, ServiceAccountName},
     cli::{
         diagnosis::{Cluster, Credential, Known, of_namespaces},
         survey::{Gap, Listed, Survey},
     },
-    names::{NamespaceName, SecretName, ServiceAccountName},
-    observe::Observed,
+    cluster::observe::Observed,
+    image::pull::Seen,
     plan::{Secret, ServiceAccount},
-    pull::Seen,
 };
 
 /// The older type of pull secrets.

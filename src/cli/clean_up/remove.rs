@@ -9,16 +9,13 @@ use kube::{
 use serde_json::Value;
 
 use crate::{
-    api::FIELD_MANAGER,
+    api::{FIELD_MANAGER, SecretName, printable},
     cli::{
         args::Scope,
         survey::{Listed, Survey},
     },
-    managed_names::ManagedNames,
-    names::SecretName,
-    observe::Observed,
-    plan::{Change, Secret, ServiceAccount, json_patch},
-    printable::printable,
+    cluster::observe::Observed,
+    plan::{Change, Secret, ServiceAccount, json_patch, managed_names::ManagedNames},
 };
 
 /// How often a service account or Secret that moves meanwhile is tried again.

@@ -2,8 +2,8 @@
 
 use super::cluster::Cluster;
 use crate::{
+    api::SecretName,
     cli::pod::Pod,
-    names::SecretName,
     plan::{Claim, ServiceAccount, entry_made},
 };
 
@@ -126,8 +126,8 @@ mod tests {
     };
     use crate::{
         cli::pod::testing::pod,
+        image::pull::Seen,
         plan::{Namespace, Second},
-        pull::Seen,
     };
 
     /// Whose entry `darwin`, if there is one, was made at second 100.

@@ -5,14 +5,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use kube::api::DynamicObject;
 
 use crate::{
-    api::Reason,
+    api::{CredentialName, NamespaceName, Reason, SecretName, ServiceAccountName},
     cli::pod::Pod,
-    image::{Keyring, Reference},
-    names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
-    observe::{NamespaceMeta, Observed},
-    plan::{Claim, ClaimState, Namespace, Second, Secret, ServiceAccount},
-    pull::{Managed, Seen},
-    wish::{Held, Limits, Wish},
+    cluster::observe::{NamespaceMeta, Observed},
+    image::{
+        Keyring, Reference,
+        pull::{Managed, Seen},
+    },
+    plan::{
+        Claim, ClaimState, Namespace, Second, Secret, ServiceAccount,
+        wish::{Held, Limits, Wish},
+    },
 };
 
 /// What is known. What couldn't be read is `None`.

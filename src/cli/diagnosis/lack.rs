@@ -6,9 +6,9 @@ use super::{
     finding::{Finding, of_secret},
 };
 use crate::{
+    api::{NamespaceName, SecretName},
     cli::pod::Pod,
-    names::{NamespaceName, SecretName},
-    pull::{Outcome, Seen},
+    image::pull::{Outcome, Seen},
 };
 
 /// Where a person should look.

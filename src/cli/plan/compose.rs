@@ -11,7 +11,7 @@ use super::{
     table::names,
 };
 use crate::{
-    names::{CredentialName, NamespaceName},
+    api::{CredentialName, NamespaceName},
     plan::{self, Claim, Contested, Effect, EntryFate, Namespace, SecretFate, UpdateCause},
 };
 

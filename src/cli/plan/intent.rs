@@ -10,10 +10,12 @@ use kube::api::DynamicObject;
 use crate::{
     api::{Reason, RegistryCredentialSpec, RegistryCredentialStatus, SecretTemplate},
     credential::{Revision, SourceSecret, manifest::field_count},
-    plan::{Claim, ClaimState, Namespace},
-    rollout::Hold,
-    text::Text,
-    wish::{Held, Limits, Wish},
+    plan::{
+        Claim, ClaimState, Namespace,
+        wish::{Held, Limits, Wish},
+    },
+    process::Text,
+    progress::Hold,
 };
 
 /// The operator's flags as far as the user knows them.

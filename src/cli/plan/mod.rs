@@ -22,7 +22,7 @@ use super::{
     Verdict,
     args::{ClusterArgs, LimitArgs, OutputArgs, Scope},
 };
-use crate::{managed_names::parse_name, names::SecretName};
+use crate::{api::SecretName, plan::managed_names::parse_name};
 
 /// What `regcred plan` can be told.
 #[derive(Args)]

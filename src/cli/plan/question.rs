@@ -9,9 +9,9 @@ use kube::api::DynamicObject;
 
 use super::{PlanArgs, intent::Flags, report::Change};
 use crate::{
+    api::CredentialName,
     cli::check::applied::{self, Applied, AppliedSecret},
-    names::CredentialName,
-    wish::{Wish, is_going},
+    plan::wish::{Wish, is_going},
 };
 
 /// All RegistryCredentials by their names.

@@ -11,18 +11,22 @@ use super::{
     question::{Action, Objects, Question},
 };
 use crate::{
-    api::Reason,
+    api::{CredentialName, NamespaceName, Reason, SecretName, ServiceAccountName},
     cli::{
         args::{DEFAULT_NAMESPACE, Scope},
         survey::{Cause, Listed, Survey},
     },
-    cluster::{SourceFailure, read_source},
+    cluster::{
+        SourceFailure,
+        index::Index,
+        observe::{NamespaceMeta, Observed},
+        read_source,
+    },
     credential::AllowedRegistries,
-    index::Index,
-    names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
-    observe::{NamespaceMeta, Observed},
-    plan::{Namespace, Secret, ServiceAccount},
-    wish::{Limits, Wish, is_going},
+    plan::{
+        Namespace, Secret, ServiceAccount,
+        wish::{Limits, Wish, is_going},
+    },
 };
 
 /// Reads all that the question takes.

@@ -19,11 +19,9 @@ use kube::{
 pub use self::pages::{Cause, Gap};
 use super::{args::Scope, pod::Pod, progress::Progress};
 use crate::{
-    api::{RegistryCredential, SECRET_TYPE},
-    managed_names::ManagedNames,
-    names::SecretName,
-    observe::{NamespaceMeta, Observable, Observed},
-    plan::{Secret, ServiceAccount},
+    api::{RegistryCredential, SECRET_TYPE, SecretName},
+    cluster::observe::{NamespaceMeta, Observable, Observed},
+    plan::{Secret, ServiceAccount, managed_names::ManagedNames},
 };
 
 /// How many lists by name are under way at once.

@@ -8,7 +8,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::Listed;
-use crate::printable::printable;
+use crate::api::printable;
 
 /// How many objects are asked for at once.
 const PAGE: u32 = 500;

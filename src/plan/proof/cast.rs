@@ -7,14 +7,13 @@ use serde_json::{Value, json};
 
 use super::world::{FIELDS, SECRETS, StoredSecret, World, data_of};
 use crate::{
-    api::{ADDED_PREFIX, Attach, ConflictPolicy, NamespaceTargets, ServiceAccountTargets},
+    api::{ADDED_PREFIX, Attach, ConflictPolicy, CredentialName, NamespaceTargets, ServiceAccountTargets},
     credential::{
         Revision,
         testing::{resolved, spec},
     },
-    names::CredentialName,
     plan::{Claim, ClaimState, NamespaceRule, OtherOwners, ResourceVersion, Scope, Secret, ServiceAccountRule},
-    text::Text,
+    process::Text,
 };
 
 pub const NAMESPACE: &str = "team-a";

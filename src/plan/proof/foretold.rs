@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::world::{self, Answer, World, count, record};
 use crate::{
-    names::{NamespaceName, SecretName},
+    api::{NamespaceName, SecretName},
     plan::{
         Claim, Contested, Effect, EntryFate, Namespace, ResourceVersion, Secret, SecretFate, ServiceAccount, Step,
         forecast, plan,

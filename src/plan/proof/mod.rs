@@ -19,10 +19,7 @@ use spec::{Whose, has_name, specified_end, whose};
 use world::{Answer, World, count, record};
 
 use super::{Change, Claim, ClaimState, Contested, Namespace, Scope, Step, plan};
-use crate::{
-    api::{ADDED_PREFIX, ConflictPolicy},
-    names::{CredentialName, NamespaceName, SecretName},
-};
+use crate::api::{ADDED_PREFIX, ConflictPolicy, CredentialName, NamespaceName, SecretName};
 
 /// How many plans in a row there may be until nothing is left: Secrets, entries, deletions, and one that says so.
 const ROUNDS: usize = 4;

@@ -12,8 +12,7 @@ use super::{
     world::{SECRETS, World},
 };
 use crate::{
-    api::ConflictPolicy,
-    names::SecretName,
+    api::{ConflictPolicy, SecretName},
     plan::{Contested, OtherOwners},
 };
 

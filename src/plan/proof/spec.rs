@@ -4,10 +4,9 @@ use serde_json::{Value, json};
 
 use super::world::{FIELDS, StoredSecret, World, applied_by, created_uid, data_of, entries, prune, record};
 use crate::{
-    api::{ADDED_PREFIX, ConflictPolicy},
-    names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
+    api::{ADDED_PREFIX, ConflictPolicy, CredentialName, NamespaceName, SecretName, ServiceAccountName},
     plan::{Claim, ClaimState, Contested, OtherOwners, ResourceVersion, Scope, Secret},
-    text::Text,
+    process::Text,
 };
 
 /// Whose a Secret is.

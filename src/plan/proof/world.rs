@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::{
-    api::ADDED_PREFIX,
+    api::{ADDED_PREFIX, CredentialName, SecretName, ServiceAccountName},
     credential::Guard,
-    names::{CredentialName, SecretName, ServiceAccountName},
     plan::{
         Annotations, Claim, ClaimState, ListWriter, Namespace, OtherOwners, ResourceVersion, Secret, ServiceAccount,
         Step, WriteOperation, json_patch,

@@ -1,7 +1,7 @@
 //! Events in, effects out: no server, no clock.
 
 use super::*;
-use crate::names::CredentialName;
+use crate::api::CredentialName;
 
 fn team_a() -> NamespaceName {
     "team-a".into()

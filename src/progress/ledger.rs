@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::{
-    api::Reason,
-    catalog::{Catalog, Epoch},
-    names::{CredentialName, NamespaceName},
-    plan::Progress,
+    api::{CredentialName, NamespaceName, Reason},
+    plan::{
+        Progress,
+        catalog::{Catalog, Epoch},
+    },
 };
 
 /// Why a namespace isn't ready, in words for people.
@@ -165,7 +166,7 @@ mod tests {
     use super::*;
     use crate::plan::{Claim, ClaimState, Scope, SecretProgress};
 
-    fn entry(credential: &CredentialName, epoch: u64) -> crate::catalog::Entry {
+    fn entry(credential: &CredentialName, epoch: u64) -> crate::plan::catalog::Entry {
         let claim = Claim {
             credential: credential.clone(),
             uid: "u".into(),
@@ -176,7 +177,7 @@ mod tests {
             state: ClaimState::Held,
             stuck: Default::default(),
         };
-        crate::catalog::Entry { claim, pull_secret: None, epoch: Epoch(epoch) }
+        crate::plan::catalog::Entry { claim, pull_secret: None, epoch: Epoch(epoch) }
     }
 
     fn catalog(epochs: &[(&CredentialName, u64)]) -> Catalog {

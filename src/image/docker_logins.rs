@@ -11,7 +11,7 @@ use base64::{
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::json::{self, Fault, Member};
+use crate::process::json::{self, Fault, Member};
 
 /// The key of a Secret of type `kubernetes.io/dockerconfigjson` (an object with `auths`), and that of the older
 /// `kubernetes.io/dockercfg`, which is the entries themselves.
@@ -27,7 +27,7 @@ impl ConfigFormat {
     /// That of a Secret of this type; `None` for one that the kubelet passes over.
     pub fn of_type(secret_type: &str) -> Option<Self> {
         match secret_type {
-            crate::api::SECRET_TYPE => Some(Self::DockerConfigJson),
+            "kubernetes.io/dockerconfigjson" => Some(Self::DockerConfigJson),
             "kubernetes.io/dockercfg" => Some(Self::DockerCfg),
             _ => None,
         }

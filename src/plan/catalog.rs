@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
+    api::{CredentialName, SecretName},
     credential::PullSecret,
-    names::{CredentialName, SecretName},
     plan::Claim,
 };
 

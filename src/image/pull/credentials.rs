@@ -1,10 +1,7 @@
 //! Which credentials are tried for an image, and what is certain about it.
 
 use super::named::Seen;
-use crate::{
-    credential::docker_logins::LoginKind,
-    image::{Keyring, Reference},
-};
+use crate::image::{Keyring, Reference, docker_logins::LoginKind};
 
 /// How it is known that a Secret has an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,8 +106,8 @@ fn entries(seen: &Seen, now: i64) -> Vec<(&str, Source, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        credential::docker_logins::{ConfigFault, Login},
+    use crate::image::{
+        docker_logins::{ConfigFault, Login},
         pull::Managed,
     };
 

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::Text;
+use crate::process::Text;
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {

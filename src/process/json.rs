@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 /// Why a text isn't one JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub enum Fault {
     /// It ends in the middle.
     Truncated,
     /// It breaks JSON's syntax here; both count from 1, the column in bytes.
@@ -24,7 +24,7 @@ pub(super) enum Fault {
 
 /// One member of an object, as slices of the text.
 #[derive(Clone, Copy)]
-pub(super) struct Member<'a> {
+pub struct Member<'a> {
     /// The name as it is written, quotes and escapes included.
     name: &'a str,
     /// The value as it is written.
@@ -33,28 +33,28 @@ pub(super) struct Member<'a> {
 
 impl<'a> Member<'a> {
     /// Whether the member is called this, however its name is escaped.
-    pub(super) fn is(&self, name: &str) -> bool {
+    pub fn is(&self, name: &str) -> bool {
         unescape(self.name).is_some_and(|own| *own == name)
     }
 
     /// As [`Self::is`], but in upper or lower case, as Go compares names.
-    pub(super) fn is_in_any_case(&self, name: &str) -> bool {
+    pub fn is_in_any_case(&self, name: &str) -> bool {
         unescape(self.name).is_some_and(|own| own.eq_ignore_ascii_case(name))
     }
 
     /// The name itself; `None` if it has an escape that is half of a character.
-    pub(super) fn name(&self) -> Option<Zeroizing<String>> {
+    pub fn name(&self) -> Option<Zeroizing<String>> {
         unescape(self.name)
     }
 
     /// The value as it is written.
-    pub(super) fn value(&self) -> &'a str {
+    pub fn value(&self) -> &'a str {
         self.value
     }
 }
 
 /// The members of the object that the text is, in the order of the text; none if it is a value of another kind.
-pub(super) fn members(text: &str) -> Result<Vec<Member<'_>>, Fault> {
+pub fn members(text: &str) -> Result<Vec<Member<'_>>, Fault> {
     // The error's own text may quote the input, so only its position is taken.
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| match error.classify() {
         Category::Eof => Fault::Truncated,
@@ -109,7 +109,7 @@ fn value_len(text: &str) -> usize {
 
 /// The string that a JSON string (with its quotes) stands for; `None` if it isn't a string or has a `\u` escape that is
 /// half of a character.
-pub(super) fn unescape(raw: &str) -> Option<Zeroizing<String>> {
+pub fn unescape(raw: &str) -> Option<Zeroizing<String>> {
     let mut rest = raw.strip_prefix('"')?.strip_suffix('"')?;
     // An escape is never shorter than what it stands for, so this never grows, which would leave a copy behind.
     let mut out = Zeroizing::new(String::with_capacity(rest.len()));

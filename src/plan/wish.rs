@@ -4,13 +4,10 @@ use jiff::Timestamp;
 use kube::api::DynamicObject;
 
 use crate::{
-    api::{Reason, RegistryCredentialSpec, SecretKeyRef},
+    api::{CredentialName, Reason, RegistryCredentialSpec, SecretKeyRef, SecretName, printable},
     credential::{self, AllowedRegistries, Invalid, PullSecret, Resolved, SourceSecret},
-    managed_names::ManagedNames,
-    names::{CredentialName, SecretName},
-    plan::{Claim, ClaimState, NamespaceRule, Scope, ServiceAccountRule, StuckRule},
-    printable::printable,
-    rollout::Hold,
+    plan::{Claim, ClaimState, NamespaceRule, Scope, ServiceAccountRule, StuckRule, managed_names::ManagedNames},
+    progress::Hold,
 };
 
 /// What the operator's administrator allows RegistryCredentials to ask for.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use crate::{credential::is_secret_name, names::SecretName};
+use crate::{api::SecretName, credential::is_secret_name};
 
 /// See the module's documentation. What has another name is neither read nor written, and neither are entries of
 /// service accounts that name it: without a look at the Secret nobody can say whether they are still needed.

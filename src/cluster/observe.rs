@@ -15,13 +15,14 @@ use serde::{
 };
 
 use crate::{
-    api::{ADDED_PREFIX, CREDENTIAL_LABEL, FIELD_MANAGER, REVISION_ANNOTATION, RegistryCredential},
-    names::{CredentialName, NamespaceName, SecretName},
+    api::{
+        ADDED_PREFIX, CREDENTIAL_LABEL, CredentialName, FIELD_MANAGER, NamespaceName, REVISION_ANNOTATION,
+        RegistryCredential, SecretName,
+    },
     plan::{
         Annotations, Labels, ListWriter, OtherOwners, ResourceVersion, Second, Secret, ServiceAccount, WriteOperation,
     },
-    small_map::SmallMap,
-    text::Text,
+    process::{SmallMap, Text},
 };
 
 /// An object of the API server: where it is, and what matters of it. It can be asked for and watched as any other.

@@ -8,10 +8,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::{
-    managed_names::ManagedNames,
-    names::{NamespaceName, SecretName, ServiceAccountName},
-    plan::{Labels, Namespace, ResourceVersion, Secret, ServiceAccount},
-    text::Text,
+    api::{NamespaceName, SecretName, ServiceAccountName},
+    plan::{Labels, Namespace, ResourceVersion, Secret, ServiceAccount, managed_names::ManagedNames},
+    process::Text,
 };
 
 /// What an event means for the namespace that it is about.

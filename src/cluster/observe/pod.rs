@@ -7,9 +7,9 @@ use serde::Deserialize;
 
 use super::{Observable, Reference, Wire, second, version};
 use crate::{
-    names::ServiceAccountName,
+    api::ServiceAccountName,
     plan::{Pod, Second},
-    text::Text,
+    process::Text,
 };
 
 /// How a container waits whose image the kubelet can't get: after an attempt, and until the next.
@@ -98,7 +98,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{names::PodName, observe::Observed, plan::ResourceVersion};
+    use crate::{api::PodName, cluster::observe::Observed, plan::ResourceVersion};
 
     /// A pod with one init container and two containers, of which the second waits for its image.
     fn pod() -> Value {

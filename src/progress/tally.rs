@@ -2,10 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{
-    api::StuckPodCounts,
-    names::{CredentialName, NamespaceName, PodName},
-};
+use crate::api::{CredentialName, NamespaceName, PodName, StuckPodCounts};
 
 /// How many pods a status lists.
 const MAX_LISTED: usize = 10;

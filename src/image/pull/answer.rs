@@ -125,7 +125,8 @@ mod tests {
     /// tests/e2e/cases/answers.rs has them said, with PRINT_ANSWERS=1 it prints them.
     #[test]
     fn what_a_real_kubelet_said_is_told_apart() {
-        let recorded: serde_json::Value = serde_json::from_str(include_str!("../../tests/image/answers.json")).unwrap();
+        let recorded: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/image/answers.json")).unwrap();
         let messages = recorded["messages"].as_object().unwrap();
         assert_eq!(messages.len(), 9);
         for (name, said) in messages {

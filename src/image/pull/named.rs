@@ -1,6 +1,6 @@
 //! A pull secret that a pod or a service account names, as far as it could be looked at.
 
-use crate::credential::docker_logins::{ConfigFault, Login};
+use crate::image::docker_logins::{ConfigFault, Login};
 
 /// What is known of a Secret that is named as a pull secret.
 pub enum Seen {

@@ -1,7 +1,7 @@
 //! What a status says in each situation, and what it keeps.
 
 use super::*;
-use crate::rollout::{Failure, Stuck};
+use crate::progress::{Failure, Stuck};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -387,7 +387,7 @@ fn a_credential_without_sums_keeps_its_status() {
 
 mod restarts {
     use super::super::*;
-    use crate::rollout::Failure;
+    use crate::progress::Failure;
 
     /// The report on two namespaces, of which one fails and `behind` haven't been looked at.
     fn report(generation: i64, behind: usize) -> Report {

@@ -12,8 +12,6 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{api::RegistryCredentialStatus, names::CredentialName};
-
 macro_rules! label {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -141,7 +139,7 @@ struct ConditionLabels {
 }
 
 /// The RegistryCredentials that have gauges, with the types of their conditions.
-type Known = Vec<(CredentialName, Vec<String>)>;
+type Known = Vec<(String, Vec<String>)>;
 
 /// All counters; cloning shares them.
 #[derive(Clone)]
@@ -244,40 +242,41 @@ impl Metrics {
         self.watch_errors.get_or_create(&WatchLabels { watch }).inc();
     }
 
-    /// What a RegistryCredential's status says.
-    pub fn status(&self, name: &CredentialName, status: &RegistryCredentialStatus) {
-        let credential = || name.to_string();
+    /// What a RegistryCredential's status says: its conditions, each with its type and status, and how many namespaces are
+    /// desired, ready and failed.
+    pub fn status<'a>(&self, name: &str, said: impl Iterator<Item = (&'a str, &'a str)>, namespaces: Option<[i64; 3]>) {
+        let credential = || name.to_owned();
         let mut conditions = Vec::new();
-        for condition in &status.conditions {
-            let value = match condition.status.as_str() {
+        for (condition, status) in said {
+            let value = match status {
                 "True" => 1,
                 "False" => 0,
                 _ => -1,
             };
-            let labels = ConditionLabels { credential: credential(), condition: condition.type_.clone() };
+            let labels = ConditionLabels { credential: credential(), condition: condition.to_owned() };
             self.conditions.get_or_create(&labels).set(value);
-            conditions.push(condition.type_.clone());
+            conditions.push(condition.to_owned());
         }
-        if let Some(counts) = &status.namespaces {
+        if let Some([desired, ready, failed]) = namespaces {
             let labels = CredentialLabels { credential: credential() };
-            self.desired.get_or_create(&labels).set(counts.desired);
-            self.ready.get_or_create(&labels).set(counts.ready);
-            self.failed.get_or_create(&labels).set(counts.failed);
+            self.desired.get_or_create(&labels).set(desired);
+            self.ready.get_or_create(&labels).set(ready);
+            self.failed.get_or_create(&labels).set(failed);
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|(other, _)| other != name);
-        known.push((name.clone(), conditions));
+        known.push((credential(), conditions));
     }
 
     /// A RegistryCredential is gone.
-    pub fn forget(&self, name: &CredentialName) {
+    pub fn forget(&self, name: &str) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, conditions) in known.extract_if(.., |(other, _)| other == name) {
             for condition in conditions {
-                self.conditions.remove(&ConditionLabels { credential: name.to_string(), condition });
+                self.conditions.remove(&ConditionLabels { credential: name.to_owned(), condition });
             }
         }
-        let labels = CredentialLabels { credential: name.to_string() };
+        let labels = CredentialLabels { credential: name.to_owned() };
         self.desired.remove(&labels);
         self.ready.remove(&labels);
         self.failed.remove(&labels);
