@@ -3,15 +3,17 @@
 
 pub mod crd;
 mod names;
+mod pattern;
 mod printable;
 pub mod reason;
 pub mod registry_credential;
 mod rules;
 mod schema;
 
-pub use names::{CredentialName, NamespaceName, PodName, SecretName, ServiceAccountName};
+pub use names::{CredentialName, Labels, NamespaceName, PodName, SecretName, ServiceAccountName};
+pub use pattern::Pattern;
 pub use printable::{plain, printable};
-pub use reason::Reason;
+pub use reason::{Reason, StallCause};
 pub use registry_credential::*;
 
 /// The field manager of every write.

@@ -6,7 +6,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::process::Text;
+use crate::process::{SmallMap, Text};
+
+/// Labels of an object.
+pub type Labels = SmallMap<Text, Text>;
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {

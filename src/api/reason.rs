@@ -86,3 +86,18 @@ impl fmt::Display for Reason {
         f.write_str(self.as_str())
     }
 }
+
+/// What it takes for a stalled credential to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StallCause {
+    /// `suspend: false`.
+    Suspended,
+    /// Nothing: it is being deleted with `--cascade=orphan`.
+    Orphaned,
+    /// A person has to mend the spec.
+    Spec,
+    /// A person has to mend the source.
+    Source,
+    /// Nobody: it is tried again.
+    Retried,
+}

@@ -21,7 +21,7 @@ use crate::{
     controller::{self, Context, Role, Settings},
     credential::AllowedRegistries,
     leader::Election,
-    plan::{managed_names::parse_name, wish::Limits},
+    plan::{decoded::Limits, managed_names::parse_name},
     process::{
         metrics::Metrics,
         server,

@@ -8,8 +8,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::{
-    api::{NamespaceName, SecretName, ServiceAccountName},
-    plan::{Labels, Namespace, ResourceVersion, Secret, ServiceAccount, managed_names::ManagedNames},
+    api::{Labels, NamespaceName, SecretName, ServiceAccountName},
+    plan::{Namespace, ResourceVersion, Secret, ServiceAccount, managed_names::ManagedNames},
     process::Text,
 };
 

@@ -4,26 +4,20 @@
 mod pod;
 #[cfg(test)]
 mod tests;
+mod wire;
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::borrow::Cow;
 
-use k8s_openapi::{api::core::v1 as kubernetes, apimachinery::pkg::apis::meta::v1::Time};
+use k8s_openapi::api::core::v1 as kubernetes;
 use kube::{Resource, core::ObjectMeta};
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, Visitor},
-};
+use serde::{Deserialize, Deserializer};
 
 use crate::{
-    api::{
-        ADDED_PREFIX, CREDENTIAL_LABEL, CredentialName, FIELD_MANAGER, NamespaceName, REVISION_ANNOTATION,
-        RegistryCredential, SecretName,
-    },
-    plan::{
-        Annotations, Labels, ListWriter, OtherOwners, ResourceVersion, Second, Secret, ServiceAccount, WriteOperation,
-    },
-    process::{SmallMap, Text},
+    api::{CREDENTIAL_LABEL, CredentialName, Labels, NamespaceName},
+    plan::{Annotations, OtherOwners, Pod, ResourceVersion, Second, Secret, ServiceAccount},
 };
+pub use wire::Wire;
+use wire::{Manager, Owner, labels, list_writer, second, version, written};
 
 /// An object of the API server: where it is, and what matters of it. It can be asked for and watched as any other.
 #[derive(Clone, Debug)]
@@ -124,38 +118,25 @@ impl Observable for ServiceAccount {
     }
 }
 
-/// The version; 0, older than all, where there is none.
-fn version(text: Option<&str>) -> ResourceVersion {
-    text.and_then(|version| version.parse().ok()).unwrap_or_default()
-}
+/// `None` for a pod that waits for no image, that nobody would make again, or that is on its way out.
+impl Observable for Option<Pod> {
+    type Kind = kubernetes::Pod;
+    const METADATA_ONLY: bool = false;
 
-fn labels(labels: Option<BTreeMap<String, String>>) -> Labels {
-    labels.into_iter().flatten().map(|(key, value)| (key.into(), value.into())).collect()
-}
-
-/// Who else owns imagePullSecrets; one that applies it comes first, as it will apply again.
-fn list_writer(managers: Vec<Manager>) -> Option<ListWriter> {
-    let others = managers.into_iter().filter(|m| m.manager.as_deref() != Some(FIELD_MANAGER));
-    let writers = others.filter(|m| m.fields.as_ref().is_some_and(|fields| fields.image_pull_secrets.is_some()));
-    let writers = writers.map(|m| ListWriter {
-        manager: m.manager.as_deref().unwrap_or("an unnamed field manager").into(),
-        operation: match m.operation.as_deref() {
-            Some("Apply") => WriteOperation::Apply,
-            _ => WriteOperation::Update,
-        },
-    });
-    writers.min_by_key(|writer| writer.operation != WriteOperation::Apply)
-}
-
-/// When we last wrote: the API server moves a manager's time with each write that changes something.
-fn written(meta: &Meta) -> Second {
-    let ours = meta.managed_fields.iter().flatten().filter(|m| m.manager.as_deref() == Some(FIELD_MANAGER));
-    let newest = ours.filter_map(|m| second(m.time.as_ref())).max();
-    newest.or(second(meta.creation_timestamp.as_ref())).unwrap_or_default()
-}
-
-fn second(time: Option<&Time>) -> Option<Second> {
-    time.map(|time| Second(time.0.as_second()))
+    fn from_wire(wire: Wire) -> Self {
+        let (meta, spec, status) = (wire.metadata, wire.spec?, wire.status?);
+        let owner = meta.owner_references?.into_iter().find(|owner| owner.controller == Some(true))?;
+        let images = status.waited_for(&spec);
+        (meta.deletion_timestamp.is_none() && !images.is_empty()).then(|| Pod {
+            uid: meta.uid.into(),
+            resource_version: version(meta.resource_version.as_deref()),
+            created: second(meta.creation_timestamp.as_ref()).unwrap_or(Second(i64::MAX)),
+            owner: owner.uid.into(),
+            service_account: spec.service_account_name,
+            entries: spec.image_pull_secrets.into_iter().flatten().map(|entry| entry.name).collect(),
+            images,
+        })
+    }
 }
 
 impl<'de, T: Observable> Deserialize<'de> for Observed<T> {
@@ -200,156 +181,5 @@ impl<T: Observable> Resource for Observed<T> {
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
         &mut self.meta
-    }
-}
-
-/// An object as the API server sends it, as far as any of the kinds needs it.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Wire {
-    #[serde(default)]
-    metadata: Meta,
-    image_pull_secrets: Option<Vec<Reference>>,
-    spec: Option<pod::Spec>,
-    status: Option<pod::Status>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Meta {
-    name: String,
-    namespace: String,
-    uid: String,
-    resource_version: Option<String>,
-    creation_timestamp: Option<Time>,
-    deletion_timestamp: Option<IgnoredAny>,
-    labels: Option<BTreeMap<String, String>>,
-    annotations: OurAnnotations,
-    owner_references: Option<Vec<Owner>>,
-    managed_fields: Option<Vec<Manager>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Reference {
-    #[serde(default)]
-    name: SecretName,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Owner {
-    api_version: String,
-    kind: String,
-    name: String,
-    uid: String,
-    controller: Option<bool>,
-}
-
-impl Owner {
-    /// In whatever version.
-    fn is_registry_credential(&self) -> bool {
-        let group = self.api_version.split_once('/').map(|(group, _)| group);
-        self.kind == RegistryCredential::kind(&()) && group == Some(&*RegistryCredential::group(&()))
-    }
-}
-
-/// The annotations that are ours, and whether there are any.
-#[derive(Debug, Default)]
-struct OurAnnotations {
-    any: bool,
-    revision: Option<Text>,
-    added: SmallMap<SecretName, CredentialName>,
-}
-
-impl<'de> Deserialize<'de> for OurAnnotations {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Ours;
-        impl<'de> Visitor<'de> for Ours {
-            type Value = OurAnnotations;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map of annotations")
-            }
-
-            fn visit_unit<E>(self) -> Result<OurAnnotations, E> {
-                Ok(OurAnnotations::default())
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OurAnnotations, A::Error> {
-                let mut ours = OurAnnotations::default();
-                while let Some(key) = map.next_key::<String>()? {
-                    ours.any = true;
-                    if key == REVISION_ANNOTATION {
-                        ours.revision = Some(map.next_value()?);
-                    } else if let Some(secret) = key.strip_prefix(ADDED_PREFIX) {
-                        ours.added.insert(secret.into(), map.next_value()?);
-                    } else {
-                        map.next_value::<IgnoredAny>()?;
-                    }
-                }
-                Ok(ours)
-            }
-        }
-        deserializer.deserialize_any(Ours)
-    }
-}
-
-/// An entry of managedFields.
-#[derive(Debug, Deserialize)]
-struct Manager {
-    manager: Option<String>,
-    operation: Option<String>,
-    time: Option<Time>,
-    subresource: Option<IgnoredAny>,
-    #[serde(rename = "fieldsV1")]
-    fields: Option<Fields>,
-}
-
-impl Manager {
-    /// How many labels and annotations our own apply owns, where it owns the data.
-    fn applied_fields(&self) -> Option<usize> {
-        let ours = self.manager.as_deref() == Some(FIELD_MANAGER)
-            && self.operation.as_deref() == Some("Apply")
-            && self.subresource.is_none();
-        let fields = self.fields.as_ref().filter(|_| ours)?;
-        fields.data.as_ref()?.docker_config.as_ref()?;
-        let metadata = fields.metadata.as_ref();
-        Some(metadata.map_or(0, |metadata| metadata.labels.0 + metadata.annotations.0))
-    }
-}
-
-/// Who owns what: `{"f:data": {"f:.dockerconfigjson": {}}, …}`.
-#[derive(Debug, Deserialize)]
-struct Fields {
-    #[serde(rename = "f:data")]
-    data: Option<DataFields>,
-    #[serde(rename = "f:metadata")]
-    metadata: Option<MetadataFields>,
-    #[serde(rename = "f:imagePullSecrets")]
-    image_pull_secrets: Option<IgnoredAny>,
-}
-
-#[derive(Debug, Deserialize)]
-struct DataFields {
-    #[serde(rename = "f:.dockerconfigjson")]
-    docker_config: Option<IgnoredAny>,
-}
-
-#[derive(Debug, Deserialize)]
-struct MetadataFields {
-    #[serde(rename = "f:labels", default)]
-    labels: Count,
-    #[serde(rename = "f:annotations", default)]
-    annotations: Count,
-}
-
-/// How many keys of a map are owned; `.` stands for the map itself.
-#[derive(Debug, Default)]
-struct Count(usize);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let keys = BTreeMap::<String, IgnoredAny>::deserialize(deserializer)?;
-        Ok(Self(keys.keys().filter(|key| key.starts_with("f:")).count()))
     }
 }

@@ -29,7 +29,7 @@ use crate::{
         index::{Effect, Index, Kind},
         observe::{NamespaceMeta, Observed},
     },
-    plan::{ResourceVersion, Secret, ServiceAccount, managed_names::ManagedNames, wish::is_being_orphaned},
+    plan::{ResourceVersion, Secret, ServiceAccount, decoded::is_being_orphaned, managed_names::ManagedNames},
     process::metrics::Watch,
 };
 

@@ -26,7 +26,7 @@ use crate::{
         gate::Gate,
         index::{Effect, Index},
     },
-    plan::{Fights, Vanished, catalog::Catalog, wish::Limits},
+    plan::{Fights, Vanished, catalog::Catalog, decoded::Limits},
     process::metrics::{Controller, Metrics, Watch},
     progress::{Ledger, State},
 };

@@ -15,16 +15,16 @@ use super::{
     queue::Lane,
 };
 use crate::{
-    api::{CredentialName, NamespaceName, SecretName},
+    api::{CredentialName, NamespaceName, SecretName, StallCause},
     cluster::{SourceFailure, observe::Observed, read_source},
     credential::{PullSecret, Resolved, SourceSecret},
     plan::{
         Claim, ClaimState, Secret,
         catalog::{Entry, Epoch},
-        wish::{Held, Wish, is_being_orphaned, is_going},
+        decoded::{Held, Wish, is_being_orphaned, is_going},
     },
     process::metrics::{ReconcileResult, Watch},
-    progress::{Hold, State},
+    progress::State,
 };
 
 /// After how many failures in a row, about twenty seconds, the status says that the source can't be read.
@@ -48,7 +48,7 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
     let known = context.states().get(name).cloned();
     if let Some(known) = &known
         && (&known.uid, known.generation, &known.source) == (&uid, generation, &source)
-        && !matches!(known.state, State::Held { hold: Hold::Retried, .. })
+        && !matches!(known.state, State::Held { hold: StallCause::Retried, .. })
         && !is_being_orphaned(&object)
     {
         // Only its status or something that we don't use has changed. A status may be one that our predecessor sent
@@ -65,7 +65,7 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
             (Some(Arc::new(resolved.pull_secret)), state)
         }
         Err(held) => {
-            if held.hold == Hold::Retried {
+            if held.hold == StallCause::Retried {
                 let wait = context.source_retries.failed(name, TRANSIENT);
                 context.credentials.add_at(name.clone(), Instant::now() + wait);
                 warn!(credential = %name, reason = held.reason.as_str(), message = held.message, "tried again");
@@ -99,8 +99,12 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
     }
     let claim = wish.claim(pull_secret.as_deref().into());
     let result = match &state {
-        State::Held { hold: Hold::Spec | Hold::Source | Hold::Retried, .. } => ReconcileResult::Failed,
-        State::Held { hold: Hold::Suspended | Hold::Orphaned, .. } | State::Resolved { .. } => ReconcileResult::Done,
+        State::Held { hold: StallCause::Spec | StallCause::Source | StallCause::Retried, .. } => {
+            ReconcileResult::Failed
+        }
+        State::Held { hold: StallCause::Suspended | StallCause::Orphaned, .. } | State::Resolved { .. } => {
+            ReconcileResult::Done
+        }
     };
     publish(context, claim, pull_secret, Published { since: Instant::now(), uid, generation, source, state }).await;
     result
@@ -159,7 +163,7 @@ async fn publish(context: &Arc<Context>, claim: Claim, pull_secret: Option<Arc<P
         look_for(context, &secret).await;
     }
     // One that is suspended is counted on: namespaces come and go, and people change things.
-    let is_counted = matches!(found.state, State::Resolved { .. } | State::Held { hold: Hold::Suspended, .. });
+    let is_counted = matches!(found.state, State::Resolved { .. } | State::Held { hold: StallCause::Suspended, .. });
     let epoch = context.change_catalog(|catalog| {
         let epoch = Epoch(catalog.get(&name).map_or(0, |entry| entry.epoch.0) + 1);
         catalog.insert(Entry { claim: claim.clone(), pull_secret, epoch });

@@ -24,10 +24,10 @@ use super::{
     refusals::STANDS,
 };
 use crate::{
-    api::{CredentialName, FIELD_MANAGER, Reason, RegistryCredential, RegistryCredentialStatus},
+    api::{CredentialName, FIELD_MANAGER, Reason, RegistryCredential, RegistryCredentialStatus, StallCause},
     plan::ResourceVersion,
     process::metrics::WriteKind,
-    progress::{self, Hold, Report, State},
+    progress::{self, Report, State},
 };
 
 /// A roll-out often ends within this time of its start: then one write says it all.
@@ -226,8 +226,8 @@ impl Writer {
         if before.as_deref() == Some(&*reason) || reason == Reason::RollingOut.as_str() {
             return;
         }
-        let calm =
-            is_ready == "True" || matches!(state, Some(State::Held { hold: Hold::Suspended | Hold::Orphaned, .. }));
+        let calm = is_ready == "True"
+            || matches!(state, Some(State::Held { hold: StallCause::Suspended | StallCause::Orphaned, .. }));
         let event = Event {
             type_: if calm { EventType::Normal } else { EventType::Warning },
             reason,

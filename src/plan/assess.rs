@@ -1,10 +1,10 @@
 //! How far one namespace is, for the status.
 
 use super::{
-    claim::{Claim, ClaimState},
+    decision::Verdict,
+    desired::{Claim, ClaimState},
     observed::Namespace,
     ownership::{self, Ownership},
-    verdict::Verdict,
 };
 use crate::api::{CredentialName, NamespaceName};
 

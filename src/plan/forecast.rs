@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Change, Claim, ClaimState, Contested, Namespace, Step,
-    observed::{Annotations, OtherOwners, ResourceVersion, Secret, ServiceAccount},
+    desired::{Claim, ClaimState},
+    observed::{Annotations, Namespace, OtherOwners, ResourceVersion, Secret, ServiceAccount},
     ownership::{self, Ownership},
-    plan,
+    patch::Change,
     refusal::Refusal,
+    removal_tracker::Contested,
+    steps::{Step, plan},
 };
 use crate::{
     api::{CredentialName, NamespaceName, SecretName, ServiceAccountName},

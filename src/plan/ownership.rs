@@ -1,11 +1,14 @@
-//! Whose Secret it is. A label alone proves nothing, as anybody can set it; nor does an owner reference alone, as the
+//! Whose a Secret is, and who may have its name where several RegistryCredentials want it. A label alone proves nothing, as anybody can set it; nor does an owner reference alone, as the
 //! garbage collector takes it away when a RegistryCredential is deleted with `--cascade=orphan`.
 
 use super::{
-    claim::Claim,
-    observed::{OtherOwners, Secret},
+    desired::{Claim, ClaimState, Scope},
+    observed::{Namespace, OtherOwners, Secret},
 };
-use crate::{api::CredentialName, process::Text};
+use crate::{
+    api::{CredentialName, NamespaceName, SecretName},
+    process::Text,
+};
 
 /// Whose a Secret is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,5 +42,41 @@ pub fn of(secret: &Secret, claims: &[&Claim]) -> Ownership {
             Ownership::Left(label.clone())
         }
         OtherOwners::None => Ownership::Foreign,
+    }
+}
+
+/// The claim that has `secret` in this namespace: the one that owns the Secret, or made it and is held; else the
+/// oldest; else the first by name.
+pub fn winner<'a>(
+    claims: &[&'a Claim],
+    secret: &SecretName,
+    name: &NamespaceName,
+    namespace: &Namespace,
+) -> Option<&'a Claim> {
+    let contenders = || claims.iter().copied().filter(|c| contends(c, secret, name, namespace));
+    let owner = namespace.secrets.get(secret).and_then(|observed| {
+        let ownership = of(observed, claims);
+        contenders().find(|c| match &ownership {
+            Ownership::Ours(owner) => *owner == c.credential,
+            Ownership::Left(maker) => *maker == c.credential && c.state == ClaimState::Held,
+            Ownership::Orphaned(_) | Ownership::Foreign => false,
+        })
+    });
+    owner.or_else(|| contenders().min_by_key(|c| (c.created, &c.credential)))
+}
+
+/// Whether nobody else may have `secret` here without regard to this claim. A held claim keeps what it may have
+/// made, wherever that is: its Secret, or an entry that its annotation records.
+fn contends(claim: &Claim, secret: &SecretName, name: &NamespaceName, namespace: &Namespace) -> bool {
+    let wants = claim.secret == *secret && claim.targets(name, namespace);
+    match claim.state {
+        ClaimState::Resolved { .. } => wants,
+        ClaimState::Held => {
+            wants
+                || (claim.secret == *secret && matches!(claim.scope, Scope::Unknown))
+                || namespace.secrets.get(secret).is_some_and(|s| s.label.as_ref() == Some(&claim.credential))
+                || (claim.may_have_made(secret)
+                    && namespace.service_accounts.values().any(|a| a.added.get(secret) == Some(&claim.credential)))
+        }
     }
 }

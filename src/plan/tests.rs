@@ -3,12 +3,11 @@
 use jiff::Timestamp;
 
 use super::{
-    ownership::{self, Ownership},
-    winner::winner,
+    ownership::{self, Ownership, winner},
     *,
 };
 use crate::{
-    api::{ConflictPolicy, NamespaceTargets, ServiceAccountTargets},
+    api::{ConflictPolicy, CredentialName, NamespaceName, NamespaceTargets, ServiceAccountTargets},
     credential::testing::{resolved, spec},
 };
 

@@ -7,5 +7,5 @@ mod tally;
 
 pub use blind::blind;
 pub use ledger::{Failure, Ledger, Outcome, Summary};
-pub use status::{Hold, Report, State, build};
+pub use status::{Report, State, build};
 pub use tally::{Stuck, Tally};

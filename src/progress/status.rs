@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::{ledger::Summary, tally::Stuck};
 use crate::api::{
     Identity, NamespaceCounts, NamespaceFailure, ObservedSource, Reason, RegistryCredentialStatus,
-    ServiceAccountCounts, StuckPodCounts,
+    ServiceAccountCounts, StallCause, StuckPodCounts,
 };
 
 /// What the credential controller says of one RegistryCredential.
@@ -27,23 +27,8 @@ pub enum State {
         /// What is wrong and what to do.
         message: String,
         /// What it takes to go on.
-        hold: Hold,
+        hold: StallCause,
     },
-}
-
-/// What it takes for a held credential to go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
-    /// `suspend: false`.
-    Suspended,
-    /// Nothing: it is being deleted with `--cascade=orphan`.
-    Orphaned,
-    /// A person has to mend the spec.
-    Spec,
-    /// A person has to mend the source.
-    Source,
-    /// Nobody: it is tried again.
-    Retried,
 }
 
 /// All that a status is made of.
@@ -84,7 +69,7 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
             rolling_out(sums, status.stuck_pods.as_ref())
         }
         (State::Resolved { .. }, None) => return previous.clone(),
-        (State::Held { reason, message, hold: Hold::Suspended }, sums) => {
+        (State::Held { reason, message, hold: StallCause::Suspended }, sums) => {
             status.stuck_pods = None;
             // What isn't known of every namespace would look like a loss: after a restart it is nothing, at first.
             if let Some(sums) = sums.as_ref().filter(|sums| sums.behind == 0) {
@@ -93,7 +78,7 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
             let counts = status.namespaces.as_ref();
             let counts =
                 counts.map(|it| format!("; {} of {} namespaces hold what was rolled out", it.ready, it.desired));
-            held(before, *reason, &format!("{message}{}", counts.unwrap_or_default()), Hold::Suspended)
+            held(before, *reason, &format!("{message}{}", counts.unwrap_or_default()), StallCause::Suspended)
         }
         (State::Held { reason, message, hold }, _) => {
             status.stuck_pods = None;
@@ -211,24 +196,24 @@ fn not_suspended() -> Verdict {
     verdict("Suspended", "False", Reason::NotSuspended, "")
 }
 
-fn held(previous: &RegistryCredentialStatus, reason: Reason, message: &str, hold: Hold) -> [Verdict; 5] {
+fn held(previous: &RegistryCredentialStatus, reason: Reason, message: &str, hold: StallCause) -> [Verdict; 5] {
     let valid = match hold {
-        Hold::Source => verdict("CredentialValid", "False", reason, message),
+        StallCause::Source => verdict("CredentialValid", "False", reason, message),
         // What was found about the source still stands.
         _ if is_true(previous, "CredentialValid") => verdict("CredentialValid", "True", Reason::Valid, ""),
         _ => verdict("CredentialValid", "Unknown", reason, message),
     };
     let ready = match (hold, previous.status_of("Ready")) {
-        (Hold::Suspended, Some("True")) => "True",
-        (Hold::Suspended, None | Some("Unknown")) => "Unknown",
+        (StallCause::Suspended, Some("True")) => "True",
+        (StallCause::Suspended, None | Some("Unknown")) => "Unknown",
         _ => "False",
     };
     let (reconciling, stalled) = match hold {
-        Hold::Orphaned => ("False", "False"),
+        StallCause::Orphaned => ("False", "False"),
         // Whoever waits for what was rolled out before has it. For anything else he would wait in vain.
-        Hold::Suspended if ready == "True" => ("False", "False"),
-        Hold::Suspended | Hold::Spec | Hold::Source => ("False", "True"),
-        Hold::Retried => ("True", "False"),
+        StallCause::Suspended if ready == "True" => ("False", "False"),
+        StallCause::Suspended | StallCause::Spec | StallCause::Source => ("False", "True"),
+        StallCause::Retried => ("True", "False"),
     };
     [
         verdict("Ready", ready, reason, message),
@@ -236,7 +221,7 @@ fn held(previous: &RegistryCredentialStatus, reason: Reason, message: &str, hold
         verdict("Stalled", stalled, reason, if stalled == "True" { message } else { "" }),
         valid,
         match hold {
-            Hold::Suspended => verdict("Suspended", "True", reason, message),
+            StallCause::Suspended => verdict("Suspended", "True", reason, message),
             _ => not_suspended(),
         },
     ]

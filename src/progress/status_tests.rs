@@ -17,14 +17,14 @@ fn resolved(source: &str, summary: Summary) -> Report {
     }
 }
 
-fn held(reason: Reason, hold: Hold) -> Report {
+fn held(reason: Reason, hold: StallCause) -> Report {
     let state = State::Held { reason, message: "what is wrong".to_owned(), hold };
     Report { generation: Some(3), state, summary: None, stuck: Stuck::Untold }
 }
 
 fn suspended(generation: i64, summary: Option<Summary>) -> Report {
     let message = "spec.suspend is true".to_owned();
-    let state = State::Held { reason: Reason::Suspended, message, hold: Hold::Suspended };
+    let state = State::Held { reason: Reason::Suspended, message, hold: StallCause::Suspended };
     Report { generation: Some(generation), state, summary, stuck: Stuck::Untold }
 }
 
@@ -148,7 +148,7 @@ fn failures_wait_until_every_namespace_has_been_looked_at() {
 fn each_kind_of_hold_says_what_it_takes_to_go_on() {
     for (hold, reason, expected) in [
         (
-            Hold::Orphaned,
+            StallCause::Orphaned,
             Reason::Orphaned,
             [
                 "Ready=False Orphaned: what is wrong",
@@ -158,7 +158,7 @@ fn each_kind_of_hold_says_what_it_takes_to_go_on() {
             ],
         ),
         (
-            Hold::Spec,
+            StallCause::Spec,
             Reason::InvalidSpec,
             [
                 "Ready=False InvalidSpec: what is wrong",
@@ -168,7 +168,7 @@ fn each_kind_of_hold_says_what_it_takes_to_go_on() {
             ],
         ),
         (
-            Hold::Source,
+            StallCause::Source,
             Reason::InvalidKey,
             [
                 "Ready=False InvalidKey: what is wrong",
@@ -178,7 +178,7 @@ fn each_kind_of_hold_says_what_it_takes_to_go_on() {
             ],
         ),
         (
-            Hold::Retried,
+            StallCause::Retried,
             Reason::SourceUnreadable,
             [
                 "Ready=False SourceUnreadable: what is wrong",
@@ -202,7 +202,7 @@ fn each_kind_of_hold_says_what_it_takes_to_go_on() {
 fn of_a_source_that_was_never_valid_a_hold_knows_nothing() {
     let fresh = build(&new(), &suspended(3, None), at(100));
     assert_eq!(said(&fresh)[3], "CredentialValid=Unknown Suspended: spec.suspend is true");
-    let invalid = build(&new(), &held(Reason::InvalidKey, Hold::Source), at(100));
+    let invalid = build(&new(), &held(Reason::InvalidKey, StallCause::Source), at(100));
     let then_suspended = build(&invalid, &suspended(4, None), at(200));
     assert_eq!(said(&then_suspended)[3], "CredentialValid=Unknown Suspended: spec.suspend is true");
 }
@@ -241,7 +241,7 @@ fn what_is_suspended_before_it_was_rolled_out_is_waited_for_by_nobody() {
         (RegistryCredentialStatus::pending(), "Unknown", None),
         (build(&new(), &resolved("812", behind()), at(100)), "False", Some(3)),
         (build(&new(), &resolved("812", partly(1)), at(100)), "False", Some(3)),
-        (build(&ready(), &held(Reason::InvalidKey, Hold::Source), at(100)), "False", Some(3)),
+        (build(&ready(), &held(Reason::InvalidKey, StallCause::Source), at(100)), "False", Some(3)),
     ];
     for (before, wanted, of) in reports {
         let status = build(&before, &suspended(4, Some(none_of(2))), at(200));
@@ -282,7 +282,7 @@ fn the_default_of_the_crd_is_nothing_that_was_said() {
     for report in [
         resolved("812", all_ready()),
         resolved("812", behind()),
-        held(Reason::SourceNotFound, Hold::Source),
+        held(Reason::SourceNotFound, StallCause::Source),
         suspended(3, Some(none_of(2))),
     ] {
         assert_eq!(build(&pending, &report, at(100)), build(&new(), &report, at(100)));
@@ -374,7 +374,7 @@ fn stuck_pods_are_told_while_somebody_looks() {
     assert_eq!(untold.stuck_pods, None);
     assert!(!message(&untold).contains("pods"));
     assert_eq!(build(&found, &suspended(4, Some(all_ready())), at(200)).stuck_pods, None);
-    assert_eq!(build(&found, &held(Reason::InvalidKey, Hold::Source), at(200)).stuck_pods, None);
+    assert_eq!(build(&found, &held(Reason::InvalidKey, StallCause::Source), at(200)).stuck_pods, None);
 }
 
 #[test]
@@ -417,7 +417,7 @@ mod restarts {
     fn what_was_held_is_rolling_out_as_soon_as_it_can_be() {
         let now = Timestamp::UNIX_EPOCH;
         let ready = build(&RegistryCredentialStatus::default(), &report(1, 0), now);
-        let state = State::Held { reason: Reason::SourceUnreadable, message: String::new(), hold: Hold::Retried };
+        let state = State::Held { reason: Reason::SourceUnreadable, message: String::new(), hold: StallCause::Retried };
         let held = build(&ready, &Report { generation: Some(1), state, summary: None, stuck: Stuck::Unknown }, now);
         assert_eq!(reason(&build(&held, &report(1, 2), now)), "RollingOut");
     }

@@ -12,8 +12,8 @@ use kube::{
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use regcred::{
-    api::{AttachWhen, RegistryCredential},
-    plan::{Labels, NamespaceRule, ServiceAccountRule},
+    api::{AttachWhen, Labels, RegistryCredential},
+    plan::{NamespaceRule, ServiceAccountRule},
 };
 use serde_json::{Value, json};
 

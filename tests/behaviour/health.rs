@@ -9,8 +9,8 @@ use std::{
 use controlplane::tool;
 use jiff::Timestamp;
 use regcred::{
-    api::{Identity, Reason, RegistryCredentialStatus},
-    progress::{Failure, Hold, Report, State, Stuck, Summary, blind, build},
+    api::{Identity, Reason, RegistryCredentialStatus, StallCause},
+    progress::{Failure, Report, State, Stuck, Summary, blind, build},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -67,8 +67,8 @@ fn resolved(generation: i64, summary: Summary) -> RegistryCredentialStatus {
     following(&RegistryCredentialStatus::pending(), generation, state, Some(summary))
 }
 
-fn held(before: &RegistryCredentialStatus, reason: Reason, hold: Hold) -> RegistryCredentialStatus {
-    let counted = (hold == Hold::Suspended).then(rolled_out);
+fn held(before: &RegistryCredentialStatus, reason: Reason, hold: StallCause) -> RegistryCredentialStatus {
+    let counted = (hold == StallCause::Suspended).then(rolled_out);
     let state = State::Held { reason, message: "what to do".to_owned(), hold };
     following(before, NEWEST, state, counted)
 }
@@ -87,12 +87,12 @@ fn partly() -> Summary {
 }
 
 /// What every hold is to tools, but for a suspended one, which depends on what came before.
-fn of_hold(hold: Hold) -> Option<(&'static str, &'static str)> {
+fn of_hold(hold: StallCause) -> Option<(&'static str, &'static str)> {
     match hold {
-        Hold::Suspended => None,
-        Hold::Orphaned => Some(("Terminating", "Progressing")),
-        Hold::Spec | Hold::Source => Some(("Failed", "Degraded")),
-        Hold::Retried => Some(("InProgress", "Progressing")),
+        StallCause::Suspended => None,
+        StallCause::Orphaned => Some(("Terminating", "Progressing")),
+        StallCause::Spec | StallCause::Source => Some(("Failed", "Degraded")),
+        StallCause::Retried => Some(("InProgress", "Progressing")),
     }
 }
 
@@ -110,7 +110,7 @@ fn tools_that_wait_are_told_the_truth_in_every_state() {
     let (old, ready) = (resolved(NEWEST - 1, rolled_out()), resolved(NEWEST, rolled_out()));
     let no_namespace = resolved(NEWEST, Summary::default());
     let old_rolling = resolved(NEWEST - 1, rolling_out());
-    let suspended = |before: &RegistryCredentialStatus| held(before, Reason::Suspended, Hold::Suspended);
+    let suspended = |before: &RegistryCredentialStatus| held(before, Reason::Suspended, StallCause::Suspended);
     let unseeing = |before: &RegistryCredentialStatus| blind(before, Some(NEWEST), "no right", Timestamp::UNIX_EPOCH);
     let same = |_: &mut Value| {};
     let mut table = vec![
@@ -143,10 +143,10 @@ fn tools_that_wait_are_told_the_truth_in_every_state() {
         ),
         ("being deleted", object(&ready, delete), "Terminating", "Progressing"),
     ];
-    for hold in [Hold::Orphaned, Hold::Spec, Hold::Source, Hold::Retried] {
+    for hold in [StallCause::Orphaned, StallCause::Spec, StallCause::Source, StallCause::Retried] {
         let (kstatus, argocd) = of_hold(hold).unwrap();
         let also = |it: &mut Value| {
-            if hold == Hold::Orphaned {
+            if hold == StallCause::Orphaned {
                 delete(it)
             }
         };

@@ -14,7 +14,7 @@ use crate::{
     },
     plan::{
         Claim, ClaimState, Namespace, Second, Secret, ServiceAccount,
-        wish::{Held, Limits, Wish},
+        decoded::{Held, Limits, Wish},
     },
 };
 

@@ -8,14 +8,13 @@ use std::collections::BTreeSet;
 use kube::api::DynamicObject;
 
 use crate::{
-    api::{Reason, RegistryCredentialSpec, RegistryCredentialStatus, SecretTemplate},
+    api::{Reason, RegistryCredentialSpec, RegistryCredentialStatus, SecretTemplate, StallCause},
     credential::{Revision, SourceSecret, manifest::field_count},
     plan::{
         Claim, ClaimState, Namespace,
-        wish::{Held, Limits, Wish},
+        decoded::{Held, Limits, Wish},
     },
     process::Text,
-    progress::Hold,
 };
 
 /// The operator's flags as far as the user knows them.
@@ -165,7 +164,7 @@ impl Word {
                 | Reason::NamespaceNotAllowed
                 | Reason::SecretNameNotAllowed
                 | Reason::RegistryNotAllowed),
-            ) => Self::Held(Held { reason, message: ready.message.clone(), hold: Hold::Source }),
+            ) => Self::Held(Held { reason, message: ready.message.clone(), hold: StallCause::Source }),
             _ => Self::Unknown,
         }
     }

@@ -7,11 +7,11 @@ use std::{
 
 use kube::api::DynamicObject;
 
-use super::{PlanArgs, intent::Flags, report::Change};
+use super::{args::PlanArgs, intent::Flags, report::Change};
 use crate::{
     api::CredentialName,
     cli::check::applied::{self, Applied, AppliedSecret},
-    plan::wish::{Wish, is_going},
+    plan::decoded::{Wish, is_going},
 };
 
 /// All RegistryCredentials by their names.

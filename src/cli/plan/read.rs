@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::{Client, api::DynamicObject};
 
 use super::{
-    PlanArgs,
+    args::PlanArgs,
     compose::Case,
     intent::{Flags, Intent, Source, works},
     question::{Action, Objects, Question},
@@ -25,7 +25,7 @@ use crate::{
     credential::AllowedRegistries,
     plan::{
         Namespace, Secret, ServiceAccount,
-        wish::{Limits, Wish, is_going},
+        decoded::{Limits, Wish, is_going},
     },
 };
 

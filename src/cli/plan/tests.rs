@@ -19,7 +19,7 @@ use crate::{
         SourceSecret,
         testing::{KEY_A, KEY_B, secret_json},
     },
-    plan::{Namespace, Secret, ServiceAccount, wish::Limits},
+    plan::{Namespace, Secret, ServiceAccount, decoded::Limits},
 };
 
 fn flags() -> Flags {

@@ -16,7 +16,7 @@ use kube::{
     api::{DynamicObject, ListParams},
 };
 
-pub use self::pages::{Cause, Gap};
+pub use self::pages::{Cause, Gap, Listed};
 use super::{args::Scope, pod::Pod, progress::Progress};
 use crate::{
     api::{RegistryCredential, SECRET_TYPE, SecretName},
@@ -26,41 +26,6 @@ use crate::{
 
 /// How many lists by name are under way at once.
 const AT_ONCE: usize = 4;
-
-/// What a list came to.
-#[derive(Clone, Debug)]
-pub enum Listed<T> {
-    /// All that there is, in the API server's order.
-    These(Vec<T>),
-    /// It isn't known.
-    Unknown(Gap),
-}
-
-impl<T> Listed<T> {
-    /// What is known to be there.
-    pub fn items(&self) -> &[T] {
-        match self {
-            Self::These(items) => items,
-            Self::Unknown(_) => &[],
-        }
-    }
-
-    /// Why it isn't known.
-    pub fn gap(&self) -> Option<&Gap> {
-        match self {
-            Self::These(_) => None,
-            Self::Unknown(gap) => Some(gap),
-        }
-    }
-
-    /// What is known to be there, and why the rest isn't.
-    pub fn into_parts(self) -> (Vec<T>, Option<Gap>) {
-        match self {
-            Self::These(items) => (items, None),
-            Self::Unknown(gap) => (Vec::new(), Some(gap)),
-        }
-    }
-}
 
 /// Asks a cluster. Lists may be waited for together, as in `tokio::try_join!(survey.namespaces(), survey.service_accounts())`.
 pub struct Survey {

@@ -7,7 +7,6 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::Listed;
 use crate::api::printable;
 
 /// How many objects are asked for at once.
@@ -34,6 +33,41 @@ pub enum Cause {
     Forbidden,
     /// The API server doesn't have the kind.
     NotServed,
+}
+
+/// What a list came to.
+#[derive(Clone, Debug)]
+pub enum Listed<T> {
+    /// All that there is, in the API server's order.
+    These(Vec<T>),
+    /// It isn't known.
+    Unknown(Gap),
+}
+
+impl<T> Listed<T> {
+    /// What is known to be there.
+    pub fn items(&self) -> &[T] {
+        match self {
+            Self::These(items) => items,
+            Self::Unknown(_) => &[],
+        }
+    }
+
+    /// Why it isn't known.
+    pub fn gap(&self) -> Option<&Gap> {
+        match self {
+            Self::These(_) => None,
+            Self::Unknown(gap) => Some(gap),
+        }
+    }
+
+    /// What is known to be there, and why the rest isn't.
+    pub fn into_parts(self) -> (Vec<T>, Option<Gap>) {
+        match self {
+            Self::These(items) => (items, None),
+            Self::Unknown(gap) => (Vec::new(), Some(gap)),
+        }
+    }
 }
 
 /// What to ask for.

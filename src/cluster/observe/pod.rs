@@ -2,47 +2,29 @@
 
 use std::collections::HashMap;
 
-use k8s_openapi::api::core::v1 as kubernetes;
 use serde::Deserialize;
 
-use super::{Observable, Reference, Wire, second, version};
 use crate::{
-    api::ServiceAccountName,
-    plan::{Pod, Second},
+    api::{SecretName, ServiceAccountName},
     process::Text,
 };
 
 /// How a container waits whose image the kubelet can't get: after an attempt, and until the next.
 const WAITING: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
 
-/// `None` for a pod that waits for no image, that nobody would make again, or that is on its way out.
-impl Observable for Option<Pod> {
-    type Kind = kubernetes::Pod;
-    const METADATA_ONLY: bool = false;
-
-    fn from_wire(wire: Wire) -> Self {
-        let (meta, spec, status) = (wire.metadata, wire.spec?, wire.status?);
-        let owner = meta.owner_references?.into_iter().find(|owner| owner.controller == Some(true))?;
-        let images = status.waited_for(&spec);
-        (meta.deletion_timestamp.is_none() && !images.is_empty()).then(|| Pod {
-            uid: meta.uid.into(),
-            resource_version: version(meta.resource_version.as_deref()),
-            created: second(meta.creation_timestamp.as_ref()).unwrap_or(Second(i64::MAX)),
-            owner: owner.uid.into(),
-            service_account: spec.service_account_name,
-            entries: spec.image_pull_secrets.into_iter().flatten().map(|entry| entry.name).collect(),
-            images,
-        })
-    }
-}
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Spec {
-    service_account_name: ServiceAccountName,
-    image_pull_secrets: Option<Vec<Reference>>,
+    pub(super) service_account_name: ServiceAccountName,
+    pub(super) image_pull_secrets: Option<Vec<Reference>>,
     containers: Option<Vec<Container>>,
     init_containers: Option<Vec<Container>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Reference {
+    #[serde(default)]
+    pub(super) name: SecretName,
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,7 +62,7 @@ struct Waiting {
 
 impl Status {
     /// The images that are waited for, each once, as the spec writes them: a status may name another.
-    fn waited_for(self, spec: &Spec) -> Box<[Text]> {
+    pub(super) fn waited_for(self, spec: &Spec) -> Box<[Text]> {
         let containers = [&spec.init_containers, &spec.containers].into_iter().flatten().flatten();
         let images: HashMap<&str, &str> = containers.map(|c| (c.name.as_str(), c.image.as_str())).collect();
         let statuses = [self.init_container_statuses, self.container_statuses].into_iter().flatten().flatten();
@@ -98,7 +80,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{api::PodName, cluster::observe::Observed, plan::ResourceVersion};
+    use crate::{
+        api::PodName,
+        cluster::observe::Observed,
+        plan::{Pod, ResourceVersion, Second},
+    };
 
     /// A pod with one init container and two containers, of which the second waits for its image.
     fn pod() -> Value {

@@ -3,6 +3,10 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::{
+    api::SecretName,
+    plan::{ListWriter, WriteOperation},
+};
 
 fn secret(metadata: Value) -> Secret {
     let bytes = json!({"kind": "PartialObjectMetadata", "metadata": metadata}).to_string();

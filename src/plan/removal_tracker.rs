@@ -1,12 +1,14 @@
 //! Entries that somebody keeps taking away. Putting them back each time would be a fight that nobody wins.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
-use super::Contested;
 use crate::api::{NamespaceName, SecretName, ServiceAccountName};
+
+/// Service accounts and Secrets whose entry somebody keeps taking away.
+pub type Contested = BTreeSet<(ServiceAccountName, SecretName)>;
 
 /// How often an entry may be taken away within [`WINDOW`] before we stop putting it back.
 const LIMIT: usize = 3;

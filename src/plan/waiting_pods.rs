@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use super::Pod;
+use super::observed::Pod;
 use crate::{
     api::{NamespaceName, PodName},
     process::Text,

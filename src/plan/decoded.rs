@@ -4,10 +4,9 @@ use jiff::Timestamp;
 use kube::api::DynamicObject;
 
 use crate::{
-    api::{CredentialName, Reason, RegistryCredentialSpec, SecretKeyRef, SecretName, printable},
+    api::{CredentialName, Reason, RegistryCredentialSpec, SecretKeyRef, SecretName, StallCause, printable},
     credential::{self, AllowedRegistries, Invalid, PullSecret, Resolved, SourceSecret},
     plan::{Claim, ClaimState, NamespaceRule, Scope, ServiceAccountRule, StuckRule, managed_names::ManagedNames},
-    progress::Hold,
 };
 
 /// What the operator's administrator allows RegistryCredentials to ask for.
@@ -29,12 +28,12 @@ pub struct Held {
     /// In a sentence that says what to do.
     pub message: String,
     /// What it takes to go on.
-    pub hold: Hold,
+    pub hold: StallCause,
 }
 
 impl Held {
     fn by_spec(reason: Reason, message: String) -> Self {
-        Self { reason, message, hold: Hold::Spec }
+        Self { reason, message, hold: StallCause::Spec }
     }
 
     /// The source Secret doesn't exist.
@@ -43,21 +42,21 @@ impl Held {
             "Secret {namespace}/{name} doesn't exist; create it: kubectl -n {namespace} create secret generic \
              {name} --from-file=key.json"
         );
-        Self { reason: Reason::SourceNotFound, message, hold: Hold::Source }
+        Self { reason: Reason::SourceNotFound, message, hold: StallCause::Source }
     }
 
     /// The source Secret may be there, and can't be read.
     pub fn source_unreadable(namespace: &str, name: &str, why: &str) -> Self {
         let message = format!("Secret {namespace}/{name} can't be read, and is tried again: {why}");
-        Self { reason: Reason::SourceUnreadable, message, hold: Hold::Retried }
+        Self { reason: Reason::SourceUnreadable, message, hold: StallCause::Retried }
     }
 }
 
 impl From<Invalid> for Held {
     fn from(invalid: Invalid) -> Self {
         let hold = match invalid.reason {
-            Reason::SourceKeyNotFound | Reason::InvalidKey => Hold::Source,
-            _ => Hold::Spec,
+            Reason::SourceKeyNotFound | Reason::InvalidKey => StallCause::Source,
+            _ => StallCause::Spec,
         };
         Self { reason: invalid.reason, message: invalid.message, hold }
     }
@@ -131,12 +130,12 @@ impl Wish {
     pub fn source(&self, limits: &Limits) -> Result<(&str, &SecretKeyRef), Held> {
         if self.orphaned {
             let message = "it is being deleted with --cascade=orphan: its Secrets and entries stay".to_owned();
-            return Err(Held { reason: Reason::Orphaned, message, hold: Hold::Orphaned });
+            return Err(Held { reason: Reason::Orphaned, message, hold: StallCause::Orphaned });
         }
         let (spec, ..) = self.spec.as_ref().map_err(Held::clone)?;
         if spec.suspend {
             let message = "spec.suspend is true: nothing is written and nothing removed".to_owned();
-            return Err(Held { reason: Reason::Suspended, message, hold: Hold::Suspended });
+            return Err(Held { reason: Reason::Suspended, message, hold: StallCause::Suspended });
         }
         let managed = &limits.managed_names;
         if !managed.allow(&self.secret) {

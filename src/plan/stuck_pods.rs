@@ -5,36 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     assess,
-    claim::Claim,
-    observed::{Namespace, ResourceVersion, Second, ServiceAccount},
+    desired::Claim,
+    observed::{Namespace, Pod, Second, ServiceAccount},
 };
-use crate::{
-    api::{CredentialName, NamespaceName, PodName, SecretName, ServiceAccountName, StuckPods},
-    process::Text,
-};
+use crate::api::{CredentialName, NamespaceName, PodName, StuckPods};
 
 /// How many seconds after the Secret and the service account an entry is made, at most, if nothing is in its way. Also,
 /// times are in whole seconds, and a chart makes service account and pod in the same one.
 const SLACK: i64 = 1;
-
-/// A pod that waits for an image and that a controller would make again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pod {
-    /// `metadata.uid`.
-    pub uid: Box<str>,
-    /// `metadata.resourceVersion`.
-    pub resource_version: ResourceVersion,
-    /// `metadata.creationTimestamp`.
-    pub created: Second,
-    /// The UID of the controller that made it.
-    pub owner: Text,
-    /// The service account that it runs as.
-    pub service_account: ServiceAccountName,
-    /// The names in its imagePullSecrets; it keeps them.
-    pub entries: Box<[SecretName]>,
-    /// The images that it waits for.
-    pub images: Box<[Text]>,
-}
 
 /// The pods of a namespace that were too early, by the credential that they lack.
 pub fn stuck<'a>(
@@ -87,7 +65,7 @@ mod tests {
     use crate::{
         api::{ConflictPolicy, NamespaceTargets, ServiceAccountTargets},
         credential::testing::{resolved, spec},
-        plan::{ClaimState, NamespaceRule, Scope, Secret, ServiceAccountRule, StuckRule},
+        plan::{ClaimState, NamespaceRule, ResourceVersion, Scope, Secret, ServiceAccountRule, StuckRule},
     };
 
     /// `darwin`, for gcr.io/darwin/, in team-a, for the service account `default`.
