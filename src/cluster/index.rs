@@ -49,7 +49,7 @@ pub struct Index {
     /// What has been seen since a relist began, by watch; absent where none is under way.
     relists: HashMap<Kind, HashSet<(NamespaceName, Text)>>,
     /// The newest version that each watch has told of.
-    told: HashMap<Kind, ResourceVersion>,
+    observe_version: HashMap<Kind, ResourceVersion>,
     /// Entries that we are removing right now, or may have removed without an answer, so that nobody else is blamed for it.
     own_removals: HashSet<(NamespaceName, ServiceAccountName, SecretName)>,
 }
@@ -140,13 +140,13 @@ impl Index {
     }
 
     /// A watch has told of an object of this version, before anything else is done about it.
-    pub fn told(&mut self, kind: Kind, version: ResourceVersion) {
-        let newest = self.told.entry(kind).or_default();
+    pub fn observe_version(&mut self, kind: Kind, version: ResourceVersion) {
+        let newest = self.observe_version.entry(kind).or_default();
         *newest = version.max(*newest);
     }
 
     fn is_old_news(&self, kind: &Kind, version: ResourceVersion) -> bool {
-        self.told.get(kind).is_some_and(|newest| version <= *newest)
+        self.observe_version.get(kind).is_some_and(|newest| version <= *newest)
     }
 
     /// A Secret is there.

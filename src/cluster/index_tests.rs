@@ -310,7 +310,7 @@ fn a_relist_of_one_name_loses_nothing_of_another() {
 #[test]
 fn what_the_watch_of_one_name_has_told_makes_no_answer_about_another_old_news() {
     let (mut index, push) = (index_of_two(), SecretName::from("push"));
-    index.told(named(&push), ResourceVersion(9));
+    index.observe_version(named(&push), ResourceVersion(9));
     index.secret_answered(&team_a(), &pull(), secret(8, "v1:a"));
     assert!(index.secret().is_some(), "its own watch hasn't come so far");
     index.secret_answered(&team_a(), &push, secret(8, "v1:a"));

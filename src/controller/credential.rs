@@ -12,16 +12,16 @@ use super::{
     backoff::TRANSIENT,
     context::{Context, Published},
     error::{WRITE_TIMEOUT, WriteError},
-    queue::Lane,
+    queue::Priority,
 };
 use crate::{
     api::{CredentialName, NamespaceName, SecretName, StallCause},
     cluster::{SourceFailure, observe::Observed, read_source},
     credential::{PullSecret, Resolved, SourceSecret},
     plan::{
-        Claim, ClaimState, Secret,
+        ClaimState, Desired, Secret,
         catalog::{Entry, Epoch},
-        decoded::{Held, Wish, is_being_orphaned, is_going},
+        decoded::{DecodedCredential, Held, is_being_orphaned, is_going},
     },
     process::metrics::{ReconcileResult, Watch},
     progress::State,
@@ -41,8 +41,8 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
         remove(context, name);
         return ReconcileResult::Done;
     };
-    let wish = Wish::new(&object, &context.settings.limits);
-    let source = wish.source_key(&context.settings.limits).and_then(|key| context.sources().get(&key).cloned());
+    let decoded = DecodedCredential::new(&object, &context.settings.limits);
+    let source = decoded.source_key(&context.settings.limits).and_then(|key| context.sources().get(&key).cloned());
     let uid = object.metadata.uid.clone().unwrap_or_default();
     let generation = object.metadata.generation;
     let known = context.states().get(name).cloned();
@@ -53,11 +53,11 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
     {
         // Only its status or something that we don't use has changed. A status may be one that our predecessor sent
         // before it was killed, and that arrived late, or somebody's.
-        context.statuses.add(name.clone(), Lane::Live);
+        context.statuses.add(name.clone(), Priority::Live);
         return ReconcileResult::Done;
     }
 
-    let found = resolve(context, &wish).await;
+    let found = resolve(context, &decoded).await;
     let (pull_secret, state) = match found {
         Ok((resolved, version)) => {
             context.source_retries.worked(name);
@@ -75,7 +75,7 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
                     if context.source_retries.count(name) == TELL_AFTER {
                         let state = State::Held { reason: held.reason, message: held.message, hold: held.hold };
                         context.states().insert(name.clone(), Published { state, ..known });
-                        context.statuses.add(name.clone(), Lane::Live);
+                        context.statuses.add(name.clone(), Priority::Live);
                     }
                     return ReconcileResult::Failed;
                 }
@@ -97,7 +97,7 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
     if !current.is_some_and(is_same) {
         return ReconcileResult::Done; // it changed while its source was read, and is queued again
     }
-    let claim = wish.claim(pull_secret.as_deref().into());
+    let desired = decoded.desired(pull_secret.as_deref().into());
     let result = match &state {
         State::Held { hold: StallCause::Spec | StallCause::Source | StallCause::Retried, .. } => {
             ReconcileResult::Failed
@@ -106,7 +106,7 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
             ReconcileResult::Done
         }
     };
-    publish(context, claim, pull_secret, Published { since: Instant::now(), uid, generation, source, state }).await;
+    publish(context, desired, pull_secret, Published { since: Instant::now(), uid, generation, source, state }).await;
     result
 }
 
@@ -114,7 +114,7 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
 fn remove(context: &Arc<Context>, name: &CredentialName) {
     context.states().remove(name);
     context.source_retries.worked(name);
-    let uid = context.catalog().get(name).map(|entry| entry.claim.uid.to_string()).unwrap_or_default();
+    let uid = context.catalog().get(name).map(|entry| entry.desired.uid.to_string()).unwrap_or_default();
     let now = Instant::now();
     let grace = context.orphaned().get_mut(&uid).map(|until| *until.get_or_insert(now + ORPHAN_GRACE));
     match grace {
@@ -134,8 +134,8 @@ fn remove(context: &Arc<Context>, name: &CredentialName) {
 pub fn hold(context: &Context, name: &CredentialName) {
     context.change_catalog(|catalog| {
         if let Some(entry) = catalog.get(name).cloned() {
-            let claim = Claim { state: ClaimState::Held, ..entry.claim.clone() };
-            catalog.insert(Entry { claim, pull_secret: None, epoch: entry.epoch });
+            let desired = Desired { state: ClaimState::Held, ..entry.desired.clone() };
+            catalog.insert(Entry { desired, pull_secret: None, epoch: entry.epoch });
         }
     });
 }
@@ -143,17 +143,17 @@ pub fn hold(context: &Context, name: &CredentialName) {
 fn forget(context: &Context, name: &CredentialName) {
     if context.change_catalog(|catalog| catalog.remove(name)).is_some() {
         info!(credential = %name, "the RegistryCredential is gone: its entries and Secrets go, too");
-        context.ledger().end(name);
+        context.rollout().end(name);
         context.stuck.wanted_by(&context.catalog());
         context.metrics.forget(name.as_str());
-        context.statuses.add(name.clone(), Lane::Live); // the writer forgets it, too
+        context.statuses.add(name.clone(), Priority::Live); // the writer forgets it, too
         context.plan_all();
     }
 }
 
-async fn publish(context: &Arc<Context>, claim: Claim, pull_secret: Option<Arc<PullSecret>>, found: Published) {
-    let name = claim.credential.clone();
-    let secret = claim.secret.clone();
+async fn publish(context: &Arc<Context>, desired: Desired, pull_secret: Option<Arc<PullSecret>>, found: Published) {
+    let name = desired.credential.clone();
+    let secret = desired.secret.clone();
     match &found.state {
         State::Resolved { source, .. } => info!(credential = %name, source, "resolved"),
         State::Held { reason, message, .. } => info!(credential = %name, reason = reason.as_str(), message, "held"),
@@ -166,38 +166,38 @@ async fn publish(context: &Arc<Context>, claim: Claim, pull_secret: Option<Arc<P
     let is_counted = matches!(found.state, State::Resolved { .. } | State::Held { hold: StallCause::Suspended, .. });
     let epoch = context.change_catalog(|catalog| {
         let epoch = Epoch(catalog.get(&name).map_or(0, |entry| entry.epoch.0) + 1);
-        catalog.insert(Entry { claim: claim.clone(), pull_secret, epoch });
+        catalog.insert(Entry { desired: desired.clone(), pull_secret, epoch });
         epoch
     });
     context.stuck.wanted_by(&context.catalog());
     // A namespace that comes after this is planned with the new catalog and counts itself.
-    let targets = targets(context, &claim);
+    let targets = targets(context, &desired);
     if is_counted {
-        context.ledger().begin(&name, epoch, targets);
+        context.rollout().begin(&name, epoch, targets);
     } else {
-        context.ledger().end(&name);
+        context.rollout().end(&name);
     }
     context.states().insert(name.clone(), found);
-    context.statuses.add(name, Lane::Live);
+    context.statuses.add(name, Priority::Live);
     context.plan_all();
 }
 
-fn targets(context: &Context, claim: &Claim) -> Vec<NamespaceName> {
+fn targets(context: &Context, desired: &Desired) -> Vec<NamespaceName> {
     let index = context.index();
-    let all = index.iter().filter(|(name, namespace)| !namespace.terminating && claim.targets(name, namespace));
+    let all = index.iter().filter(|(name, namespace)| !namespace.terminating && desired.targets(name, namespace));
     all.map(|(name, _)| name.clone()).collect()
 }
 
 /// Counts anew in all credentials, as after a restart: who stood by wasn't told which namespaces came and went.
 pub fn count_anew(context: &Context) {
     // The ledger first, so that a change of the catalog that comes later is also counted later.
-    let mut ledger = context.ledger();
+    let mut rollout = context.rollout();
     for entry in context.catalog().entries() {
-        if ledger.counts(&entry.claim.credential) {
-            ledger.begin(&entry.claim.credential, entry.epoch, targets(context, &entry.claim));
+        if rollout.counts(&entry.desired.credential) {
+            rollout.begin(&entry.desired.credential, entry.epoch, targets(context, &entry.desired));
         }
     }
-    drop(ledger);
+    drop(rollout);
     let now = Instant::now();
     context.states().values_mut().for_each(|found| found.since = now);
 }
@@ -221,11 +221,11 @@ async fn look_for(context: &Context, secret: &SecretName) {
 }
 
 /// The pull secret, and the version of the source that it was made from.
-async fn resolve(context: &Context, wish: &Wish) -> Result<(Resolved, String), Held> {
+async fn resolve(context: &Context, decoded: &DecodedCredential) -> Result<(Resolved, String), Held> {
     let limits = &context.settings.limits;
-    let (namespace, source) = wish.source(limits)?;
+    let (namespace, source) = decoded.source(limits)?;
     let secret = read(context, namespace, &source.name).await?;
-    let resolved = wish.resolve(&secret, limits)?;
+    let resolved = decoded.resolve(&secret, limits)?;
     Ok((resolved, secret.resource_version().to_owned()))
 }
 
@@ -235,7 +235,7 @@ async fn read(context: &Context, namespace: &str, name: &str) -> Result<SourceSe
     let forbidden = format!(
         "the operator's service account may not read Secrets in {namespace}; bind the Role of config/rbac there"
     );
-    if context.refusals().has(&(Watch::Sources, namespace.to_owned()), Instant::now()) {
+    if context.refused_watches().has(&(Watch::Sources, namespace.to_owned()), Instant::now()) {
         return Err(unreadable(&forbidden));
     }
     if !context.sources().contains_key(&(namespace.to_owned(), name.to_owned())) {

@@ -2,21 +2,21 @@
 //! executes and reports.
 
 mod access;
+mod adaptive_concurrency;
 mod apply;
 mod at_creation;
 mod backoff;
 mod caches;
 mod context;
 mod credential;
-mod doubts;
 mod error;
 mod known_pods;
 mod namespace;
-mod pace;
 mod queue;
-mod refusals;
+mod refused_watches;
 mod status;
-mod stuck;
+mod stuck_pods;
+mod unconfirmed_patches;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -30,7 +30,7 @@ use tracing::{Instrument, info, info_span, warn};
 pub use backoff::WatchBackoff;
 pub use caches::{list_and_watch, refusal};
 pub use context::{Context, Settings};
-pub use refusals::sentence;
+pub use refused_watches::sentence;
 
 use crate::{
     api::{NamespaceName, SecretName},
@@ -95,7 +95,7 @@ pub async fn run(
         result = namespaces(&context, pass, stop) => result,
         _ = resolving => Err(Panicked),
         _ = tokio::spawn(status::Writer::new(context.clone()).run()) => Err(Panicked),
-        _ = tokio::spawn(stuck::run(context.clone())) => Err(Panicked),
+        _ = tokio::spawn(stuck_pods::run(context.clone())) => Err(Panicked),
         _ = tokio::spawn(go_on(context.clone(), role)) => Err(Panicked),
     }
 }

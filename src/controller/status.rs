@@ -21,7 +21,7 @@ use super::{
     backoff::{Backoff, TRANSIENT},
     context::{Context, Published},
     error::{self, WRITE_TIMEOUT, WriteError},
-    refusals::STANDS,
+    refused_watches::STANDS,
 };
 use crate::{
     api::{CredentialName, FIELD_MANAGER, Reason, RegistryCredential, RegistryCredentialStatus, StallCause},
@@ -140,7 +140,7 @@ impl Writer {
     }
 
     fn is_behind(&self, name: &CredentialName) -> bool {
-        self.context.ledger().summary(name).is_some_and(|sums| sums.behind > 0)
+        self.context.rollout().summary(name).is_some_and(|sums| sums.behind > 0)
     }
 
     async fn write(
@@ -159,7 +159,7 @@ impl Writer {
         let status = match (blind, found) {
             (Some(why), _) => progress::blind(&previous, object.metadata.generation, why, Timestamp::now()),
             (None, Some(found)) => {
-                let summary = self.context.ledger().summary(name);
+                let summary = self.context.rollout().summary(name);
                 let stuck = self.context.stuck.report(name, &self.context.catalog());
                 let report = Report { generation: found.generation, state: found.state.clone(), summary, stuck };
                 progress::build(&previous, &report, Timestamp::now())

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     api::{CredentialName, SecretName},
     credential::PullSecret,
-    plan::Claim,
+    plan::Desired,
 };
 
 /// Counts the changes of a credential; a namespace is up to date when it has been planned for the newest.
@@ -16,7 +16,7 @@ pub struct Epoch(pub u64);
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// What it wants.
-    pub claim: Claim,
+    pub desired: Desired,
     /// What to write, unless it is held.
     pub pull_secret: Option<Arc<PullSecret>>,
     /// How many changes led here.
@@ -41,18 +41,18 @@ impl Catalog {
     }
 
     /// What all of them want, by name.
-    pub fn claims(&self) -> Vec<&Claim> {
-        self.entries.values().map(|entry| &entry.claim).collect()
+    pub fn all_desired(&self) -> Vec<&Desired> {
+        self.entries.values().map(|entry| &entry.desired).collect()
     }
 
     /// The Secret names that they use.
     pub fn secret_names(&self) -> impl Iterator<Item = &SecretName> {
-        self.entries.values().map(|entry| &entry.claim.secret)
+        self.entries.values().map(|entry| &entry.desired.secret)
     }
 
     /// Adds or replaces one.
     pub fn insert(&mut self, entry: Entry) {
-        self.entries.insert(entry.claim.credential.clone(), Arc::new(entry));
+        self.entries.insert(entry.desired.credential.clone(), Arc::new(entry));
     }
 
     /// Takes one out: it is absent from now on.

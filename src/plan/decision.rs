@@ -1,7 +1,7 @@
 //! What is to become of one Secret name in one namespace, and of its entry in each service account there.
 
 use super::{
-    desired::{Claim, ClaimState},
+    desired::{ClaimState, Desired},
     observed::{Namespace, Secret, ServiceAccount, WriteOperation},
     ownership::{self, Ownership},
     patch::Change,
@@ -14,17 +14,17 @@ use crate::{
 
 /// What is to become of one Secret name.
 #[derive(Clone, Debug)]
-pub(super) enum Verdict<'a> {
+pub(super) enum SecretDecision<'a> {
     /// A held credential has the name: nothing about it is touched.
-    Frozen(&'a Claim),
+    Frozen(&'a Desired),
     /// The credential's own Secret is there.
-    Present(&'a Claim),
+    Present(&'a Desired),
     /// The credential's Secret isn't there yet, and nothing stands in its way.
-    Pending(&'a Claim),
+    Pending(&'a Desired),
     /// Somebody else's Secret stands in the credential's way.
     Refused {
         /// Whose way.
-        claim: &'a Claim,
+        desired: &'a Desired,
         /// What is wrong.
         refusal: Refusal,
         /// The credential whose deletion with `--cascade=orphan` left that Secret to people.
@@ -39,30 +39,35 @@ pub(super) enum Verdict<'a> {
     },
 }
 
-impl<'a> Verdict<'a> {
-    pub(super) fn new(secret: &SecretName, name: &NamespaceName, claims: &[&'a Claim], namespace: &Namespace) -> Self {
+impl<'a> SecretDecision<'a> {
+    pub(super) fn new(
+        secret: &SecretName,
+        name: &NamespaceName,
+        all_desired: &[&'a Desired],
+        namespace: &Namespace,
+    ) -> Self {
         let observed = namespace.secrets.get(secret);
-        let ownership = observed.map(|s| ownership::of(s, claims));
-        let winner = ownership::winner(claims, secret, name, namespace);
+        let ownership = observed.map(|s| ownership::of(s, all_desired));
+        let name_owner = ownership::name_owner(all_desired, secret, name, namespace);
         let orphaned_by = match &ownership {
             Some(Ownership::Orphaned(credential)) => Some(credential.clone()),
             _ => None,
         };
-        match (winner, observed, ownership) {
-            (Some(claim), ..) if claim.state == ClaimState::Held => Self::Frozen(claim),
+        match (name_owner, observed, ownership) {
+            (Some(desired), ..) if desired.state == ClaimState::Held => Self::Frozen(desired),
             // Even one with our label and owner reference: its type can't be changed, and kubelets can't use it.
-            (Some(claim), Some(observed), _) if observed.wrong_type => {
+            (Some(desired), Some(observed), _) if observed.wrong_type => {
                 let refusal = Refusal::WrongType { secret: secret.clone() };
-                Self::Refused { claim, refusal, orphaned_by }
+                Self::Refused { desired, refusal, orphaned_by }
             }
-            (Some(claim), _, Some(Ownership::Ours(owner))) if owner == claim.credential => Self::Present(claim),
-            (Some(claim), _, Some(Ownership::Orphaned(_) | Ownership::Foreign))
-                if claim.policy == ConflictPolicy::Fail =>
+            (Some(desired), _, Some(Ownership::Ours(owner))) if owner == desired.credential => Self::Present(desired),
+            (Some(desired), _, Some(Ownership::Orphaned(_) | Ownership::Foreign))
+                if desired.policy == ConflictPolicy::Fail =>
             {
                 let refusal = Refusal::ForeignSecret { secret: secret.clone() };
-                Self::Refused { claim, refusal, orphaned_by }
+                Self::Refused { desired, refusal, orphaned_by }
             }
-            (Some(claim), ..) => Self::Pending(claim),
+            (Some(desired), ..) => Self::Pending(desired),
             (None, _, Some(Ownership::Ours(_) | Ownership::Left(_))) => Self::Unwanted,
             (None, ..) => Self::Idle { orphaned_by },
         }
@@ -70,40 +75,40 @@ impl<'a> Verdict<'a> {
 
     /// Whose Secret is to be written now, and on what condition.
     pub(super) fn write(&self, observed: Option<&Secret>) -> Option<(CredentialName, Guard)> {
-        let (claim, guard) = match (self, observed) {
-            (Self::Pending(claim), None) => (claim, Guard::Create),
+        let (desired, guard) = match (self, observed) {
+            (Self::Pending(desired), None) => (desired, Guard::Create),
             // It can't be kept, and a new one can't be made before it is gone.
             (Self::Pending(_) | Self::Present(_), Some(secret)) if secret.deleting => return None,
-            (Self::Present(claim), Some(secret)) if claim.is_current(secret) => return None,
+            (Self::Present(desired), Some(secret)) if desired.is_current(secret) => return None,
             // Its UID alone wouldn't do, even where it is ours: giving it away changes its owner references only.
-            (Self::Pending(claim) | Self::Present(claim), Some(secret)) => {
+            (Self::Pending(desired) | Self::Present(desired), Some(secret)) => {
                 let uid = secret.uid.to_string();
-                (claim, Guard::Exact { uid, resource_version: secret.resource_version.to_string() })
+                (desired, Guard::Exact { uid, resource_version: secret.resource_version.to_string() })
             }
             _ => return None,
         };
-        Some((claim.credential.clone(), guard))
+        Some((desired.credential.clone(), guard))
     }
 
-    /// Why `claim`, which wants this name here, can't have it.
-    pub(super) fn refusal(&self, claim: &Claim) -> Option<Refusal> {
-        let winner = match self {
-            Self::Refused { claim: winner, refusal, .. } if winner.credential == claim.credential => {
+    /// Why `desired`, which wants this name here, can't have it.
+    pub(super) fn refusal(&self, desired: &Desired) -> Option<Refusal> {
+        let name_owner = match self {
+            Self::Refused { desired: name_owner, refusal, .. } if name_owner.credential == desired.credential => {
                 return Some(refusal.clone());
             }
-            Self::Frozen(winner)
-            | Self::Present(winner)
-            | Self::Pending(winner)
-            | Self::Refused { claim: winner, .. } => winner,
+            Self::Frozen(name_owner)
+            | Self::Present(name_owner)
+            | Self::Pending(name_owner)
+            | Self::Refused { desired: name_owner, .. } => name_owner,
             Self::Unwanted | Self::Idle { .. } => return None,
         };
-        (winner.credential != claim.credential)
-            .then(|| Refusal::NameTaken { secret: claim.secret.clone(), winner: winner.credential.clone() })
+        (name_owner.credential != desired.credential)
+            .then(|| Refusal::NameTaken { secret: desired.secret.clone(), name_owner: name_owner.credential.clone() })
     }
 }
 
 /// What to do about one entry.
-pub(super) enum Decision {
+pub(super) enum RefDecision {
     /// Nothing.
     Leave,
     /// One change of the service account.
@@ -117,27 +122,31 @@ pub(super) fn decide(
     name: &ServiceAccountName,
     observed: &ServiceAccount,
     secret: &SecretName,
-    verdict: &Verdict<'_>,
-    claims: &[&Claim],
+    decision: &SecretDecision<'_>,
+    all_desired: &[&Desired],
     taken_away: bool,
-) -> Decision {
+) -> RefDecision {
     let record = observed.added.get(secret);
     let held = |record: &CredentialName| {
-        claims.iter().any(|c| c.state == ClaimState::Held && c.credential == *record && c.may_have_made(secret))
+        all_desired.iter().any(|c| c.state == ClaimState::Held && c.credential == *record && c.may_have_made(secret))
     };
     if record.is_some_and(held) {
-        return Decision::Leave;
+        return RefDecision::Leave;
     }
-    match verdict {
-        Verdict::Frozen(_) => Decision::Leave,
-        Verdict::Present(claim) if claim.chooses(name, observed) => want(name, observed, secret, claim, taken_away),
+    match decision {
+        SecretDecision::Frozen(_) => RefDecision::Leave,
+        SecretDecision::Present(desired) if desired.chooses(name, observed) => {
+            want(name, observed, secret, desired, taken_away)
+        }
         // What is there stays while the Secret is being made; nothing is added before it is there.
-        Verdict::Pending(claim) if claim.chooses(name, observed) => Decision::Leave,
-        Verdict::Present(_) | Verdict::Pending(_) | Verdict::Unwanted => take_back(observed, secret),
+        SecretDecision::Pending(desired) if desired.chooses(name, observed) => RefDecision::Leave,
+        SecretDecision::Present(_) | SecretDecision::Pending(_) | SecretDecision::Unwanted => {
+            take_back(observed, secret)
+        }
         // Who orphaned the Secret wants pods to go on using it.
-        Verdict::Refused { orphaned_by, .. } | Verdict::Idle { orphaned_by } => {
+        SecretDecision::Refused { orphaned_by, .. } | SecretDecision::Idle { orphaned_by } => {
             if record.is_some() && record == orphaned_by.as_ref() {
-                Decision::Leave
+                RefDecision::Leave
             } else {
                 take_back(observed, secret)
             }
@@ -150,16 +159,16 @@ fn want(
     name: &ServiceAccountName,
     observed: &ServiceAccount,
     secret: &SecretName,
-    claim: &Claim,
+    desired: &Desired,
     taken_away: bool,
-) -> Decision {
-    let credential = || claim.credential.clone();
+) -> RefDecision {
+    let credential = || desired.credential.clone();
     if observed.entries.contains(secret) {
         return match observed.added.get(secret) {
-            Some(record) if *record == claim.credential => Decision::Leave,
+            Some(record) if *record == desired.credential => RefDecision::Leave,
             // Somebody else's entry does what we want; it stays theirs.
-            None if claim.policy == ConflictPolicy::Fail => Decision::Leave,
-            Some(_) | None => Decision::Change(Change::Record(secret.clone(), credential())),
+            None if desired.policy == ConflictPolicy::Fail => RefDecision::Leave,
+            Some(_) | None => RefDecision::Change(Change::Record(secret.clone(), credential())),
         };
     }
     let writer = observed.list_writer.as_ref();
@@ -170,22 +179,22 @@ fn want(
             manager: writer.map(|w| w.manager.clone()),
         }
     } else if let (Some(writer), ConflictPolicy::Fail) =
-        (writer.filter(|w| w.operation == WriteOperation::Apply), claim.policy)
+        (writer.filter(|w| w.operation == WriteOperation::Apply), desired.policy)
     {
         Refusal::Applied { service_account: name.clone(), secret: secret.clone(), manager: writer.manager.clone() }
     } else {
-        return Decision::Change(Change::Append(secret.clone(), credential()));
+        return RefDecision::Change(Change::Append(secret.clone(), credential()));
     };
-    Decision::Refuse(credential(), refusal)
+    RefDecision::Refuse(credential(), refusal)
 }
 
 /// The entry isn't wanted: what our record says that we added goes, and nothing else.
-fn take_back(observed: &ServiceAccount, secret: &SecretName) -> Decision {
+fn take_back(observed: &ServiceAccount, secret: &SecretName) -> RefDecision {
     if !observed.added.contains_key(secret) {
-        Decision::Leave
+        RefDecision::Leave
     } else if observed.entries.contains(secret) {
-        Decision::Change(Change::Remove(secret.clone()))
+        RefDecision::Change(Change::Remove(secret.clone()))
     } else {
-        Decision::Change(Change::Forget(secret.clone()))
+        RefDecision::Change(Change::Forget(secret.clone()))
     }
 }

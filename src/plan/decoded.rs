@@ -6,7 +6,7 @@ use kube::api::DynamicObject;
 use crate::{
     api::{CredentialName, Reason, RegistryCredentialSpec, SecretKeyRef, SecretName, StallCause, printable},
     credential::{self, AllowedRegistries, Invalid, PullSecret, Resolved, SourceSecret},
-    plan::{Claim, ClaimState, NamespaceRule, Scope, ServiceAccountRule, StuckRule, managed_names::ManagedNames},
+    plan::{ClaimState, Desired, NamespaceRule, Scope, ServiceAccountRule, StuckRule, managed_names::ManagedNames},
 };
 
 /// What the operator's administrator allows RegistryCredentials to ask for.
@@ -74,7 +74,7 @@ pub fn is_going(object: &DynamicObject) -> bool {
 
 /// A RegistryCredential as far as this version understands it.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct DecodedCredential {
     /// `metadata.name`.
     pub credential: CredentialName,
     /// `metadata.uid`.
@@ -86,7 +86,7 @@ pub struct Wish {
     spec: Result<(RegistryCredentialSpec, NamespaceRule, ServiceAccountRule), Held>,
 }
 
-impl Wish {
+impl DecodedCredential {
     /// Reads the object.
     pub fn new(object: &DynamicObject, limits: &Limits) -> Self {
         let metadata = &object.metadata;
@@ -164,7 +164,7 @@ impl Wish {
     }
 
     /// What it asks of namespaces, given what there is to write.
-    pub fn claim(&self, state: ClaimState) -> Claim {
+    pub fn desired(&self, state: ClaimState) -> Desired {
         let (scope, policy, stuck) = match &self.spec {
             Ok((spec, namespaces, service_accounts)) => {
                 let (namespaces, service_accounts) = (namespaces.clone(), service_accounts.clone());
@@ -172,7 +172,7 @@ impl Wish {
             }
             Err(_) => (Scope::Unknown, Default::default(), StuckRule::default()),
         };
-        Claim {
+        Desired {
             credential: self.credential.clone(),
             uid: self.uid.as_str().into(),
             created: self.created,
@@ -252,18 +252,18 @@ mod tests {
 
     #[test]
     fn a_source_without_a_namespace_is_in_the_first_that_is_allowed() {
-        let wish = Wish::new(&object(json!({"name": "darwin"}), spec()), &limits());
-        assert_eq!(wish.source_key(&limits()), Some(("sources".to_owned(), "key".to_owned())));
-        let (namespace, source) = wish.source(&limits()).unwrap();
+        let decoded = DecodedCredential::new(&object(json!({"name": "darwin"}), spec()), &limits());
+        assert_eq!(decoded.source_key(&limits()), Some(("sources".to_owned(), "key".to_owned())));
+        let (namespace, source) = decoded.source(&limits()).unwrap();
         assert_eq!((namespace, source.name.as_str(), source.key.as_str()), ("sources", "key", "key.json"));
-        assert_eq!((wish.secret.as_str(), wish.claim(ClaimState::Held).created), ("darwin", Timestamp::MAX));
+        assert_eq!((decoded.secret.as_str(), decoded.desired(ClaimState::Held).created), ("darwin", Timestamp::MAX));
     }
 
     #[test]
     fn each_hold_is_found_before_the_source_is_read() {
         let reason = |metadata: Value, spec: Value, limits: &Limits| {
-            let wish = Wish::new(&object(metadata, spec), limits);
-            wish.source(limits).map_err(|held| held.reason).unwrap_err()
+            let decoded = DecodedCredential::new(&object(metadata, spec), limits);
+            decoded.source(limits).map_err(|held| held.reason).unwrap_err()
         };
         let named = || json!({"name": "darwin"});
         let (limits, only) = (limits(), Limits { managed_names: ["x".into()].into_iter().collect(), ..limits() });
@@ -287,10 +287,10 @@ mod tests {
     #[test]
     fn one_that_cannot_be_read_is_for_no_namespace_and_keeps_its_name() {
         let broken = json!({"secretTemplate": {"name": "pull"}, "namespaces": "all"});
-        let claim =
-            Wish::new(&object(json!({"name": "darwin", "uid": "u"}), broken), &limits()).claim(ClaimState::Held);
-        assert_eq!((claim.secret.as_str(), claim.uid.as_str()), ("pull", "u"));
-        assert!(matches!(claim.scope, Scope::Unknown));
+        let desired = DecodedCredential::new(&object(json!({"name": "darwin", "uid": "u"}), broken), &limits())
+            .desired(ClaimState::Held);
+        assert_eq!((desired.secret.as_str(), desired.uid.as_str()), ("pull", "u"));
+        assert!(matches!(desired.scope, Scope::Unknown));
     }
 
     #[test]

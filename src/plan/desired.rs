@@ -17,7 +17,7 @@ use crate::{
 
 /// What the catalog says of one RegistryCredential that exists. One that isn't in the catalog is absent.
 #[derive(Clone, Debug)]
-pub struct Claim {
+pub struct Desired {
     /// `metadata.name`.
     pub credential: CredentialName,
     /// `metadata.uid`.
@@ -64,7 +64,7 @@ pub enum ClaimState {
     Held,
 }
 
-impl Claim {
+impl Desired {
     /// Whether it wants its Secret in this namespace.
     pub fn targets(&self, name: &NamespaceName, namespace: &Namespace) -> bool {
         match &self.scope {

@@ -28,17 +28,17 @@ mod tests;
 mod waiting_pods;
 
 pub use assess::{Progress, SecretProgress, assess};
-pub use desired::{Claim, ClaimState, Scope, StuckRule};
-pub use forecast::{Effect, EntryFate, Forecast, SecretFate, UpdateCause, forecast};
+pub use desired::{ClaimState, Desired, Scope, StuckRule};
+pub use forecast::{Effect, Forecast, RefFate, SecretFate, UpdateCause, forecast};
 pub use observed::{
     Annotations, ListWriter, Namespace, OtherOwners, Pod, ResourceVersion, Second, Secret, ServiceAccount,
     WriteOperation,
 };
 pub use patch::{Change, json_patch};
-pub use recreate_backoff::Vanished;
+pub use recreate_backoff::RecreateBackoff;
 pub use refusal::Refusal;
-pub use removal_tracker::{Contested, Fights};
+pub use removal_tracker::{Contested, RemovalTracker};
 pub use steps::{Step, plan};
-pub use stuck_pods::{entry_made, is_stuck, stuck};
+pub use stuck_pods::{is_stuck, ref_made, stuck};
 pub use targets::{NamespaceRule, ServiceAccountRule};
-pub use waiting_pods::{Turns, WaitingPods};
+pub use waiting_pods::{EvictionLimiter, WaitingPods};

@@ -2,7 +2,7 @@
 //! garbage collector takes it away when a RegistryCredential is deleted with `--cascade=orphan`.
 
 use super::{
-    desired::{Claim, ClaimState, Scope},
+    desired::{ClaimState, Desired, Scope},
     observed::{Namespace, OtherOwners, Secret},
 };
 use crate::{
@@ -25,13 +25,13 @@ pub enum Ownership {
 }
 
 /// Whose `secret` is, given all RegistryCredentials that exist.
-pub fn of(secret: &Secret, claims: &[&Claim]) -> Ownership {
+pub fn of(secret: &Secret, all_desired: &[&Desired]) -> Ownership {
     let Some(label) = &secret.label else {
         return Ownership::Foreign;
     };
     let owners = &secret.credential_owners;
-    let exists = |uid: &Text| claims.iter().any(|c| c.uid == *uid);
-    let named = claims.iter().find(|c| c.credential == *label);
+    let exists = |uid: &Text| all_desired.iter().any(|c| c.uid == *uid);
+    let named = all_desired.iter().find(|c| c.credential == *label);
     if named.is_some_and(|c| owners.iter().any(|(_, uid)| *uid == c.uid)) {
         return Ownership::Ours(label.clone());
     }
@@ -47,15 +47,15 @@ pub fn of(secret: &Secret, claims: &[&Claim]) -> Ownership {
 
 /// The claim that has `secret` in this namespace: the one that owns the Secret, or made it and is held; else the
 /// oldest; else the first by name.
-pub fn winner<'a>(
-    claims: &[&'a Claim],
+pub fn name_owner<'a>(
+    all_desired: &[&'a Desired],
     secret: &SecretName,
     name: &NamespaceName,
     namespace: &Namespace,
-) -> Option<&'a Claim> {
-    let contenders = || claims.iter().copied().filter(|c| contends(c, secret, name, namespace));
+) -> Option<&'a Desired> {
+    let contenders = || all_desired.iter().copied().filter(|c| contends(c, secret, name, namespace));
     let owner = namespace.secrets.get(secret).and_then(|observed| {
-        let ownership = of(observed, claims);
+        let ownership = of(observed, all_desired);
         contenders().find(|c| match &ownership {
             Ownership::Ours(owner) => *owner == c.credential,
             Ownership::Left(maker) => *maker == c.credential && c.state == ClaimState::Held,
@@ -67,16 +67,16 @@ pub fn winner<'a>(
 
 /// Whether nobody else may have `secret` here without regard to this claim. A held claim keeps what it may have
 /// made, wherever that is: its Secret, or an entry that its annotation records.
-fn contends(claim: &Claim, secret: &SecretName, name: &NamespaceName, namespace: &Namespace) -> bool {
-    let wants = claim.secret == *secret && claim.targets(name, namespace);
-    match claim.state {
+fn contends(desired: &Desired, secret: &SecretName, name: &NamespaceName, namespace: &Namespace) -> bool {
+    let wants = desired.secret == *secret && desired.targets(name, namespace);
+    match desired.state {
         ClaimState::Resolved { .. } => wants,
         ClaimState::Held => {
             wants
-                || (claim.secret == *secret && matches!(claim.scope, Scope::Unknown))
-                || namespace.secrets.get(secret).is_some_and(|s| s.label.as_ref() == Some(&claim.credential))
-                || (claim.may_have_made(secret)
-                    && namespace.service_accounts.values().any(|a| a.added.get(secret) == Some(&claim.credential)))
+                || (desired.secret == *secret && matches!(desired.scope, Scope::Unknown))
+                || namespace.secrets.get(secret).is_some_and(|s| s.label.as_ref() == Some(&desired.credential))
+                || (desired.may_have_made(secret)
+                    && namespace.service_accounts.values().any(|a| a.added.get(secret) == Some(&desired.credential)))
         }
     }
 }

@@ -22,13 +22,13 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// Remembers which Secrets vanished within [`WINDOW`]. It takes the time as an argument, so that tests can choose it.
 #[derive(Debug, Default)]
-pub struct Vanished {
+pub struct RecreateBackoff {
     times: HashMap<NamespaceName, HashMap<SecretName, Vec<Instant>>>,
     /// The same in the order in which it happened, so that what is too long ago is forgotten without a search.
     order: VecDeque<(Instant, NamespaceName)>,
 }
 
-impl Vanished {
+impl RecreateBackoff {
     /// A Secret of ours was there, and at `now` it isn't.
     pub fn gone(&mut self, namespace: &NamespaceName, secret: &SecretName, now: Instant) {
         self.forget_old(now);
@@ -77,37 +77,37 @@ mod tests {
 
     #[test]
     fn a_secret_that_vanishes_again_and_again_is_made_again_ever_later() {
-        let (mut vanished, start) = (Vanished::default(), Instant::now());
+        let (mut recreate_backoff, start) = (RecreateBackoff::default(), Instant::now());
         let (namespace, secret): (NamespaceName, SecretName) = ("team-a".into(), "pull".into());
         let at = |millis: u64| start + Duration::from_millis(millis);
         for _ in 0..2 {
-            vanished.gone(&namespace, &secret, start);
-            assert_eq!(vanished.waiting(&namespace, start), Default::default());
+            recreate_backoff.gone(&namespace, &secret, start);
+            assert_eq!(recreate_backoff.waiting(&namespace, start), Default::default());
         }
         let mut waits = Vec::new();
         for _ in 0..6 {
-            vanished.gone(&namespace, &secret, start);
-            let (secrets, due) = vanished.waiting(&namespace, start);
+            recreate_backoff.gone(&namespace, &secret, start);
+            let (secrets, due) = recreate_backoff.waiting(&namespace, start);
             assert_eq!(secrets, [secret.clone()].into());
             waits.push(due.unwrap().duration_since(start).as_millis());
         }
         assert_eq!(waits, [500, 1000, 2000, 4000, 5000, 5000]);
-        assert_eq!(vanished.waiting(&namespace, at(5000)), Default::default());
-        assert_eq!(vanished.waiting(&"team-b".into(), start), Default::default());
+        assert_eq!(recreate_backoff.waiting(&namespace, at(5000)), Default::default());
+        assert_eq!(recreate_backoff.waiting(&"team-b".into(), start), Default::default());
     }
 
     #[test]
     fn what_is_long_ago_or_was_in_another_namespace_of_that_name_is_forgotten() {
-        let (mut vanished, start) = (Vanished::default(), Instant::now());
+        let (mut recreate_backoff, start) = (RecreateBackoff::default(), Instant::now());
         let (namespace, secret): (NamespaceName, SecretName) = ("team-a".into(), "pull".into());
-        (0..3).for_each(|_| vanished.gone(&namespace, &secret, start));
-        vanished.gone(&namespace, &secret, start + WINDOW);
-        assert_eq!(vanished.waiting(&namespace, start + WINDOW), Default::default());
-        assert_eq!((vanished.times.len(), vanished.order.len()), (1, 1));
-        (0..3).for_each(|_| vanished.gone(&namespace, &secret, start + WINDOW));
-        vanished.forget(&namespace);
-        assert_eq!(vanished.waiting(&namespace, start + WINDOW), Default::default());
-        vanished.waiting(&namespace, start + WINDOW * 2);
-        assert!(vanished.times.is_empty() && vanished.order.is_empty());
+        (0..3).for_each(|_| recreate_backoff.gone(&namespace, &secret, start));
+        recreate_backoff.gone(&namespace, &secret, start + WINDOW);
+        assert_eq!(recreate_backoff.waiting(&namespace, start + WINDOW), Default::default());
+        assert_eq!((recreate_backoff.times.len(), recreate_backoff.order.len()), (1, 1));
+        (0..3).for_each(|_| recreate_backoff.gone(&namespace, &secret, start + WINDOW));
+        recreate_backoff.forget(&namespace);
+        assert_eq!(recreate_backoff.waiting(&namespace, start + WINDOW), Default::default());
+        recreate_backoff.waiting(&namespace, start + WINDOW * 2);
+        assert!(recreate_backoff.times.is_empty() && recreate_backoff.order.is_empty());
     }
 }

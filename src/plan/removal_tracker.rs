@@ -18,11 +18,11 @@ const WINDOW: Duration = Duration::from_secs(600);
 
 /// Remembers when our entries were taken away. It takes the time as an argument, so that tests can choose it.
 #[derive(Debug, Default)]
-pub struct Fights {
+pub struct RemovalTracker {
     taken: HashMap<NamespaceName, HashMap<(ServiceAccountName, SecretName), Vec<Instant>>>,
 }
 
-impl Fights {
+impl RemovalTracker {
     /// Our entry was there, and at `now` it is not, by somebody else's write.
     pub fn taken_away(
         &mut self,
@@ -66,25 +66,25 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     struct Fight {
-        fights: Fights,
+        removal_tracker: RemovalTracker,
         start: Instant,
     }
 
     impl Fight {
         fn with(taken_at_minutes: &[u32]) -> Self {
-            let mut fight = Self { fights: Fights::default(), start: Instant::now() };
+            let mut fight = Self { removal_tracker: RemovalTracker::default(), start: Instant::now() };
             taken_at_minutes.iter().for_each(|minute| fight.taken("pull", *minute));
             fight
         }
 
         fn taken(&mut self, secret: &str, minute: u32) {
             let at = self.start + MINUTE * minute;
-            self.fights.taken_away(&"team-a".into(), &"default".into(), &secret.into(), at);
+            self.removal_tracker.taken_away(&"team-a".into(), &"default".into(), &secret.into(), at);
         }
 
         /// What is contested after so many minutes, and until which minute.
         fn contested(&mut self, minute: u32) -> (Vec<String>, Option<u32>) {
-            let (contested, until) = self.fights.contested(&"team-a".into(), self.start + MINUTE * minute);
+            let (contested, until) = self.removal_tracker.contested(&"team-a".into(), self.start + MINUTE * minute);
             let until = until.map(|until| ((until - self.start).as_secs() / 60) as u32);
             (contested.iter().map(|(account, secret)| format!("{account}/{secret}")).collect(), until)
         }
@@ -111,7 +111,7 @@ mod tests {
         let mut fight = Fight::with(&[0, 1, 9]);
         assert_eq!(fight.contested(18).1, Some(19), "the removals before the last one are kept until then");
         assert_eq!(fight.contested(19), (vec![], None));
-        assert!(fight.fights.taken.is_empty(), "nothing is kept of it");
+        assert!(fight.removal_tracker.taken.is_empty(), "nothing is kept of it");
         fight.taken("pull", 20);
         assert_eq!(fight.contested(20), (vec![], None), "it starts from one again");
     }
@@ -130,9 +130,9 @@ mod tests {
     #[test]
     fn a_namespace_that_is_gone_is_forgotten() {
         let mut fight = Fight::with(&[0, 1, 2]);
-        fight.fights.forget(&"team-b".into());
+        fight.removal_tracker.forget(&"team-b".into());
         assert_eq!(fight.contested(2).0.len(), 1);
-        fight.fights.forget(&"team-a".into());
+        fight.removal_tracker.forget(&"team-a".into());
         assert_eq!(fight.contested(2), (vec![], None));
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    decision::{self, Decision, Verdict},
-    desired::{Claim, ClaimState, Scope},
+    decision::{self, RefDecision, SecretDecision},
+    desired::{ClaimState, Desired, Scope},
     observed::{Namespace, ResourceVersion},
     patch::Change,
     refusal::Refusal,
@@ -53,21 +53,21 @@ pub enum Step {
 }
 
 /// The steps that are right now in one namespace, given *all* RegistryCredentials that exist.
-pub fn plan(name: &NamespaceName, claims: &[&Claim], namespace: &Namespace, contested: &Contested) -> Vec<Step> {
+pub fn plan(name: &NamespaceName, all_desired: &[&Desired], namespace: &Namespace, contested: &Contested) -> Vec<Step> {
     if namespace.terminating {
         return Vec::new();
     }
-    let verdicts: BTreeMap<SecretName, Verdict<'_>> = names(name, claims, namespace)
+    let decisions: BTreeMap<SecretName, SecretDecision<'_>> = names(name, all_desired, namespace)
         .into_iter()
         .map(|secret| {
-            let verdict = Verdict::new(&secret, name, claims, namespace);
-            (secret, verdict)
+            let decision = SecretDecision::new(&secret, name, all_desired, namespace);
+            (secret, decision)
         })
         .collect();
 
     let mut steps = Vec::new();
-    for (secret, verdict) in &verdicts {
-        if let Some((credential, guard)) = verdict.write(namespace.secrets.get(secret)) {
+    for (secret, decision) in &decisions {
+        if let Some((credential, guard)) = decision.write(namespace.secrets.get(secret)) {
             steps.push(Step::ApplySecret { credential, secret: secret.clone(), guard });
         }
     }
@@ -77,23 +77,23 @@ pub fn plan(name: &NamespaceName, claims: &[&Claim], namespace: &Namespace, cont
             continue;
         }
         let mut changes = Vec::new();
-        for (secret, verdict) in &verdicts {
+        for (secret, decision) in &decisions {
             let taken_away = contested.contains(&(service_account.clone(), secret.clone()));
-            match decision::decide(service_account, observed, secret, verdict, claims, taken_away) {
-                Decision::Leave => {}
-                Decision::Change(change) => changes.push(change),
-                Decision::Refuse(credential, refusal) => refused.push(Step::Refuse { credential, refusal }),
+            match decision::decide(service_account, observed, secret, decision, all_desired, taken_away) {
+                RefDecision::Leave => {}
+                RefDecision::Change(change) => changes.push(change),
+                RefDecision::Refuse(credential, refusal) => refused.push(Step::Refuse { credential, refusal }),
             }
         }
         if !changes.is_empty() {
             steps.push(Step::PatchServiceAccount { service_account: service_account.clone(), changes });
         }
     }
-    for (secret, verdict) in &verdicts {
+    for (secret, decision) in &decisions {
         let entries_gone = namespace.service_accounts.values().all(|a| a.deleting || !a.added.contains_key(secret));
         // One that is being deleted waits for somebody's finalizer; deleting it again does nothing.
         let observed = namespace.secrets.get(secret).filter(|observed| !observed.deleting);
-        if let (Verdict::Unwanted, true, Some(observed)) = (verdict, entries_gone, observed) {
+        if let (SecretDecision::Unwanted, true, Some(observed)) = (decision, entries_gone, observed) {
             steps.push(Step::DeleteSecret {
                 secret: secret.clone(),
                 uid: observed.uid.clone(),
@@ -101,15 +101,17 @@ pub fn plan(name: &NamespaceName, claims: &[&Claim], namespace: &Namespace, cont
             });
         }
     }
-    steps.extend(refusals(name, claims, namespace, &verdicts));
+    steps.extend(refusals(name, all_desired, namespace, &decisions));
     steps.extend(refused);
     steps
 }
 
 /// Every Secret name that a plan for this namespace has to think of.
-fn names(name: &NamespaceName, claims: &[&Claim], namespace: &Namespace) -> BTreeSet<SecretName> {
-    let wanted =
-        claims.iter().filter(|c| c.targets(name, namespace) || matches!(c.scope, Scope::Unknown)).map(|c| &c.secret);
+fn names(name: &NamespaceName, all_desired: &[&Desired], namespace: &Namespace) -> BTreeSet<SecretName> {
+    let wanted = all_desired
+        .iter()
+        .filter(|c| c.targets(name, namespace) || matches!(c.scope, Scope::Unknown))
+        .map(|c| &c.secret);
     let there = namespace.secrets.keys();
     let recorded = namespace.service_accounts.values().flat_map(|a| a.added.keys());
     wanted.chain(there).chain(recorded).cloned().collect()
@@ -118,15 +120,15 @@ fn names(name: &NamespaceName, claims: &[&Claim], namespace: &Namespace) -> BTre
 /// What this namespace can't have: names that another credential has, and Secrets that are in the way.
 fn refusals(
     name: &NamespaceName,
-    claims: &[&Claim],
+    all_desired: &[&Desired],
     namespace: &Namespace,
-    verdicts: &BTreeMap<SecretName, Verdict<'_>>,
+    decisions: &BTreeMap<SecretName, SecretDecision<'_>>,
 ) -> Vec<Step> {
-    let wishes = claims.iter().filter(|c| c.targets(name, namespace) && c.state != ClaimState::Held);
-    wishes
-        .filter_map(|claim| {
-            let refusal = verdicts.get(&claim.secret)?.refusal(claim)?;
-            Some(Step::Refuse { credential: claim.credential.clone(), refusal })
+    let affected = all_desired.iter().filter(|c| c.targets(name, namespace) && c.state != ClaimState::Held);
+    affected
+        .filter_map(|desired| {
+            let refusal = decisions.get(&desired.secret)?.refusal(desired)?;
+            Some(Step::Refuse { credential: desired.credential.clone(), refusal })
         })
         .collect()
 }

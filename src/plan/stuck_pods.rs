@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     assess,
-    desired::Claim,
+    desired::Desired,
     observed::{Namespace, Pod, Second, ServiceAccount},
 };
 use crate::api::{CredentialName, NamespaceName, PodName, StuckPods};
@@ -17,21 +17,21 @@ const SLACK: i64 = 1;
 /// The pods of a namespace that were too early, by the credential that they lack.
 pub fn stuck<'a>(
     name: &NamespaceName,
-    claims: &[&Claim],
+    all_desired: &[&Desired],
     namespace: &Namespace,
     pods: impl Iterator<Item = (&'a PodName, &'a Pod)> + Clone,
 ) -> BTreeMap<CredentialName, BTreeSet<PodName>> {
     let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    for claim in claims.iter().filter(|claim| claim.stuck.policy != StuckPods::Off) {
-        for (pod_name, _) in pods.clone().filter(|(_, pod)| is_stuck(claim, name, claims, namespace, pod)) {
-            found.entry(claim.credential.clone()).or_default().insert(pod_name.clone());
+    for desired in all_desired.iter().filter(|desired| desired.stuck.policy != StuckPods::Off) {
+        for (pod_name, _) in pods.clone().filter(|(_, pod)| is_stuck(desired, name, all_desired, namespace, pod)) {
+            found.entry(desired.credential.clone()).or_default().insert(pod_name.clone());
         }
     }
     found
 }
 
 /// When our entry was made, at the latest, if nothing was in its way: nothing in the API tells it of itself.
-pub fn entry_made(account: &ServiceAccount, secret_created: Second) -> Second {
+pub fn ref_made(account: &ServiceAccount, secret_created: Second) -> Second {
     Second(account.written.max(secret_created).0 + SLACK)
 }
 
@@ -41,22 +41,28 @@ pub fn entry_made(account: &ServiceAccount, secret_created: Second) -> Second {
 /// A pod that brings a list of its own would come without the entry again. It is told by a name that its service account
 /// doesn't have; where its names are all among those, it is left alone as soon as it is younger than the entry, so that
 /// the one that is made in its place is not evicted again.
-pub fn is_stuck(claim: &Claim, name: &NamespaceName, claims: &[&Claim], namespace: &Namespace, pod: &Pod) -> bool {
+pub fn is_stuck(
+    desired: &Desired,
+    name: &NamespaceName,
+    all_desired: &[&Desired],
+    namespace: &Namespace,
+    pod: &Pod,
+) -> bool {
     let (account, secret) =
-        (namespace.service_accounts.get(&pod.service_account), namespace.secrets.get(&claim.secret));
+        (namespace.service_accounts.get(&pod.service_account), namespace.secrets.get(&desired.secret));
     let (Some(account), Some(secret)) = (account, secret) else { return false };
-    claim.stuck.is_for(&pod.images)
+    desired.stuck.is_for(&pod.images)
         && !namespace.terminating
-        && claim.targets(name, namespace)
-        && claim.chooses(&pod.service_account, account)
+        && desired.targets(name, namespace)
+        && desired.chooses(&pod.service_account, account)
         && !account.deleting
-        && account.entries.contains(&claim.secret)
+        && account.entries.contains(&desired.secret)
         // Where the entry isn't ours, nothing tells when it was made.
-        && account.added.get(&claim.secret) == Some(&claim.credential)
-        && pod.created <= entry_made(account, secret.created)
-        && !pod.entries.contains(&claim.secret)
+        && account.added.get(&desired.secret) == Some(&desired.credential)
+        && pod.created <= ref_made(account, secret.created)
+        && !pod.entries.contains(&desired.secret)
         && pod.entries.iter().all(|entry| account.entries.contains(entry))
-        && assess::holds(claim, name, claims, namespace)
+        && assess::holds(desired, name, all_desired, namespace)
 }
 
 #[cfg(test)]
@@ -69,10 +75,10 @@ mod tests {
     };
 
     /// `darwin`, for gcr.io/darwin/, in team-a, for the service account `default`.
-    fn claim() -> Claim {
+    fn desired() -> Desired {
         let namespaces = NamespaceTargets { names: vec!["team-a".to_owned()], ..NamespaceTargets::default() };
         let spec = spec(&["gcr.io/darwin/"]);
-        Claim {
+        Desired {
             credential: "darwin".into(),
             uid: "darwin-uid".into(),
             created: Default::default(),
@@ -87,8 +93,8 @@ mod tests {
         }
     }
 
-    fn secret(claim: &Claim) -> Secret {
-        let ClaimState::Resolved { revision, fields } = &claim.state else { panic!("it is resolved") };
+    fn secret(desired: &Desired) -> Secret {
+        let ClaimState::Resolved { revision, fields } = &desired.state else { panic!("it is resolved") };
         Secret {
             created: Second(90),
             label: Some("darwin".into()),
@@ -110,7 +116,7 @@ mod tests {
 
     fn namespace() -> Namespace {
         Namespace {
-            secrets: [("pull".into(), secret(&claim()))].into(),
+            secrets: [("pull".into(), secret(&desired()))].into(),
             service_accounts: [("default".into(), account())].into(),
             ..Namespace::default()
         }
@@ -129,12 +135,12 @@ mod tests {
         }
     }
 
-    fn is_stuck_in(claim: &Claim, namespace: &Namespace, pod: &Pod) -> bool {
-        is_stuck(claim, &"team-a".into(), &[claim], namespace, pod)
+    fn is_stuck_in(desired: &Desired, namespace: &Namespace, pod: &Pod) -> bool {
+        is_stuck(desired, &"team-a".into(), &[desired], namespace, pod)
     }
 
     fn is_stuck_pod(pod: Pod) -> bool {
-        is_stuck_in(&claim(), &namespace(), &pod)
+        is_stuck_in(&desired(), &namespace(), &pod)
     }
 
     #[test]
@@ -162,7 +168,7 @@ mod tests {
             service_accounts: [("default".into(), account)].into(),
             ..namespace()
         };
-        let stuck = |account| is_stuck_in(&claim(), &with(account), &pod());
+        let stuck = |account| is_stuck_in(&desired(), &with(account), &pod());
         assert!(stuck(account()));
         assert!(!stuck(ServiceAccount { entries: ["theirs".into()].into(), ..account() }), "no entry");
         assert!(!stuck(ServiceAccount { added: [].into(), ..account() }), "somebody else's entry");
@@ -173,39 +179,39 @@ mod tests {
 
     #[test]
     fn nor_one_in_a_namespace_that_is_not_ready() {
-        let stuck = |namespace: Namespace| is_stuck_in(&claim(), &namespace, &pod());
+        let stuck = |namespace: Namespace| is_stuck_in(&desired(), &namespace, &pod());
         assert!(!stuck(Namespace { terminating: true, ..namespace() }));
-        let younger = Secret { created: Second(200), ..secret(&claim()) };
+        let younger = Secret { created: Second(200), ..secret(&desired()) };
         let late = Pod { created: Second(150), ..pod() };
         let with_younger = Namespace { secrets: [("pull".into(), younger)].into(), ..namespace() };
-        assert!(is_stuck_in(&claim(), &with_younger, &late), "no entry comes before its Secret");
+        assert!(is_stuck_in(&desired(), &with_younger, &late), "no entry comes before its Secret");
         assert!(!stuck(Namespace { secrets: [].into(), ..namespace() }), "no Secret");
-        let stale = Secret { revision: Some("v1:old".into()), ..secret(&claim()) };
+        let stale = Secret { revision: Some("v1:old".into()), ..secret(&desired()) };
         assert!(!stuck(Namespace { secrets: [("pull".into(), stale)].into(), ..namespace() }), "an old revision");
-        let foreign = Secret { label: None, ..secret(&claim()) };
+        let foreign = Secret { label: None, ..secret(&desired()) };
         assert!(!stuck(Namespace { secrets: [("pull".into(), foreign)].into(), ..namespace() }), "somebody else's");
-        assert!(!is_stuck(&claim(), &"team-b".into(), &[&claim()], &namespace(), &pod()), "not a target");
+        assert!(!is_stuck(&desired(), &"team-b".into(), &[&desired()], &namespace(), &pod()), "not a target");
     }
 
     #[test]
     fn nor_one_of_a_credential_that_is_held_or_unreadable() {
-        let stuck = |claim: Claim| is_stuck_in(&claim, &namespace(), &pod());
-        assert!(!stuck(Claim { state: ClaimState::Held, ..claim() }));
-        assert!(!stuck(Claim { scope: Scope::Unknown, ..claim() }));
+        let stuck = |desired: Desired| is_stuck_in(&desired, &namespace(), &pod());
+        assert!(!stuck(Desired { state: ClaimState::Held, ..desired() }));
+        assert!(!stuck(Desired { scope: Scope::Unknown, ..desired() }));
         let targets = ServiceAccountTargets { names: Some(vec!["other".to_owned()]), ..Default::default() };
         let service_accounts = ServiceAccountRule::new(&targets).unwrap();
-        let Scope::Known { namespaces, .. } = claim().scope else { panic!("it is known") };
-        assert!(!stuck(Claim { scope: Scope::Known { namespaces, service_accounts }, ..claim() }), "not chosen");
+        let Scope::Known { namespaces, .. } = desired().scope else { panic!("it is known") };
+        assert!(!stuck(Desired { scope: Scope::Known { namespaces, service_accounts }, ..desired() }), "not chosen");
     }
 
     #[test]
     fn stuck_pods_are_told_by_credential_and_not_where_the_policy_is_off() {
         let young = Pod { created: Second(102), ..pod() };
         let pods: BTreeMap<PodName, Pod> = [("a".into(), pod()), ("b".into(), young), ("c".into(), pod())].into();
-        let found = |claim: &Claim| stuck(&"team-a".into(), &[claim], &namespace(), pods.iter());
-        assert_eq!(found(&claim()), [("darwin".into(), ["a", "c"].map(Into::into).into())].into());
-        let mut off = claim().stuck;
+        let found = |desired: &Desired| stuck(&"team-a".into(), &[desired], &namespace(), pods.iter());
+        assert_eq!(found(&desired()), [("darwin".into(), ["a", "c"].map(Into::into).into())].into());
+        let mut off = desired().stuck;
         off.policy = StuckPods::Off;
-        assert_eq!(found(&Claim { stuck: off, ..claim() }), BTreeMap::new());
+        assert_eq!(found(&Desired { stuck: off, ..desired() }), BTreeMap::new());
     }
 }

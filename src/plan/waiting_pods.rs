@@ -80,9 +80,9 @@ impl WaitingPods {
 
 /// Whose turn it is: when the next pod of each owner may be evicted. Owners are known by their UIDs.
 #[derive(Debug, Default)]
-pub struct Turns(HashMap<Text, Instant>);
+pub struct EvictionLimiter(HashMap<Text, Instant>);
 
-impl Turns {
+impl EvictionLimiter {
     /// No pod of this owner before `until`.
     pub fn put_off(&mut self, owner: &Text, until: Instant, now: Instant) {
         self.0.retain(|_, other| *other > now);
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn each_owner_has_turns_of_its_own_and_past_ones_are_forgotten() {
-        let (mut turns, start) = (Turns::default(), Instant::now());
+        let (mut turns, start) = (EvictionLimiter::default(), Instant::now());
         let second = |n| start + Duration::from_secs(n);
         assert_eq!(turns.wait(&"rs".into(), start), None);
         turns.put_off(&"rs".into(), second(1), start);

@@ -1,11 +1,11 @@
 //! PURE: the outcomes of namespaces → what `kubectl get` says.
 
 mod blind;
-mod ledger;
+mod rollout;
 mod status;
-mod tally;
+mod stuck_counts;
 
 pub use blind::blind;
-pub use ledger::{Failure, Ledger, Outcome, Summary};
+pub use rollout::{Failure, Outcome, RolloutProgress, Summary};
 pub use status::{Report, State, build};
-pub use tally::{Stuck, Tally};
+pub use stuck_counts::{Stuck, StuckCounts};

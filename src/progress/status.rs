@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::{ledger::Summary, tally::Stuck};
+use super::{rollout::Summary, stuck_counts::Stuck};
 use crate::api::{
     Identity, NamespaceCounts, NamespaceFailure, ObservedSource, Reason, RegistryCredentialStatus,
     ServiceAccountCounts, StallCause, StuckPodCounts,

@@ -13,8 +13,8 @@ use crate::{
     cli::{
         args::Scope,
         diagnosis::{Credential, Known},
+        lister::{Cause, Gap},
         secret,
-        survey::{Cause, Gap},
     },
     cluster::{observe::Observed, read_undecoded},
     plan,

@@ -13,8 +13,8 @@ use crate::{
         pull::{Managed, Seen},
     },
     plan::{
-        Claim, ClaimState, Namespace, Second, Secret, ServiceAccount,
-        decoded::{Held, Limits, Wish},
+        ClaimState, Desired, Namespace, Second, Secret, ServiceAccount,
+        decoded::{DecodedCredential, Held, Limits},
     },
 };
 
@@ -38,7 +38,7 @@ pub struct Cluster {
 /// A RegistryCredential as far as it matters here.
 pub struct Credential {
     /// Where it wants its Secrets.
-    pub claim: Claim,
+    pub desired: Desired,
     /// What they are for.
     pub registries: Vec<String>,
     /// The reason of its Ready condition.
@@ -53,8 +53,8 @@ impl Credential {
     /// # Errors
     /// Why this version can't.
     pub fn new(object: &DynamicObject) -> Result<Self, Held> {
-        let wish = Wish::new(object, &Limits::default());
-        let registries = wish.decoded().map_err(Held::clone)?.registries.clone();
+        let decoded = DecodedCredential::new(object, &Limits::default());
+        let registries = decoded.decoded().map_err(Held::clone)?.registries.clone();
         let status = |path: &str| object.data.pointer(path);
         let conditions = status("/status/conditions").and_then(|conditions| conditions.as_array());
         let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
@@ -62,7 +62,7 @@ impl Credential {
         let observed = status("/status/observedGeneration").and_then(|generation| generation.as_i64());
         let done = [Reason::RolledOut, Reason::PartiallyReady].map(Reason::as_str);
         Ok(Self {
-            claim: wish.claim(ClaimState::Held),
+            desired: decoded.desired(ClaimState::Held),
             registries,
             is_rolled_out: observed == object.metadata.generation && done.contains(&reason),
             status: reason.to_owned(),
@@ -71,13 +71,13 @@ impl Credential {
 
     /// Its name.
     pub fn name(&self) -> &CredentialName {
-        &self.claim.credential
+        &self.desired.credential
     }
 
     /// Whether it is its Secret: a label alone proves nothing, as anybody can set it.
     fn owns(&self, secret: &Secret) -> bool {
         secret.label.as_ref() == Some(self.name())
-            && secret.credential_owners.iter().any(|(_, uid)| *uid == self.claim.uid)
+            && secret.credential_owners.iter().any(|(_, uid)| *uid == self.desired.uid)
     }
 }
 
@@ -176,9 +176,9 @@ impl Cluster {
     }
 
     /// Whether a RegistryCredential wants its Secret in a namespace, where that is known.
-    pub fn is_target(&self, name: &NamespaceName, claim: &Claim) -> Option<bool> {
+    pub fn is_target(&self, name: &NamespaceName, desired: &Desired) -> Option<bool> {
         let namespace = self.namespaces.as_ref()?.get(name)?;
-        Some(claim.targets(name, namespace))
+        Some(desired.targets(name, namespace))
     }
 }
 

@@ -25,7 +25,7 @@ pub type Asked = (Watch, String);
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
-pub struct Refusals {
+pub struct RefusedWatches {
     refused: BTreeMap<Asked, Refusal>,
 }
 
@@ -42,7 +42,7 @@ impl Refusal {
     }
 }
 
-impl Refusals {
+impl RefusedWatches {
     /// A watch was refused; says whether that is news.
     pub fn refused(&mut self, asked: Asked, sentence: String, now: Instant) -> bool {
         let before = self.refused.remove(&asked).filter(|refusal| refusal.stands(now));
@@ -115,35 +115,35 @@ mod tests {
 
     #[test]
     fn a_refusal_stands_until_it_is_not_renewed_or_taken_back() {
-        let mut refusals = Refusals::default();
+        let mut refused_watches = RefusedWatches::default();
         let why = || "no right".to_owned();
         let (system, other) = (sources("system"), sources("other"));
-        assert!(refusals.refused(system.clone(), why(), at(0)));
-        assert!(!refusals.refused(system.clone(), why(), at(9)) && refusals.has(&system, at(18)));
-        assert!(!refusals.has(&other, at(18)) && !refusals.has(&system, at(19)));
-        assert!(refusals.refused(system.clone(), why(), at(30)), "it is news again");
-        assert!(refusals.granted(&system) && !refusals.granted(&system));
-        assert!(!refusals.has(&system, at(31)));
+        assert!(refused_watches.refused(system.clone(), why(), at(0)));
+        assert!(!refused_watches.refused(system.clone(), why(), at(9)) && refused_watches.has(&system, at(18)));
+        assert!(!refused_watches.has(&other, at(18)) && !refused_watches.has(&system, at(19)));
+        assert!(refused_watches.refused(system.clone(), why(), at(30)), "it is news again");
+        assert!(refused_watches.granted(&system) && !refused_watches.granted(&system));
+        assert!(!refused_watches.has(&system, at(31)));
     }
 
     #[test]
     fn people_are_told_of_one_that_lasts_and_of_what_everybody_depends_on_only() {
-        let mut refusals = Refusals::default();
+        let mut refused_watches = RefusedWatches::default();
         let accounts = (Watch::ServiceAccounts, String::new());
-        refusals.refused(sources("system"), "sources".to_owned(), at(0));
-        refusals.refused(accounts.clone(), "accounts".to_owned(), at(0));
-        refusals.refused(accounts.clone(), "accounts".to_owned(), at(3));
-        assert_eq!(refusals.standing(at(4)), None, "an API server that has just started");
-        assert_eq!(refusals.standing(at(5)), Some("accounts"));
-        assert_eq!(refusals.standing(at(13)), None, "it is refused no more");
-        refusals.refused(accounts.clone(), "again".to_owned(), at(20));
-        assert_eq!(refusals.standing(at(20)), None, "another one, which has yet to last");
-        assert_eq!(refusals.standing(at(26)), Some("again"));
-        assert_eq!(refusals.blinding(at(26)), Some("again"));
-        refusals.granted(&accounts);
-        assert_eq!(refusals.standing(at(26)), None);
-        refusals.refused((Watch::Lease, String::new()), "lease".to_owned(), at(30));
-        refusals.refused((Watch::Lease, String::new()), "lease".to_owned(), at(35));
-        assert_eq!((refusals.standing(at(36)), refusals.blinding(at(36))), (Some("lease"), None));
+        refused_watches.refused(sources("system"), "sources".to_owned(), at(0));
+        refused_watches.refused(accounts.clone(), "accounts".to_owned(), at(0));
+        refused_watches.refused(accounts.clone(), "accounts".to_owned(), at(3));
+        assert_eq!(refused_watches.standing(at(4)), None, "an API server that has just started");
+        assert_eq!(refused_watches.standing(at(5)), Some("accounts"));
+        assert_eq!(refused_watches.standing(at(13)), None, "it is refused no more");
+        refused_watches.refused(accounts.clone(), "again".to_owned(), at(20));
+        assert_eq!(refused_watches.standing(at(20)), None, "another one, which has yet to last");
+        assert_eq!(refused_watches.standing(at(26)), Some("again"));
+        assert_eq!(refused_watches.blinding(at(26)), Some("again"));
+        refused_watches.granted(&accounts);
+        assert_eq!(refused_watches.standing(at(26)), None);
+        refused_watches.refused((Watch::Lease, String::new()), "lease".to_owned(), at(30));
+        refused_watches.refused((Watch::Lease, String::new()), "lease".to_owned(), at(35));
+        assert_eq!((refused_watches.standing(at(36)), refused_watches.blinding(at(36))), (Some("lease"), None));
     }
 }

@@ -52,8 +52,8 @@ async fn a_list_is_read_page_by_page_and_begun_anew_where_a_page_is_gone() {
         2 => page(&["x", "z"], "three"),
         _ => page(&["last"], ""),
     });
-    let survey = Survey::new(client, Scope::All);
-    assert_eq!(names(&survey.service_accounts().await.unwrap()), ["x", "z", "last"]);
+    let lister = Lister::new(client, Scope::All);
+    assert_eq!(names(&lister.service_accounts().await.unwrap()), ["x", "z", "last"]);
     let path = "/api/v1/serviceaccounts limit=500";
     let next = |token: &str| format!("{path}&continue={token}");
     assert_eq!(*asked.lock().unwrap(), [path.to_owned(), next("two"), path.to_owned(), next("three")]);
@@ -62,7 +62,7 @@ async fn a_list_is_read_page_by_page_and_begun_anew_where_a_page_is_gone() {
 #[tokio::test]
 async fn a_list_that_is_forgotten_again_and_again_is_given_up() {
     let (client, _) = client(|before, _| if before % 2 == 0 { page(&["x"], "next") } else { refusal(410, "too old") });
-    let said = Survey::new(client, Scope::All).service_accounts().await.unwrap_err();
+    let said = Lister::new(client, Scope::All).service_accounts().await.unwrap_err();
     assert_eq!(
         said,
         "the service accounts can't be listed: they are forgotten faster than they can be read; try again"
@@ -79,17 +79,17 @@ async fn what_is_forbidden_or_not_served_is_a_gap_and_what_fails_is_an_error() {
         path if path.contains("serviceaccounts") => refusal(500, "etcd"),
         _ => refusal(401, "Unauthorized"),
     });
-    let survey = Survey::new(client, Scope::All);
-    let secrets = survey.pull_secrets(&ManagedNames::Any).await.unwrap();
+    let lister = Lister::new(client, Scope::All);
+    let secrets = lister.pull_secrets(&ManagedNames::Any).await.unwrap();
     assert_eq!(
         (names(&secrets).len(), secrets.gap().map(|gap| gap.why.as_str())),
         (0, Some("you may not read Secrets: secrets is forbidden"))
     );
-    let credentials = survey.registry_credentials().await.unwrap();
+    let credentials = lister.registry_credentials().await.unwrap();
     let why = "the API server knows no RegistryCredentials: their definition isn't installed";
     assert_eq!(credentials.gap().map(|gap| gap.why.as_str()), Some(why));
-    assert_eq!(survey.service_accounts().await.unwrap_err(), "the service accounts can't be listed: etcd");
-    assert_eq!(survey.namespaces().await.unwrap_err(), "the API server doesn't know you; log in again");
+    assert_eq!(lister.service_accounts().await.unwrap_err(), "the service accounts can't be listed: etcd");
+    assert_eq!(lister.namespaces().await.unwrap_err(), "the API server doesn't know you; log in again");
 }
 
 #[tokio::test]
@@ -99,14 +99,14 @@ async fn one_namespace_is_asked_for_by_its_name_and_lists_are_of_it_alone() {
         "/api/v1/namespaces/team-a" => (200, json!({"metadata": {"name": "team-a", "labels": {"a": "b"}}})),
         _ => page(&["pull"], ""),
     });
-    let survey = Survey::new(client.clone(), Scope::Namespace("team-a".to_owned()));
-    assert_eq!(names(&survey.namespaces().await.unwrap()), ["team-a"]);
-    survey.pull_secrets(&ManagedNames::Any).await.unwrap();
+    let lister = Lister::new(client.clone(), Scope::Namespace("team-a".to_owned()));
+    assert_eq!(names(&lister.namespaces().await.unwrap()), ["team-a"]);
+    lister.pull_secrets(&ManagedNames::Any).await.unwrap();
     let only: ManagedNames = ["one", "two"].map(SecretName::from).into_iter().collect();
-    assert_eq!(names(&survey.pull_secrets(&only).await.unwrap()), ["pull", "pull"]);
-    let other = survey.secrets_of_other_types([&"one".into()]).await.unwrap();
+    assert_eq!(names(&lister.pull_secrets(&only).await.unwrap()), ["pull", "pull"]);
+    let other = lister.secrets_of_other_types([&"one".into()]).await.unwrap();
     assert!(other.items().iter().all(|seen| seen.object.wrong_type), "{other:?}");
-    survey.registry_credentials().await.unwrap();
+    lister.registry_credentials().await.unwrap();
     let path = "metadata of /api/v1/namespaces/team-a";
     let of = |selector: &str| format!("{path}/secrets fieldSelector={selector}&limit=500");
     let typed = "type%3Dkubernetes.io%2Fdockerconfigjson";
@@ -121,6 +121,6 @@ async fn one_namespace_is_asked_for_by_its_name_and_lists_are_of_it_alone() {
             "/apis/regcred.dev/v1alpha1/registrycredentials limit=500".to_owned(),
         ]
     );
-    let gone = Survey::new(client, Scope::Namespace("gone".to_owned())).namespaces().await.unwrap_err();
+    let gone = Lister::new(client, Scope::Namespace("gone".to_owned())).namespaces().await.unwrap_err();
     assert_eq!(gone, "namespace gone doesn't exist; name another one, or leave --namespace out");
 }

@@ -19,13 +19,13 @@ pub const TERM: Duration = Duration::from_secs(13);
 
 /// What is known of the Lease.
 #[derive(Debug, Default)]
-pub struct Sight {
+pub struct LeaseState {
     lease: Option<Lease>,
     version: ResourceVersion,
     free_at: Option<Instant>,
 }
 
-impl Sight {
+impl LeaseState {
     /// It looks so; what is older than what was seen before is passed over.
     pub fn seen(&mut self, lease: Lease, now: Instant) {
         let version = version(&lease);
@@ -137,68 +137,68 @@ mod tests {
     #[test]
     fn a_lease_is_free_its_term_after_its_last_change_whatever_its_own_times_say() {
         for skew in [-1_000_000_000, 0, 1_000_000_000] {
-            let (mut sight, now) = (Sight::default(), Instant::now());
-            assert_eq!(sight.free_at(), None);
-            sight.seen(lease(7, Some("other"), 2_000_000_000 + skew), now);
-            assert_eq!(sight.free_at(), Some(now + TERM));
-            sight.seen(lease(8, Some("other"), 2_000_000_003 + skew), now + 3 * SECOND);
-            assert_eq!(sight.free_at(), Some(now + 3 * SECOND + TERM));
+            let (mut lease_state, now) = (LeaseState::default(), Instant::now());
+            assert_eq!(lease_state.free_at(), None);
+            lease_state.seen(lease(7, Some("other"), 2_000_000_000 + skew), now);
+            assert_eq!(lease_state.free_at(), Some(now + TERM));
+            lease_state.seen(lease(8, Some("other"), 2_000_000_003 + skew), now + 3 * SECOND);
+            assert_eq!(lease_state.free_at(), Some(now + 3 * SECOND + TERM));
         }
     }
 
     #[test]
     fn what_is_old_or_no_renewal_changes_nothing() {
-        let (mut sight, now) = (Sight::default(), Instant::now());
-        sight.seen(lease(7, Some("other"), 0), now);
-        sight.seen(lease(6, None, 0), now + SECOND);
-        sight.seen(lease(7, Some("other"), 0), now + SECOND);
-        sight.deleted(&lease(5, Some("other"), 0), now + SECOND);
+        let (mut lease_state, now) = (LeaseState::default(), Instant::now());
+        lease_state.seen(lease(7, Some("other"), 0), now);
+        lease_state.seen(lease(6, None, 0), now + SECOND);
+        lease_state.seen(lease(7, Some("other"), 0), now + SECOND);
+        lease_state.deleted(&lease(5, Some("other"), 0), now + SECOND);
         let annotated = lease(9, Some("other"), 0);
-        sight.seen(annotated, now + SECOND);
-        assert_eq!((sight.holder(), sight.free_at()), (Some("other"), Some(now + TERM)));
-        let taken = sight.held_by("us", "regcred", Timestamp::UNIX_EPOCH);
+        lease_state.seen(annotated, now + SECOND);
+        assert_eq!((lease_state.holder(), lease_state.free_at()), (Some("other"), Some(now + TERM)));
+        let taken = lease_state.held_by("us", "regcred", Timestamp::UNIX_EPOCH);
         assert_eq!(taken.metadata.resource_version.as_deref(), Some("9"));
     }
 
     #[test]
     fn a_released_lease_is_free_at_once_and_so_is_one_that_never_was() {
-        let (mut sight, now) = (Sight::default(), Instant::now());
-        sight.seen(lease(7, Some("other"), 0), now);
-        sight.seen(lease(8, None, 0), now + SECOND);
-        assert_eq!((sight.holder(), sight.free_at()), (None, Some(now + SECOND)));
-        let mut none = Sight::default();
+        let (mut lease_state, now) = (LeaseState::default(), Instant::now());
+        lease_state.seen(lease(7, Some("other"), 0), now);
+        lease_state.seen(lease(8, None, 0), now + SECOND);
+        assert_eq!((lease_state.holder(), lease_state.free_at()), (None, Some(now + SECOND)));
+        let mut none = LeaseState::default();
         none.gone(now);
         assert_eq!(none.free_at(), Some(now));
     }
 
     #[test]
     fn who_held_a_lease_that_somebody_deletes_has_time_to_notice() {
-        let (mut sight, now) = (Sight::default(), Instant::now());
-        sight.seen(lease(7, Some("other"), 0), now);
-        sight.deleted(&lease(8, Some("other"), 0), now + SECOND);
-        sight.gone(now + 2 * SECOND);
-        assert_eq!((sight.holder(), sight.free_at()), (None, Some(now + SECOND + TERM)));
-        assert!(!sight.exists());
-        sight.seen(lease(9, Some("other"), 1), now + 3 * SECOND);
-        assert_eq!(sight.free_at(), Some(now + 3 * SECOND + TERM));
+        let (mut lease_state, now) = (LeaseState::default(), Instant::now());
+        lease_state.seen(lease(7, Some("other"), 0), now);
+        lease_state.deleted(&lease(8, Some("other"), 0), now + SECOND);
+        lease_state.gone(now + 2 * SECOND);
+        assert_eq!((lease_state.holder(), lease_state.free_at()), (None, Some(now + SECOND + TERM)));
+        assert!(!lease_state.exists());
+        lease_state.seen(lease(9, Some("other"), 1), now + 3 * SECOND);
+        assert_eq!(lease_state.free_at(), Some(now + 3 * SECOND + TERM));
     }
 
     #[test]
     fn taking_keeping_and_releasing_leave_the_rest_as_it_is() {
-        let (mut sight, now) = (Sight::default(), Instant::now());
+        let (mut lease_state, now) = (LeaseState::default(), Instant::now());
         let mut seen = lease(7, Some("other"), 0);
         seen.metadata.annotations = Some([("a".to_owned(), "b".to_owned())].into());
-        sight.seen(seen.clone(), now);
-        let taken = sight.held_by("us", "regcred", Timestamp::UNIX_EPOCH);
+        lease_state.seen(seen.clone(), now);
+        let taken = lease_state.held_by("us", "regcred", Timestamp::UNIX_EPOCH);
         assert_eq!(taken.metadata, seen.metadata);
         let spec = taken.spec.clone().unwrap();
         assert_eq!((spec.holder_identity.as_deref(), spec.lease_transitions), (Some("us"), Some(4)));
 
-        sight.seen(Lease { metadata: lease(8, None, 0).metadata, ..taken }, now);
+        lease_state.seen(Lease { metadata: lease(8, None, 0).metadata, ..taken }, now);
         let later = Timestamp::from_second(5).unwrap();
-        let kept = sight.held_by("us", "regcred", later).spec.unwrap();
+        let kept = lease_state.held_by("us", "regcred", later).spec.unwrap();
         assert_eq!((kept.lease_transitions, kept.acquire_time), (Some(4), spec.acquire_time));
         assert_eq!(kept.renew_time, Some(MicroTime(later)));
-        assert_eq!(sight.released().unwrap().spec.unwrap().holder_identity, None);
+        assert_eq!(lease_state.released().unwrap().spec.unwrap().holder_identity, None);
     }
 }

@@ -27,14 +27,14 @@ use crate::{
 /// How many lists by name are under way at once.
 const AT_ONCE: usize = 4;
 
-/// Asks a cluster. Lists may be waited for together, as in `tokio::try_join!(survey.namespaces(), survey.service_accounts())`.
-pub struct Survey {
+/// Asks a cluster. Lists may be waited for together, as in `tokio::try_join!(lister.namespaces(), lister.service_accounts())`.
+pub struct Lister {
     client: Client,
     scope: Scope,
     read: RefCell<(Progress, usize)>,
 }
 
-impl Survey {
+impl Lister {
     /// Of all namespaces, or of one.
     pub fn new(client: Client, scope: Scope) -> Self {
         Self { client, scope, read: RefCell::new((Progress::new("objects read:"), 0)) }

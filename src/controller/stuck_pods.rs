@@ -23,8 +23,8 @@ use super::{
     caches,
     context::Context,
     error::WriteError,
-    known_pods::Sight,
-    queue::Lane,
+    known_pods::Visibility,
+    queue::Priority,
 };
 use crate::{
     api::{CredentialName, NamespaceName, PodName, StuckPods},
@@ -48,19 +48,19 @@ pub async fn run(context: Arc<Context>) {
 }
 
 /// Something has happened in a namespace: which of its pods are stuck now?
-pub fn look(context: &Context, name: &NamespaceName) {
+pub fn refresh(context: &Context, name: &NamespaceName) {
     let mut known = context.stuck.known();
-    if known.sight != Sight::All || known.pods.of(name).next().is_none() && !known.tally.has(name) {
+    if known.visibility != Visibility::All || known.pods.of(name).next().is_none() && !known.stuck_counts.has(name) {
         return;
     }
     let catalog = context.catalog();
     let index = context.index();
-    let stuck = |namespace| plan::stuck(name, &catalog.claims(), namespace, known.pods.of(name));
+    let stuck = |namespace| plan::stuck(name, &catalog.all_desired(), namespace, known.pods.of(name));
     let found = index.get(name).map(stuck).unwrap_or_default();
     drop(index);
-    let touched = known.tally.record(name, found);
+    let touched = known.stuck_counts.record(name, found);
     drop(known);
-    context.statuses.add_all(touched, Lane::Live);
+    context.statuses.add_all(touched, Priority::Live);
     context.stuck.found.notify_one();
 }
 
@@ -72,18 +72,18 @@ async fn watch_while_wanted(context: &Context) {
             () = watch_pods(context) => {}
             _ = wanted.wait_for(|wanted| !wanted) => {}
         }
-        context.stuck.forget(Sight::NotYet);
+        context.stuck.forget(Visibility::NotYet);
     }
 }
 
 /// Watches pods whenever and for as long as that is allowed.
 async fn watch_pods(context: &Context) {
-    let refusals = Backoff::default();
+    let refused_watches = Backoff::default();
     loop {
         if may_watch(context).await {
-            follow(context, &refusals).await;
+            follow(context, &refused_watches).await;
         }
-        if context.stuck.forget(Sight::Forbidden) {
+        if context.stuck.forget(Visibility::Forbidden) {
             info!(
                 "pods may not be watched, so no status counts those that were created too early; apply \
                  config/overlays/stuck-pods, or set spec.stuckPods to Off"
@@ -91,7 +91,7 @@ async fn watch_pods(context: &Context) {
             context.report_all();
         }
         // Somebody may grant it; until then nothing is to be had from asking often.
-        tokio::time::sleep(refusals.failed(&(), LASTING)).await;
+        tokio::time::sleep(refused_watches.failed(&(), LASTING)).await;
     }
 }
 
@@ -114,7 +114,7 @@ async fn may_watch(context: &Context) -> bool {
 }
 
 /// Follows all pending pods until that is forbidden. The watch begins with all that there are.
-async fn follow(context: &Context, refusals: &Backoff<()>) {
+async fn follow(context: &Context, refused_watches: &Backoff<()>) {
     let api = Api::<Observed<Option<Pod>>>::all(context.client.clone());
     let config = caches::list_and_watch().fields(PENDING);
     let mut stream = Box::pin(watcher(api, config).backoff(WatchBackoff::default()));
@@ -125,7 +125,7 @@ async fn follow(context: &Context, refusals: &Backoff<()>) {
                 context.metrics.watch_event(Watch::Pods);
                 if !matches!(event, Event::Init) {
                     failing = false;
-                    refusals.worked(&());
+                    refused_watches.worked(&());
                 }
                 handle(context, event);
             }
@@ -147,19 +147,19 @@ fn handle(context: &Context, event: Event<Observed<Option<Pod>>>) {
         Event::InitApply(seen) | Event::Apply(seen) => {
             let (namespace, name) = seen.key::<PodName>();
             stuck.known().pods.seen(&namespace, &name, seen.object);
-            look(context, &namespace);
+            refresh(context, &namespace);
         }
         Event::Delete(seen) => {
             let (namespace, name) = seen.key::<PodName>();
             stuck.known().pods.gone(&namespace, &name);
-            look(context, &namespace);
+            refresh(context, &namespace);
         }
         Event::Init => stuck.known().pods.relist_begins(),
         Event::InitDone => {
             let namespaces = stuck.known().pods.relist_ends();
-            let before = std::mem::replace(&mut stuck.known().sight, Sight::All);
-            namespaces.iter().for_each(|namespace| look(context, namespace));
-            if before != Sight::All {
+            let before = std::mem::replace(&mut stuck.known().visibility, Visibility::All);
+            namespaces.iter().for_each(|namespace| refresh(context, namespace));
+            if before != Visibility::All {
                 context.report_all();
             }
         }
@@ -198,16 +198,16 @@ fn candidates(context: &Context, now: Instant) -> (Vec<Candidate>, Option<Instan
     let known = context.stuck.known();
     let catalog = context.catalog();
     let index = context.index();
-    let claims = catalog.claims();
+    let all_desired = catalog.all_desired();
     let (mut candidates, mut owners, mut next) = (Vec::new(), HashSet::new(), None::<Instant>);
-    for claim in claims.iter().filter(|claim| claim.stuck.policy == StuckPods::Evict) {
-        for (namespace, name) in known.tally.of(&claim.credential) {
+    for desired in all_desired.iter().filter(|desired| desired.stuck.policy == StuckPods::Evict) {
+        for (namespace, name) in known.stuck_counts.of(&desired.credential) {
             let (Some(pod), Some(there)) = (known.pods.get(namespace, name), index.get(namespace)) else { continue };
-            if let Some(turn) = known.turns.wait(&pod.owner, now) {
+            if let Some(turn) = known.eviction_limiter.wait(&pod.owner, now) {
                 next = Some(next.map_or(turn, |next| next.min(turn)));
-            } else if !owners.contains(&pod.owner) && plan::is_stuck(claim, namespace, &claims, there, pod) {
+            } else if !owners.contains(&pod.owner) && plan::is_stuck(desired, namespace, &all_desired, there, pod) {
                 owners.insert(pod.owner.clone());
-                let (credential, namespace) = (claim.credential.clone(), namespace.clone());
+                let (credential, namespace) = (desired.credential.clone(), namespace.clone());
                 candidates.push(Candidate { credential, namespace, name: name.clone(), pod: pod.clone() });
             }
         }
@@ -220,7 +220,7 @@ async fn evict(context: &Context, candidate: Candidate) {
     let Candidate { credential, namespace, name, pod } = candidate;
     let put_off = |wait: Duration| {
         let now = Instant::now();
-        stuck.known().turns.put_off(&pod.owner, now + wait, now);
+        stuck.known().eviction_limiter.put_off(&pod.owner, now + wait, now);
     };
     put_off(TURN);
     match apply::evict_pod(context, &namespace, &name, &pod).await {
@@ -231,7 +231,7 @@ async fn evict(context: &Context, candidate: Candidate) {
             known.refused = false;
             known.pods.gone(&namespace, &name);
             drop(known);
-            look(context, &namespace);
+            refresh(context, &namespace);
         }
         // It is another one by now, or has gone on, which its own event tells.
         Err(WriteError::Moved | WriteError::Gone) => debug!(%namespace, pod = %name, "moved before it was evicted"),

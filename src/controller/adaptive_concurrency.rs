@@ -29,7 +29,7 @@ pub enum Answer {
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct Pace {
+pub struct AdaptiveConcurrency {
     most: usize,
     inner: Mutex<Inner>,
 }
@@ -43,7 +43,7 @@ struct Inner {
     time: Duration,
 }
 
-impl Pace {
+impl AdaptiveConcurrency {
     /// Begins with `most`, the upper bound.
     pub fn new(most: usize) -> Self {
         let most = most.max(1);
@@ -86,45 +86,45 @@ mod tests {
 
     const QUICK: Duration = Duration::from_millis(20);
 
-    fn after(pace: &Pace, writes: usize, took: Duration, answer: Answer) -> usize {
+    fn after(adaptive_concurrency: &AdaptiveConcurrency, writes: usize, took: Duration, answer: Answer) -> usize {
         for _ in 0..writes {
-            pace.ended(took, answer);
+            adaptive_concurrency.ended(took, answer);
         }
-        pace.limit()
+        adaptive_concurrency.limit()
     }
 
     #[test]
     fn a_quick_api_server_gets_as_much_as_is_allowed() {
-        let pace = Pace::new(48);
-        assert_eq!(after(&pace, 10_000, QUICK, Answer::Given), 48);
+        let adaptive_concurrency = AdaptiveConcurrency::new(48);
+        assert_eq!(after(&adaptive_concurrency, 10_000, QUICK, Answer::Given), 48);
     }
 
     #[test]
     fn one_burst_of_refusals_halves_the_pace_once() {
-        let pace = Pace::new(48);
-        assert_eq!(after(&pace, 30, QUICK, Answer::TooBusy), 48, "still the same burst");
-        assert_eq!(after(&pace, 18, QUICK, Answer::Given), 24);
+        let adaptive_concurrency = AdaptiveConcurrency::new(48);
+        assert_eq!(after(&adaptive_concurrency, 30, QUICK, Answer::TooBusy), 48, "still the same burst");
+        assert_eq!(after(&adaptive_concurrency, 18, QUICK, Answer::Given), 24);
     }
 
     #[test]
     fn it_never_stands_still_and_comes_back() {
-        let pace = Pace::new(48);
-        assert_eq!(after(&pace, 1000, QUICK, Answer::TooBusy), LEAST);
-        assert!(after(&pace, 100, QUICK, Answer::Given) > 8);
-        assert_eq!(after(&pace, 500, QUICK, Answer::Given), 48);
+        let adaptive_concurrency = AdaptiveConcurrency::new(48);
+        assert_eq!(after(&adaptive_concurrency, 1000, QUICK, Answer::TooBusy), LEAST);
+        assert!(after(&adaptive_concurrency, 100, QUICK, Answer::Given) > 8);
+        assert_eq!(after(&adaptive_concurrency, 500, QUICK, Answer::Given), 48);
     }
 
     #[test]
     fn slow_answers_slow_it_down() {
-        let pace = Pace::new(48);
-        assert_eq!(after(&pace, 48, SLOW, Answer::Given), 48);
-        assert_eq!(after(&pace, 48, SLOW * 2, Answer::Given), 36);
+        let adaptive_concurrency = AdaptiveConcurrency::new(48);
+        assert_eq!(after(&adaptive_concurrency, 48, SLOW, Answer::Given), 48);
+        assert_eq!(after(&adaptive_concurrency, 48, SLOW * 2, Answer::Given), 36);
     }
 
     #[test]
     fn the_upper_bound_may_be_below_the_lower_one() {
-        let pace = Pace::new(1);
-        assert_eq!(after(&pace, 100, SLOW * 2, Answer::TooBusy), 1);
-        assert_eq!(after(&pace, 100, QUICK, Answer::Given), 1);
+        let adaptive_concurrency = AdaptiveConcurrency::new(1);
+        assert_eq!(after(&adaptive_concurrency, 100, SLOW * 2, Answer::TooBusy), 1);
+        assert_eq!(after(&adaptive_concurrency, 100, QUICK, Answer::Given), 1);
     }
 }

@@ -54,7 +54,7 @@ pub const MAX_FAILURES: usize = 10;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub struct RolloutProgress {
     rollouts: HashMap<CredentialName, Rollout>,
 }
 
@@ -101,7 +101,7 @@ impl Rollout {
     }
 }
 
-impl Ledger {
+impl RolloutProgress {
     /// A credential has changed: all of its target namespaces are behind.
     pub fn begin(&mut self, credential: &CredentialName, epoch: Epoch, targets: Vec<NamespaceName>) {
         let mut rollout = Rollout { epoch, ..Rollout::default() };
@@ -164,10 +164,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::plan::{Claim, ClaimState, Scope, SecretProgress};
+    use crate::plan::{ClaimState, Desired, Scope, SecretProgress};
 
     fn entry(credential: &CredentialName, epoch: u64) -> crate::plan::catalog::Entry {
-        let claim = Claim {
+        let desired = Desired {
             credential: credential.clone(),
             uid: "u".into(),
             created: Default::default(),
@@ -177,7 +177,7 @@ mod tests {
             state: ClaimState::Held,
             stuck: Default::default(),
         };
-        crate::plan::catalog::Entry { claim, pull_secret: None, epoch: Epoch(epoch) }
+        crate::plan::catalog::Entry { desired, pull_secret: None, epoch: Epoch(epoch) }
     }
 
     fn catalog(epochs: &[(&CredentialName, u64)]) -> Catalog {
@@ -205,42 +205,42 @@ mod tests {
 
     #[test]
     fn a_namespace_is_behind_until_it_has_been_planned() {
-        let (mut ledger, catalog) = (Ledger::default(), catalog(&[(&darwin(), 1)]));
-        assert_eq!(ledger.summary(&darwin()), None);
-        ledger.begin(&darwin(), Epoch(1), vec!["a".into(), "b".into()]);
-        let summary = ledger.summary(&darwin()).unwrap();
+        let (mut rollout, catalog) = (RolloutProgress::default(), catalog(&[(&darwin(), 1)]));
+        assert_eq!(rollout.summary(&darwin()), None);
+        rollout.begin(&darwin(), Epoch(1), vec!["a".into(), "b".into()]);
+        let summary = rollout.summary(&darwin()).unwrap();
         assert_eq!(summary, Summary { desired: 2, behind: 2, ..Summary::default() });
-        assert_eq!(ledger.record(&"a".into(), &catalog, &[outcome(done(), false)]), [darwin()]);
-        let summary = ledger.summary(&darwin()).unwrap();
+        assert_eq!(rollout.record(&"a".into(), &catalog, &[outcome(done(), false)]), [darwin()]);
+        let summary = rollout.summary(&darwin()).unwrap();
         let expected =
             Summary { desired: 2, ready: 1, accounts_desired: 2, accounts_ready: 2, behind: 1, ..Summary::default() };
         assert_eq!(summary, expected);
-        assert!(ledger.record(&"a".into(), &catalog, &[outcome(done(), false)]).is_empty(), "nothing new");
-        assert!(ledger.record(&"c".into(), &catalog, &[]).is_empty(), "never a target");
-        assert_eq!(ledger.record(&"b".into(), &catalog, &[]), [darwin()], "a target no longer");
-        assert_eq!(ledger.summary(&darwin()).unwrap().desired, 1);
-        ledger.end(&darwin());
-        assert_eq!(ledger.summary(&darwin()), None);
+        assert!(rollout.record(&"a".into(), &catalog, &[outcome(done(), false)]).is_empty(), "nothing new");
+        assert!(rollout.record(&"c".into(), &catalog, &[]).is_empty(), "never a target");
+        assert_eq!(rollout.record(&"b".into(), &catalog, &[]), [darwin()], "a target no longer");
+        assert_eq!(rollout.summary(&darwin()).unwrap().desired, 1);
+        rollout.end(&darwin());
+        assert_eq!(rollout.summary(&darwin()), None);
     }
 
     #[test]
     fn an_outcome_of_an_older_catalog_is_not_counted() {
-        let mut ledger = Ledger::default();
-        ledger.begin(&darwin(), Epoch(2), vec!["a".into()]);
+        let mut rollout = RolloutProgress::default();
+        rollout.begin(&darwin(), Epoch(2), vec!["a".into()]);
         for seen in [catalog(&[(&darwin(), 1)]), catalog(&[])] {
-            assert!(ledger.record(&"a".into(), &seen, &[outcome(done(), false)]).is_empty());
+            assert!(rollout.record(&"a".into(), &seen, &[outcome(done(), false)]).is_empty());
         }
-        assert_eq!(ledger.summary(&darwin()).unwrap().behind, 1);
+        assert_eq!(rollout.summary(&darwin()).unwrap().behind, 1);
     }
 
     #[test]
     fn failures_are_counted_all_and_listed_ten_in_order() {
-        let (mut ledger, catalog) = (Ledger::default(), catalog(&[(&darwin(), 1)]));
-        ledger.begin(&darwin(), Epoch(1), Vec::new());
+        let (mut rollout, catalog) = (RolloutProgress::default(), catalog(&[(&darwin(), 1)]));
+        rollout.begin(&darwin(), Epoch(1), Vec::new());
         for n in (0..12).rev() {
-            ledger.record(&format!("team-{n:02}").into(), &catalog, &[outcome(done(), true)]);
+            rollout.record(&format!("team-{n:02}").into(), &catalog, &[outcome(done(), true)]);
         }
-        let summary = ledger.summary(&darwin()).unwrap();
+        let summary = rollout.summary(&darwin()).unwrap();
         assert_eq!((summary.desired, summary.ready, summary.failed), (12, 0, 12));
         let names: Vec<_> = summary.failures.iter().map(|(namespace, _)| namespace.to_string()).collect();
         assert_eq!(names, (0..10).map(|n| format!("team-{n:02}")).collect::<Vec<_>>());
@@ -265,17 +265,17 @@ mod tests {
     proptest! {
         #[test]
         fn the_sums_are_what_a_recount_gives(events in proptest::collection::vec(event(), 0..40)) {
-            let mut ledger = Ledger::default();
+            let mut rollout = RolloutProgress::default();
             // None: it has no rollout. Each namespace: None while it is behind.
             let mut counted: Option<BTreeMap<u8, Option<(Progress, bool)>>> = None;
             for event in events {
                 match event {
                     Event::Begin(targets) => {
-                        ledger.begin(&darwin(), Epoch(1), targets.iter().map(|n| n.to_string().into()).collect());
+                        rollout.begin(&darwin(), Epoch(1), targets.iter().map(|n| n.to_string().into()).collect());
                         counted = Some(targets.into_iter().map(|n| (n, None)).collect());
                     }
                     Event::End => {
-                        ledger.end(&darwin());
+                        rollout.end(&darwin());
                         counted = None;
                     }
                     Event::Record(namespace, result) => {
@@ -284,7 +284,7 @@ mod tests {
                             (progress(secret, desired, ready.min(desired)), failed)
                         });
                         let outcomes: Vec<_> = result.into_iter().map(|(p, failed)| outcome(p, failed)).collect();
-                        ledger.record(&namespace.to_string().into(), &catalog(&[(&darwin(), 1)]), &outcomes);
+                        rollout.record(&namespace.to_string().into(), &catalog(&[(&darwin(), 1)]), &outcomes);
                         if let Some(counted) = &mut counted {
                             match result {
                                 Some(result) => counted.insert(namespace, Some(result)),
@@ -305,7 +305,7 @@ mod tests {
                         failures: Vec::new(),
                     }
                 });
-                let summary = ledger.summary(&darwin()).map(|sums| Summary { failures: Vec::new(), ..sums });
+                let summary = rollout.summary(&darwin()).map(|sums| Summary { failures: Vec::new(), ..sums });
                 prop_assert_eq!(summary, recount);
             }
         }

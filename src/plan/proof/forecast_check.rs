@@ -6,23 +6,23 @@ use super::world::{self, Answer, World, count, record};
 use crate::{
     api::{NamespaceName, SecretName},
     plan::{
-        Claim, Contested, Effect, EntryFate, Namespace, ResourceVersion, Secret, SecretFate, ServiceAccount, Step,
+        Contested, Desired, Effect, Namespace, RefFate, ResourceVersion, Secret, SecretFate, ServiceAccount, Step,
         forecast, plan,
     },
 };
 
 /// Checks the forecast for `start`, which the steps of all plans lead to `end`.
-pub fn check(name: &NamespaceName, claims: &[&Claim], contested: &Contested, start: &World, end: &World) {
+pub fn check(name: &NamespaceName, all_desired: &[&Desired], contested: &Contested, start: &World, end: &World) {
     let mut end = end.clone();
     // The garbage collector comes last, and what it makes room for is made after that.
-    if end.collect_garbage(claims) {
-        finish(name, claims, contested, &mut end);
+    if end.collect_garbage(all_desired) {
+        finish(name, all_desired, contested, &mut end);
     }
-    let forecast = forecast(name, claims, &start.observe(), contested);
+    let forecast = forecast(name, all_desired, &start.observe(), contested);
     assert_eq!(comparable(&forecast.end), comparable(&end.observe()), "the forecast ends elsewhere");
     let (told, mut effects): (BTreeSet<_>, BTreeSet<_>) =
         forecast.effects.into_iter().partition(|effect| matches!(effect, Effect::Refused { .. }));
-    let steps = plan(name, claims, &end.observe(), contested).into_iter();
+    let steps = plan(name, all_desired, &end.observe(), contested).into_iter();
     let refused = steps.filter_map(|step| match step {
         Step::Refuse { credential, refusal } => Some(Effect::Refused { credential, refusal }),
         _ => None,
@@ -34,15 +34,15 @@ pub fn check(name: &NamespaceName, claims: &[&Claim], contested: &Contested, sta
 }
 
 /// Executes plans until nothing is left.
-fn finish(name: &NamespaceName, claims: &[&Claim], contested: &Contested, world: &mut World) {
+fn finish(name: &NamespaceName, all_desired: &[&Desired], contested: &Contested, world: &mut World) {
     loop {
         let seen = world.observe();
-        let mut steps = plan(name, claims, &seen, contested);
+        let mut steps = plan(name, all_desired, &seen, contested);
         steps.retain(|step| !matches!(step, Step::Refuse { .. }));
         if steps.is_empty() {
             return;
         }
-        steps.iter().for_each(|step| assert_eq!(world.execute(step, claims, &seen), Answer::Done));
+        steps.iter().for_each(|step| assert_eq!(world.execute(step, all_desired, &seen), Answer::Done));
     }
 }
 
@@ -71,10 +71,10 @@ fn entries(told: &mut BTreeSet<Effect>, start: &World, end: &World) {
         for name in world::SECRETS.map(SecretName::from) {
             let (had, has) = (count(before, &name), count(after, &name));
             let wanted = match (record(before, &name), record(after, &name)) {
-                _ if has > had => Some(EntryFate::Added),
-                _ if has < had => Some(EntryFate::Removed),
-                (Some(_), None) => Some(EntryFate::Forgotten),
-                (before, after) if before != after => Some(EntryFate::Recorded),
+                _ if has > had => Some(RefFate::Added),
+                _ if has < had => Some(RefFate::Removed),
+                (Some(_), None) => Some(RefFate::Forgotten),
+                (before, after) if before != after => Some(RefFate::Recorded),
                 _ => None,
             };
             let of_this = |effect: &Effect| match effect {

@@ -21,11 +21,11 @@ pub enum Stuck {
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct StuckCounts {
     pods: BTreeMap<CredentialName, BTreeMap<NamespaceName, BTreeSet<PodName>>>,
 }
 
-impl Tally {
+impl StuckCounts {
     /// What there is in one namespace now. Returns the credentials for which that is something new.
     pub fn record(
         &mut self,
@@ -81,12 +81,12 @@ mod tests {
 
     #[test]
     fn what_was_found_in_a_namespace_replaces_what_was_found_before() {
-        let (mut tally, darwin): (_, CredentialName) = (Tally::default(), "darwin".into());
+        let (mut stuck_counts, darwin): (_, CredentialName) = (StuckCounts::default(), "darwin".into());
         let mut is_news = |namespace: &str, pods: &[&str]| {
             let found = if pods.is_empty() { BTreeMap::new() } else { found(pods) };
-            let touched = tally.record(&namespace.into(), found);
+            let touched = stuck_counts.record(&namespace.into(), found);
             assert!(touched.iter().all(|name| *name == darwin) && touched.len() < 2);
-            (!touched.is_empty(), tally.counts(&darwin).pods, tally.has(&namespace.into()))
+            (!touched.is_empty(), stuck_counts.counts(&darwin).pods, stuck_counts.has(&namespace.into()))
         };
         let pods = |pods: &[&str]| pods.iter().map(|pod| (*pod).to_owned()).collect::<Vec<_>>();
         assert_eq!(is_news("b", &["one", "two"]), (true, pods(&["b/one", "b/two"]), true));
@@ -96,15 +96,15 @@ mod tests {
         assert_eq!(is_news("b", &["two"]), (true, pods(&["a/three", "b/two"]), true));
         assert_eq!(is_news("a", &[]), (true, pods(&["b/two"]), false));
         assert_eq!(is_news("b", &[]), (true, pods(&[]), false));
-        assert!(tally.pods.is_empty());
+        assert!(stuck_counts.pods.is_empty());
     }
 
     #[test]
     fn all_are_counted_and_ten_are_listed() {
-        let mut tally = Tally::default();
+        let mut stuck_counts = StuckCounts::default();
         let names: Vec<String> = (0..12).map(|index| format!("pod-{index:02}")).collect();
-        tally.record(&"a".into(), found(&names.iter().map(String::as_str).collect::<Vec<_>>()));
-        let counts = tally.counts(&"darwin".into());
+        stuck_counts.record(&"a".into(), found(&names.iter().map(String::as_str).collect::<Vec<_>>()));
+        let counts = stuck_counts.counts(&"darwin".into());
         assert_eq!((counts.count, counts.pods.len(), &*counts.pods[9]), (12, 10, "a/pod-09"));
     }
 }

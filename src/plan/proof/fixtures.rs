@@ -12,7 +12,7 @@ use crate::{
         Revision,
         testing::{resolved, spec},
     },
-    plan::{Claim, ClaimState, NamespaceRule, OtherOwners, ResourceVersion, Scope, Secret, ServiceAccountRule},
+    plan::{ClaimState, Desired, NamespaceRule, OtherOwners, ResourceVersion, Scope, Secret, ServiceAccountRule},
     process::Text,
 };
 
@@ -74,7 +74,7 @@ fn revision(credential: &str) -> Revision {
     if credential == ALPHA { alpha.clone() } else { beta.clone() }
 }
 
-fn claim(credential: &str, secret: &str, kind: Kind) -> Option<Claim> {
+fn desired(credential: &str, secret: &str, kind: Kind) -> Option<Desired> {
     let (policy, chosen, targets, held) = match kind {
         Kind::Absent => return None,
         Kind::Resolved(policy, chosen) => (policy, chosen, NAMESPACE, false),
@@ -94,7 +94,7 @@ fn claim(credential: &str, secret: &str, kind: Kind) -> Option<Claim> {
         service_accounts: ServiceAccountRule::new(&service_accounts).expect("no selector"),
     };
     let resolved = || ClaimState::Resolved { revision: revision(credential), fields: FIELDS };
-    Some(Claim {
+    Some(Desired {
         credential: credential.into(),
         uid: uid(credential),
         created: Timestamp::from_second(if credential == ALPHA { 1 } else { 2 }).expect("a time"),
@@ -107,11 +107,11 @@ fn claim(credential: &str, secret: &str, kind: Kind) -> Option<Claim> {
 }
 
 /// Both credentials, in the order of the catalog.
-pub fn claims(names: [&str; 2], kinds: [Kind; 2]) -> Vec<Claim> {
-    let mut claims: Vec<_> =
-        [claim(ALPHA, names[0], kinds[0]), claim(BETA, names[1], kinds[1])].into_iter().flatten().collect();
-    claims.sort_by(|a, b| a.credential.cmp(&b.credential));
-    claims
+pub fn all_desired(names: [&str; 2], kinds: [Kind; 2]) -> Vec<Desired> {
+    let mut all_desired: Vec<_> =
+        [desired(ALPHA, names[0], kinds[0]), desired(BETA, names[1], kinds[1])].into_iter().flatten().collect();
+    all_desired.sort_by(|a, b| a.credential.cmp(&b.credential));
+    all_desired
 }
 
 /// A Secret that this credential has made and owns, as it should be.

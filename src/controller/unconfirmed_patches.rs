@@ -10,11 +10,11 @@ use crate::api::{NamespaceName, ServiceAccountName};
 
 /// See the module's documentation.
 #[derive(Default)]
-pub struct Doubts {
+pub struct UnconfirmedPatches {
     by_namespace: HashMap<NamespaceName, BTreeSet<ServiceAccountName>>,
 }
 
-impl Doubts {
+impl UnconfirmedPatches {
     /// A patch of it had no answer.
     pub fn begin(&mut self, namespace: &NamespaceName, account: &ServiceAccountName) {
         self.by_namespace.entry(namespace.clone()).or_default().insert(account.clone());
@@ -52,16 +52,19 @@ mod tests {
 
     #[test]
     fn a_doubt_lasts_until_it_is_ended_or_its_namespace_forgotten() {
-        let mut doubts = Doubts::default();
+        let mut unconfirmed_patches = UnconfirmedPatches::default();
         let (team, other) = (NamespaceName::from("team"), NamespaceName::from("other"));
         for (namespace, account) in [(&team, "a"), (&team, "b"), (&team, "a"), (&other, "a")] {
-            doubts.begin(namespace, &account.into());
+            unconfirmed_patches.begin(namespace, &account.into());
         }
-        doubts.end(&team, &"a".into());
-        doubts.end(&team, &"a".into());
-        assert_eq!((doubts.of(&team), doubts.of(&other)), (vec!["b".into()], vec!["a".into()]));
-        doubts.end(&team, &"b".into());
-        doubts.forget(&other);
-        assert!(doubts.by_namespace.is_empty() && !doubts.has(&team));
+        unconfirmed_patches.end(&team, &"a".into());
+        unconfirmed_patches.end(&team, &"a".into());
+        assert_eq!(
+            (unconfirmed_patches.of(&team), unconfirmed_patches.of(&other)),
+            (vec!["b".into()], vec!["a".into()])
+        );
+        unconfirmed_patches.end(&team, &"b".into());
+        unconfirmed_patches.forget(&other);
+        assert!(unconfirmed_patches.by_namespace.is_empty() && !unconfirmed_patches.has(&team));
     }
 }
