@@ -13,7 +13,7 @@ mod schema;
 pub use names::{CredentialName, Labels, NamespaceName, PodName, SecretName, ServiceAccountName};
 pub use pattern::Pattern;
 pub use printable::{plain, printable};
-pub use reason::{Reason, StallCause};
+pub use reason::{Reason, StallCause, Stalled};
 pub use registry_credential::*;
 
 /// The field manager of every write.

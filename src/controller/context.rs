@@ -21,14 +21,14 @@ use super::{
     unconfirmed_patches::UnconfirmedPatches,
 };
 use crate::{
-    api::{CredentialName, NamespaceName, ServiceAccountName},
+    api::{CredentialName, NamespaceName, ServiceAccountName, Stalled},
     cluster::{
         gate::Gate,
         index::{Effect, Index},
     },
     plan::{RecreateBackoff, RemovalTracker, catalog::Catalog, decoded::Limits},
     process::metrics::{Controller, Metrics, Watch},
-    progress::{RolloutProgress, State},
+    progress::{Resolution, RolloutProgress},
 };
 
 /// What the operator was told at its start.
@@ -94,7 +94,7 @@ pub struct Published {
     /// metadata.resourceVersion of the source when it was looked for; `None` where there was none.
     pub source: Option<String>,
     /// What came of it.
-    pub state: State,
+    pub resolution: Result<Resolution, Stalled>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -15,16 +15,16 @@ use super::{
     queue::Priority,
 };
 use crate::{
-    api::{CredentialName, NamespaceName, SecretName, StallCause},
+    api::{CredentialName, NamespaceName, SecretName, StallCause, Stalled},
     cluster::{SourceFailure, observe::Observed, read_source},
     credential::{PullSecret, Resolved, SourceSecret},
     plan::{
         ClaimState, Desired, Secret,
         catalog::{Entry, Epoch},
-        decoded::{DecodedCredential, Held, is_being_orphaned, is_going},
+        decoded::{DecodedCredential, is_being_orphaned, is_going, source_missing, source_unreadable},
     },
     process::metrics::{ReconcileResult, Watch},
-    progress::State,
+    progress::Resolution,
 };
 
 /// After how many failures in a row, about twenty seconds, the status says that the source can't be read.
@@ -48,7 +48,7 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
     let known = context.states().get(name).cloned();
     if let Some(known) = &known
         && (&known.uid, known.generation, &known.source) == (&uid, generation, &source)
-        && !matches!(known.state, State::Held { hold: StallCause::Retried, .. })
+        && !is_stalled_by(&known.resolution, &[StallCause::Retried])
         && !is_being_orphaned(&object)
     {
         // Only its status or something that we don't use has changed. A status may be one that our predecessor sent
@@ -61,33 +61,31 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
     let (pull_secret, state) = match found {
         Ok((resolved, version)) => {
             context.source_retries.worked(name);
-            let state = State::Resolved { identity: resolved.identity, source: version };
+            let state = Ok(Resolution { identity: resolved.identity, source: version });
             (Some(Arc::new(resolved.pull_secret)), state)
         }
-        Err(held) => {
-            if held.hold == StallCause::Retried {
+        Err(stalled) => {
+            if stalled.cause() == StallCause::Retried {
                 let wait = context.source_retries.failed(name, TRANSIENT);
                 context.credentials.add_at(name.clone(), Instant::now() + wait);
-                warn!(credential = %name, reason = held.reason.as_str(), message = held.message, "tried again");
+                warn!(credential = %name, reason = stalled.reason.as_str(), message = stalled.message, "tried again");
                 let stands = known.filter(|known| known.uid == uid && known.generation == generation);
                 if let Some(known) = stands {
                     // What was found last stands, and namespaces go on getting it.
                     if context.source_retries.count(name) == TELL_AFTER {
-                        let state = State::Held { reason: held.reason, message: held.message, hold: held.hold };
-                        context.states().insert(name.clone(), Published { state, ..known });
+                        context.states().insert(name.clone(), Published { resolution: Err(stalled), ..known });
                         context.statuses.add(name.clone(), Priority::Live);
                     }
                     return ReconcileResult::Failed;
                 }
             }
-            let state = State::Held { reason: held.reason, message: held.message, hold: held.hold };
-            (None, state)
+            (None, Err(stalled))
         }
     };
     // What was read is newer than, or the same as, what the cache had: the event that follows says nothing new.
     let source = match &state {
-        State::Resolved { source, .. } => Some(source.clone()),
-        State::Held { .. } => source,
+        Ok(found) => Some(found.source.clone()),
+        Err(_) => source,
     };
     let current = context.objects().get(name).cloned();
     let is_same = |now: Arc<DynamicObject>| {
@@ -98,16 +96,20 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
         return ReconcileResult::Done; // it changed while its source was read, and is queued again
     }
     let desired = decoded.desired(pull_secret.as_deref().into());
-    let result = match &state {
-        State::Held { hold: StallCause::Spec | StallCause::Source | StallCause::Retried, .. } => {
-            ReconcileResult::Failed
-        }
-        State::Held { hold: StallCause::Suspended | StallCause::Orphaned, .. } | State::Resolved { .. } => {
-            ReconcileResult::Done
-        }
-    };
-    publish(context, desired, pull_secret, Published { since: Instant::now(), uid, generation, source, state }).await;
+    let fails = is_stalled_by(&state, &[StallCause::Spec, StallCause::Source, StallCause::Retried]);
+    let result = if fails { ReconcileResult::Failed } else { ReconcileResult::Done };
+    publish(
+        context,
+        desired,
+        pull_secret,
+        Published { since: Instant::now(), uid, generation, source, resolution: state },
+    )
+    .await;
     result
+}
+
+fn is_stalled_by<T>(resolution: &Result<T, Stalled>, causes: &[StallCause]) -> bool {
+    resolution.as_ref().is_err_and(|stalled| causes.contains(&stalled.cause()))
 }
 
 /// It is gone or going: the one thing that leads to removal.
@@ -154,16 +156,16 @@ fn forget(context: &Context, name: &CredentialName) {
 async fn publish(context: &Arc<Context>, desired: Desired, pull_secret: Option<Arc<PullSecret>>, found: Published) {
     let name = desired.credential.clone();
     let secret = desired.secret.clone();
-    match &found.state {
-        State::Resolved { source, .. } => info!(credential = %name, source, "resolved"),
-        State::Held { reason, message, .. } => info!(credential = %name, reason = reason.as_str(), message, "held"),
+    match &found.resolution {
+        Ok(Resolution { source, .. }) => info!(credential = %name, source, "resolved"),
+        Err(Stalled { reason, message }) => info!(credential = %name, reason = reason.as_str(), message, "held"),
     }
     let is_new_name = context.index().take_interest(&secret);
     if is_new_name && *context.synced().borrow() && context.settings.limits.managed_names.allow(&secret) {
         look_for(context, &secret).await;
     }
     // One that is suspended is counted on: namespaces come and go, and people change things.
-    let is_counted = matches!(found.state, State::Resolved { .. } | State::Held { hold: StallCause::Suspended, .. });
+    let is_counted = found.resolution.is_ok() || is_stalled_by(&found.resolution, &[StallCause::Suspended]);
     let epoch = context.change_catalog(|catalog| {
         let epoch = Epoch(catalog.get(&name).map_or(0, |entry| entry.epoch.0) + 1);
         catalog.insert(Entry { desired: desired.clone(), pull_secret, epoch });
@@ -221,7 +223,7 @@ async fn look_for(context: &Context, secret: &SecretName) {
 }
 
 /// The pull secret, and the version of the source that it was made from.
-async fn resolve(context: &Context, decoded: &DecodedCredential) -> Result<(Resolved, String), Held> {
+async fn resolve(context: &Context, decoded: &DecodedCredential) -> Result<(Resolved, String), Stalled> {
     let limits = &context.settings.limits;
     let (namespace, source) = decoded.source(limits)?;
     let secret = read(context, namespace, &source.name).await?;
@@ -230,8 +232,8 @@ async fn resolve(context: &Context, decoded: &DecodedCredential) -> Result<(Reso
 }
 
 /// Reads a source.
-async fn read(context: &Context, namespace: &str, name: &str) -> Result<SourceSecret, Held> {
-    let unreadable = |why: &str| Held::source_unreadable(namespace, name, why);
+async fn read(context: &Context, namespace: &str, name: &str) -> Result<SourceSecret, Stalled> {
+    let unreadable = |why: &str| source_unreadable(namespace, name, why);
     let forbidden = format!(
         "the operator's service account may not read Secrets in {namespace}; bind the Role of config/rbac there"
     );
@@ -239,12 +241,12 @@ async fn read(context: &Context, namespace: &str, name: &str) -> Result<SourceSe
         return Err(unreadable(&forbidden));
     }
     if !context.sources().contains_key(&(namespace.to_owned(), name.to_owned())) {
-        return Err(Held::source_missing(namespace, name));
+        return Err(source_missing(namespace, name));
     }
     let answer = read_source(&context.client, namespace, name);
     match tokio::time::timeout(WRITE_TIMEOUT, answer).await {
         Ok(Ok(Some(source))) => Ok(source),
-        Ok(Ok(None)) => Err(Held::source_missing(namespace, name)),
+        Ok(Ok(None)) => Err(source_missing(namespace, name)),
         Ok(Err(SourceFailure::Forbidden)) => Err(unreadable(&forbidden)),
         Ok(Err(SourceFailure::Answer(why))) => Err(unreadable(&why)),
         Ok(Err(SourceFailure::Client(error))) => Err(unreadable(&WriteError::from(error).to_string())),

@@ -34,6 +34,7 @@ pub use refused_watches::sentence;
 
 use crate::{
     api::{NamespaceName, SecretName},
+    plan::decoded::secret_name,
     process::metrics::Controller,
 };
 
@@ -110,15 +111,7 @@ async fn sync(context: &Arc<Context>) {
     // RegistryCredentials come before Secrets: a Secret that lost its owner before its RegistryCredential vanished has
     // then lost it in the list of Secrets, too; and their Secret names say which foreign Secrets to keep in view.
     credentials.wait().await;
-    let names: Vec<SecretName> = {
-        let objects = context.objects();
-        let template = |o: &kube::api::DynamicObject| o.data.pointer("/spec/secretTemplate/name").cloned();
-        let name = |(name, object): (&crate::api::CredentialName, &Arc<kube::api::DynamicObject>)| {
-            let template = template(object);
-            template.as_ref().and_then(|t| t.as_str()).unwrap_or(name.as_str()).into()
-        };
-        objects.iter().map(name).collect()
-    };
+    let names: Vec<SecretName> = context.objects().values().map(|object| secret_name(object)).collect();
     for name in &names {
         context.index().take_interest(name);
     }

@@ -24,10 +24,10 @@ use super::{
     refused_watches::STANDS,
 };
 use crate::{
-    api::{CredentialName, FIELD_MANAGER, Reason, RegistryCredential, RegistryCredentialStatus, StallCause},
+    api::{CredentialName, FIELD_MANAGER, Reason, RegistryCredential, RegistryCredentialStatus, StallCause, Stalled},
     plan::ResourceVersion,
     process::metrics::WriteKind,
-    progress::{self, Report, State},
+    progress::{self, Report},
 };
 
 /// A roll-out often ends within this time of its start: then one write says it all.
@@ -161,7 +161,8 @@ impl Writer {
             (None, Some(found)) => {
                 let summary = self.context.rollout().summary(name);
                 let stuck = self.context.stuck.report(name, &self.context.catalog());
-                let report = Report { generation: found.generation, state: found.state.clone(), summary, stuck };
+                let report =
+                    Report { generation: found.generation, resolution: found.resolution.clone(), summary, stuck };
                 progress::build(&previous, &report, Timestamp::now())
             }
             (None, None) => return Ok(Written::Unchanged),
@@ -192,7 +193,7 @@ impl Writer {
         self.context.metrics.write(WriteKind::Status, error::result(&result));
         let written = result?;
         self.remember(name, written);
-        self.publish(&object, &previous, &status, found.map(|found| &found.state));
+        self.publish(&object, &previous, &status, found.and_then(|found| found.resolution.as_ref().err()));
         Ok(Written::Yes)
     }
 
@@ -215,7 +216,7 @@ impl Writer {
         object: &DynamicObject,
         previous: &RegistryCredentialStatus,
         status: &RegistryCredentialStatus,
-        state: Option<&State>,
+        stalled: Option<&Stalled>,
     ) {
         let ready = |status: &RegistryCredentialStatus| {
             let ready = status.conditions.iter().find(|c| c.type_ == "Ready")?;
@@ -227,7 +228,7 @@ impl Writer {
             return;
         }
         let calm = is_ready == "True"
-            || matches!(state, Some(State::Held { hold: StallCause::Suspended | StallCause::Orphaned, .. }));
+            || matches!(stalled.map(Stalled::cause), Some(StallCause::Suspended | StallCause::Orphaned));
         let event = Event {
             type_: if calm { EventType::Normal } else { EventType::Warning },
             reason,

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use kube::api::DynamicObject;
 
 use crate::{
-    api::{CredentialName, Reason, RegistryCredentialSpec, SecretKeyRef, SecretName, StallCause, printable},
-    credential::{self, AllowedRegistries, Invalid, PullSecret, Resolved, SourceSecret},
+    api::{self, CredentialName, Reason, RegistryCredentialSpec, SecretKeyRef, SecretName, Stalled, printable},
+    credential::{self, AllowedRegistries, PullSecret, Resolved, SourceSecret},
     plan::{ClaimState, Desired, NamespaceRule, Scope, ServiceAccountRule, StuckRule, managed_names::ManagedNames},
 };
 
@@ -20,46 +20,25 @@ pub struct Limits {
     pub managed_names: ManagedNames,
 }
 
-/// Why nothing can be written for a credential.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// In one word.
-    pub reason: Reason,
-    /// In a sentence that says what to do.
-    pub message: String,
-    /// What it takes to go on.
-    pub hold: StallCause,
+/// The source Secret doesn't exist.
+pub fn source_missing(namespace: &str, name: &str) -> Stalled {
+    let message = format!(
+        "Secret {namespace}/{name} doesn't exist; create it: kubectl -n {namespace} create secret generic \
+         {name} --from-file=key.json"
+    );
+    Stalled::new(Reason::SourceNotFound, message)
 }
 
-impl Held {
-    fn by_spec(reason: Reason, message: String) -> Self {
-        Self { reason, message, hold: StallCause::Spec }
-    }
-
-    /// The source Secret doesn't exist.
-    pub fn source_missing(namespace: &str, name: &str) -> Self {
-        let message = format!(
-            "Secret {namespace}/{name} doesn't exist; create it: kubectl -n {namespace} create secret generic \
-             {name} --from-file=key.json"
-        );
-        Self { reason: Reason::SourceNotFound, message, hold: StallCause::Source }
-    }
-
-    /// The source Secret may be there, and can't be read.
-    pub fn source_unreadable(namespace: &str, name: &str, why: &str) -> Self {
-        let message = format!("Secret {namespace}/{name} can't be read, and is tried again: {why}");
-        Self { reason: Reason::SourceUnreadable, message, hold: StallCause::Retried }
-    }
+/// The source Secret may be there, and can't be read.
+pub fn source_unreadable(namespace: &str, name: &str, why: &str) -> Stalled {
+    let message = format!("Secret {namespace}/{name} can't be read, and is tried again: {why}");
+    Stalled::new(Reason::SourceUnreadable, message)
 }
 
-impl From<Invalid> for Held {
-    fn from(invalid: Invalid) -> Self {
-        let hold = match invalid.reason {
-            Reason::SourceKeyNotFound | Reason::InvalidKey => StallCause::Source,
-            _ => StallCause::Spec,
-        };
-        Self { reason: invalid.reason, message: invalid.message, hold }
-    }
+/// The name of a RegistryCredential's Secrets, whether or not the rest of its spec can be decoded.
+pub fn secret_name(object: &DynamicObject) -> SecretName {
+    let template = object.data.pointer("/spec/secretTemplate/name").and_then(|name| name.as_str());
+    api::secret_name(object.metadata.name.as_deref().unwrap_or_default(), template)
 }
 
 /// `kubectl delete --cascade=orphan`: the garbage collector is taking its Secrets' owner references away.
@@ -83,7 +62,7 @@ pub struct DecodedCredential {
     pub secret: SecretName,
     created: Timestamp,
     orphaned: bool,
-    spec: Result<(RegistryCredentialSpec, NamespaceRule, ServiceAccountRule), Held>,
+    spec: Result<(RegistryCredentialSpec, NamespaceRule, ServiceAccountRule), Stalled>,
 }
 
 impl DecodedCredential {
@@ -91,12 +70,11 @@ impl DecodedCredential {
     pub fn new(object: &DynamicObject, limits: &Limits) -> Self {
         let metadata = &object.metadata;
         let spec = object.data.get("spec").cloned().unwrap_or_default();
-        let template = spec.pointer("/secretTemplate/name").and_then(|name| name.as_str());
         let name = metadata.name.as_deref().unwrap_or_default();
         Self {
             credential: name.into(),
             uid: metadata.uid.clone().unwrap_or_default(),
-            secret: template.unwrap_or(name).into(),
+            secret: secret_name(object),
             created: metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0),
             orphaned: is_being_orphaned(object),
             spec: decode(spec, limits),
@@ -112,7 +90,7 @@ impl DecodedCredential {
     ///
     /// # Errors
     /// Why this version can't read it.
-    pub fn decoded(&self) -> Result<&RegistryCredentialSpec, &Held> {
+    pub fn decoded(&self) -> Result<&RegistryCredentialSpec, &Stalled> {
         self.spec.as_ref().map(|(spec, ..)| spec)
     }
 
@@ -127,15 +105,15 @@ impl DecodedCredential {
     ///
     /// # Errors
     /// Why nothing is written whatever the source holds.
-    pub fn source(&self, limits: &Limits) -> Result<(&str, &SecretKeyRef), Held> {
+    pub fn source(&self, limits: &Limits) -> Result<(&str, &SecretKeyRef), Stalled> {
         if self.orphaned {
             let message = "it is being deleted with --cascade=orphan: its Secrets and entries stay".to_owned();
-            return Err(Held { reason: Reason::Orphaned, message, hold: StallCause::Orphaned });
+            return Err(Stalled::new(Reason::Orphaned, message));
         }
-        let (spec, ..) = self.spec.as_ref().map_err(Held::clone)?;
+        let (spec, ..) = self.spec.as_ref().map_err(Stalled::clone)?;
         if spec.suspend {
             let message = "spec.suspend is true: nothing is written and nothing removed".to_owned();
-            return Err(Held { reason: Reason::Suspended, message, hold: StallCause::Suspended });
+            return Err(Stalled::new(Reason::Suspended, message));
         }
         let managed = &limits.managed_names;
         if !managed.allow(&self.secret) {
@@ -145,7 +123,7 @@ impl DecodedCredential {
                  to the resourceNames of the operator's ClusterRole",
                 self.secret, self.secret
             );
-            return Err(Held::by_spec(Reason::SecretNameNotAllowed, message));
+            return Err(Stalled::new(Reason::SecretNameNotAllowed, message));
         }
         let source = credential::source_ref(spec)?;
         let namespace = source.namespace.as_deref().unwrap_or_default();
@@ -158,9 +136,9 @@ impl DecodedCredential {
     ///
     /// # Errors
     /// Why nothing is written.
-    pub fn resolve(&self, source: &SourceSecret, limits: &Limits) -> Result<Resolved, Held> {
-        let (spec, ..) = self.spec.as_ref().map_err(Held::clone)?;
-        Ok(credential::resolve(&self.credential, spec, source, &limits.allowed_registries)?)
+    pub fn resolve(&self, source: &SourceSecret, limits: &Limits) -> Result<Resolved, Stalled> {
+        let (spec, ..) = self.spec.as_ref().map_err(Stalled::clone)?;
+        credential::resolve(self.secret.clone(), spec, source, &limits.allowed_registries)
     }
 
     /// What it asks of namespaces, given what there is to write.
@@ -197,18 +175,18 @@ impl From<Option<&PullSecret>> for ClaimState {
 fn decode(
     spec: serde_json::Value,
     limits: &Limits,
-) -> Result<(RegistryCredentialSpec, NamespaceRule, ServiceAccountRule), Held> {
+) -> Result<(RegistryCredentialSpec, NamespaceRule, ServiceAccountRule), Stalled> {
     let mut spec = serde_json::from_value::<RegistryCredentialSpec>(spec).map_err(|error| {
         let message = format!(
             "this version of regcred ({}) can't read the spec: {}; upgrade regcred, or correct the spec",
             env!("CARGO_PKG_VERSION"),
             printable(&error.to_string())
         );
-        Held::by_spec(Reason::Undecodable, message)
+        Stalled::new(Reason::Undecodable, message)
     })?;
     let selector = |error: kube::core::ParseExpressionError| {
         let message = format!("a selector can't be read: {}", printable(&error.to_string()));
-        Held::by_spec(Reason::InvalidSpec, message)
+        Stalled::new(Reason::InvalidSpec, message)
     };
     let namespaces = NamespaceRule::new(&spec.namespaces).map_err(selector)?;
     let accounts = ServiceAccountRule::new(&spec.service_accounts).map_err(selector)?;

@@ -1,11 +1,16 @@
 //! Finds the members of a JSON object without a copy that nobody wipes.
 //!
 //! `serde_json` collects every string that has an escape in a buffer of its own, which is freed as it is; a private key
-//! in a key file is such a string (`\n`). So `serde_json` only checks the syntax here, which copies nothing; then a
-//! scan that may rely on that yields slices of the text, and [`unescape`] writes into memory that is wiped.
+//! in a key file is such a string (`\n`). So it only finds where names and values begin and end, which copies nothing, and
+//! [`unescape`] writes into memory that is wiped.
 
-use serde::de::IgnoredAny;
-use serde_json::error::Category;
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::{error::Category, value::RawValue};
 use zeroize::Zeroizing;
 
 /// Why a text isn't one JSON value.
@@ -60,51 +65,35 @@ pub fn members(text: &str) -> Result<Vec<Member<'_>>, Fault> {
         Category::Eof => Fault::Truncated,
         _ => Fault::Syntax { line: error.line(), column: error.column() },
     })?;
-    Ok(scan(text))
-}
-
-/// The text with the leading characters that stand between tokens taken off.
-fn skip<'a>(text: &'a str, between: &[char]) -> &'a str {
-    text.trim_start_matches([' ', '\t', '\n', '\r'])
-        .trim_start_matches(between)
-        .trim_start_matches([' ', '\t', '\n', '\r'])
-}
-
-fn scan(text: &str) -> Vec<Member<'_>> {
-    let mut found = Vec::new();
-    let mut rest = skip(text, &[]);
-    if !rest.starts_with('{') {
-        return found;
+    // Of a string, the error that it isn't an object would hold a copy.
+    if !text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{') {
+        return Ok(Vec::new());
     }
-    rest = skip(rest, &['{']);
-    while rest.starts_with('"') {
-        let (name, after) = rest.split_at(value_len(rest));
-        let after = skip(after, &[':']);
-        let (value, after) = after.split_at(value_len(after));
-        found.push(Member { name, value });
-        rest = skip(after, &[',']);
-    }
-    found
+    Ok(serde_json::from_str::<Members<'_>>(text).map(|members| members.0).unwrap_or_default())
 }
 
-/// How many bytes the JSON value has that the text begins with.
-fn value_len(text: &str) -> usize {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for (at, byte) in text.bytes().enumerate() {
-        if in_string {
-            in_string = escaped || byte != b'"';
-            escaped = !escaped && byte == b'\\';
-            continue;
+struct Members<'a>(Vec<Member<'a>>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Slices;
+        impl<'de> Visitor<'de> for Slices {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut found = Vec::new();
+                while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+                    found.push(Member { name: name.get(), value: value.get() });
+                }
+                Ok(Members(found))
+            }
         }
-        match byte {
-            b'"' => in_string = true,
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' if depth > 0 => depth -= 1,
-            b'}' | b']' | b',' | b':' | b' ' | b'\t' | b'\n' | b'\r' if depth == 0 => return at,
-            _ => {}
-        }
+        deserializer.deserialize_map(Slices)
     }
-    text.len()
 }
 
 /// The string that a JSON string (with its quotes) stands for; `None` if it isn't a string or has a `\u` escape that is
@@ -206,7 +195,6 @@ mod tests {
         #[test]
         fn any_text_is_scanned_without_panic(text in r#"[{}\[\]",:\\u0d8 \n]{0,40}"#) {
             let _ = members(&text);
-            let _ = scan(&text);
             let _ = unescape(&text);
         }
 

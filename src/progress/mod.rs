@@ -7,5 +7,5 @@ mod stuck_counts;
 
 pub use blind::blind;
 pub use rollout::{Failure, Outcome, RolloutProgress, Summary};
-pub use status::{Report, State, build};
+pub use status::{Report, Resolution, build};
 pub use stuck_counts::{Stuck, StuckCounts};

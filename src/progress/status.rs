@@ -7,28 +7,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::{rollout::Summary, stuck_counts::Stuck};
 use crate::api::{
     Identity, NamespaceCounts, NamespaceFailure, ObservedSource, Reason, RegistryCredentialStatus,
-    ServiceAccountCounts, StallCause, StuckPodCounts,
+    ServiceAccountCounts, StallCause, Stalled, StuckPodCounts,
 };
 
-/// What the credential controller says of one RegistryCredential.
+/// What a RegistryCredential was resolved from; namespaces get the pull secret that came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// There is a valid credential, and namespaces get it.
-    Resolved {
-        /// Whose it is.
-        identity: Identity,
-        /// metadata.resourceVersion of the source Secret.
-        source: String,
-    },
-    /// Nothing is written and nothing removed.
-    Held {
-        /// Why.
-        reason: Reason,
-        /// What is wrong and what to do.
-        message: String,
-        /// What it takes to go on.
-        hold: StallCause,
-    },
+pub struct Resolution {
+    /// Whose credential it is.
+    pub identity: Identity,
+    /// metadata.resourceVersion of the source Secret.
+    pub source: String,
 }
 
 /// All that a status is made of.
@@ -36,8 +24,8 @@ pub enum State {
 pub struct Report {
     /// metadata.generation that was looked at.
     pub generation: Option<i64>,
-    /// Its state.
-    pub state: State,
+    /// What the credential controller found.
+    pub resolution: Result<Resolution, Stalled>,
     /// Its sums; `None` where nothing is counted for it.
     pub summary: Option<Summary>,
     /// Pods that were too early.
@@ -50,8 +38,8 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
     let before = if *previous == RegistryCredentialStatus::pending() { &nothing } else { previous };
     let mut status = before.clone();
     status.observed_generation = report.generation;
-    let verdicts = match (&report.state, &report.summary) {
-        (State::Resolved { identity, source }, Some(sums)) => {
+    let verdicts = match (&report.resolution, &report.summary) {
+        (Ok(Resolution { identity, source }), Some(sums)) => {
             let source = Some(ObservedSource { resource_version: source.clone() });
             let known = before.observed_generation == report.generation && before.observed_source == source;
             if known && sums.behind > 0 && is_settled(before) {
@@ -68,8 +56,8 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
             }
             rolling_out(sums, status.stuck_pods.as_ref())
         }
-        (State::Resolved { .. }, None) => return previous.clone(),
-        (State::Held { reason, message, hold: StallCause::Suspended }, sums) => {
+        (Ok(_), None) => return previous.clone(),
+        (Err(stalled), sums) if stalled.cause() == StallCause::Suspended => {
             status.stuck_pods = None;
             // What isn't known of every namespace would look like a loss: after a restart it is nothing, at first.
             if let Some(sums) = sums.as_ref().filter(|sums| sums.behind == 0) {
@@ -78,11 +66,12 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
             let counts = status.namespaces.as_ref();
             let counts =
                 counts.map(|it| format!("; {} of {} namespaces hold what was rolled out", it.ready, it.desired));
-            held(before, *reason, &format!("{message}{}", counts.unwrap_or_default()), StallCause::Suspended)
+            let message = format!("{}{}", stalled.message, counts.unwrap_or_default());
+            conditions_of(&Stalled { message, ..stalled.clone() }, before)
         }
-        (State::Held { reason, message, hold }, _) => {
+        (Err(stalled), _) => {
             status.stuck_pods = None;
-            held(before, *reason, message, *hold)
+            conditions_of(stalled, before)
         }
     };
     let now = Time(now.round(jiff::Unit::Second).unwrap_or(now));
@@ -196,19 +185,20 @@ fn not_suspended() -> Verdict {
     verdict("Suspended", "False", Reason::NotSuspended, "")
 }
 
-fn held(previous: &RegistryCredentialStatus, reason: Reason, message: &str, hold: StallCause) -> [Verdict; 5] {
-    let valid = match hold {
+fn conditions_of(stalled: &Stalled, previous: &RegistryCredentialStatus) -> [Verdict; 5] {
+    let (reason, message, cause) = (stalled.reason, stalled.message.as_str(), stalled.cause());
+    let valid = match cause {
         StallCause::Source => verdict("CredentialValid", "False", reason, message),
         // What was found about the source still stands.
         _ if is_true(previous, "CredentialValid") => verdict("CredentialValid", "True", Reason::Valid, ""),
         _ => verdict("CredentialValid", "Unknown", reason, message),
     };
-    let ready = match (hold, previous.status_of("Ready")) {
+    let ready = match (cause, previous.status_of("Ready")) {
         (StallCause::Suspended, Some("True")) => "True",
         (StallCause::Suspended, None | Some("Unknown")) => "Unknown",
         _ => "False",
     };
-    let (reconciling, stalled) = match hold {
+    let (reconciling, stalled) = match cause {
         StallCause::Orphaned => ("False", "False"),
         // Whoever waits for what was rolled out before has it. For anything else he would wait in vain.
         StallCause::Suspended if ready == "True" => ("False", "False"),
@@ -220,7 +210,7 @@ fn held(previous: &RegistryCredentialStatus, reason: Reason, message: &str, hold
         verdict("Reconciling", reconciling, reason, if reconciling == "True" { message } else { "" }),
         verdict("Stalled", stalled, reason, if stalled == "True" { message } else { "" }),
         valid,
-        match hold {
+        match cause {
             StallCause::Suspended => verdict("Suspended", "True", reason, message),
             _ => not_suspended(),
         },

@@ -11,21 +11,23 @@ fn resolved(source: &str, summary: Summary) -> Report {
     let identity = Identity { client_email: "puller@darwin.iam.gserviceaccount.com".to_owned(), ..Identity::default() };
     Report {
         generation: Some(3),
-        state: State::Resolved { identity, source: source.to_owned() },
+        resolution: Ok(Resolution { identity, source: source.to_owned() }),
         summary: Some(summary),
         stuck: Stuck::Untold,
     }
 }
 
 fn held(reason: Reason, hold: StallCause) -> Report {
-    let state = State::Held { reason, message: "what is wrong".to_owned(), hold };
-    Report { generation: Some(3), state, summary: None, stuck: Stuck::Untold }
+    let stalled = Stalled::new(reason, "what is wrong");
+    assert_eq!(stalled.cause(), hold);
+    let state = Err(stalled);
+    Report { generation: Some(3), resolution: state, summary: None, stuck: Stuck::Untold }
 }
 
 fn suspended(generation: i64, summary: Option<Summary>) -> Report {
     let message = "spec.suspend is true".to_owned();
-    let state = State::Held { reason: Reason::Suspended, message, hold: StallCause::Suspended };
-    Report { generation: Some(generation), state, summary, stuck: Stuck::Untold }
+    let state = Err(Stalled::new(Reason::Suspended, message));
+    Report { generation: Some(generation), resolution: state, summary, stuck: Stuck::Untold }
 }
 
 /// Of so many target namespaces none has the Secret.
@@ -395,8 +397,8 @@ mod restarts {
         let (failed, failures) = if behind == 0 { (1, vec![("team-a".into(), failure)]) } else { Default::default() };
         let ready = 1_usize.saturating_sub(behind);
         let summary = Summary { desired: 2, ready, behind, failed, failures, ..Summary::default() };
-        let state = State::Resolved { identity: Identity::default(), source: "812".to_owned() };
-        Report { generation: Some(generation), state, summary: Some(summary), stuck: Stuck::Unknown }
+        let state = Ok(Resolution { identity: Identity::default(), source: "812".to_owned() });
+        Report { generation: Some(generation), resolution: state, summary: Some(summary), stuck: Stuck::Unknown }
     }
 
     fn reason(status: &RegistryCredentialStatus) -> &str {
@@ -417,8 +419,12 @@ mod restarts {
     fn what_was_held_is_rolling_out_as_soon_as_it_can_be() {
         let now = Timestamp::UNIX_EPOCH;
         let ready = build(&RegistryCredentialStatus::default(), &report(1, 0), now);
-        let state = State::Held { reason: Reason::SourceUnreadable, message: String::new(), hold: StallCause::Retried };
-        let held = build(&ready, &Report { generation: Some(1), state, summary: None, stuck: Stuck::Unknown }, now);
+        let state = Err(Stalled::new(Reason::SourceUnreadable, ""));
+        let held = build(
+            &ready,
+            &Report { generation: Some(1), resolution: state, summary: None, stuck: Stuck::Unknown },
+            now,
+        );
         assert_eq!(reason(&build(&held, &report(1, 2), now)), "RollingOut");
     }
 }

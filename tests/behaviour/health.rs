@@ -9,8 +9,8 @@ use std::{
 use controlplane::tool;
 use jiff::Timestamp;
 use regcred::{
-    api::{Identity, Reason, RegistryCredentialStatus, StallCause},
-    progress::{Failure, Report, State, Stuck, Summary, blind, build},
+    api::{Identity, Reason, RegistryCredentialStatus, StallCause, Stalled},
+    progress::{Failure, Report, Resolution, Stuck, Summary, blind, build},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -55,21 +55,23 @@ fn object(status: &impl serde::Serialize, change: impl FnOnce(&mut Value)) -> Va
 fn following(
     before: &RegistryCredentialStatus,
     generation: i64,
-    state: State,
+    state: Result<Resolution, Stalled>,
     summary: Option<Summary>,
 ) -> RegistryCredentialStatus {
-    let report = Report { generation: Some(generation), state, summary, stuck: Stuck::Unknown };
+    let report = Report { generation: Some(generation), resolution: state, summary, stuck: Stuck::Unknown };
     build(before, &report, Timestamp::UNIX_EPOCH)
 }
 
 fn resolved(generation: i64, summary: Summary) -> RegistryCredentialStatus {
-    let state = State::Resolved { identity: Identity::default(), source: "812".to_owned() };
+    let state = Ok(Resolution { identity: Identity::default(), source: "812".to_owned() });
     following(&RegistryCredentialStatus::pending(), generation, state, Some(summary))
 }
 
 fn held(before: &RegistryCredentialStatus, reason: Reason, hold: StallCause) -> RegistryCredentialStatus {
     let counted = (hold == StallCause::Suspended).then(rolled_out);
-    let state = State::Held { reason, message: "what to do".to_owned(), hold };
+    let stalled = Stalled::new(reason, "what to do");
+    assert_eq!(stalled.cause(), hold);
+    let state = Err(stalled);
     following(before, NEWEST, state, counted)
 }
 
@@ -84,6 +86,16 @@ fn rolling_out() -> Summary {
 fn partly() -> Summary {
     let failure = Failure { reason: Reason::ForeignSecret, message: "in the way".to_owned() };
     Summary { ready: 1, failed: 1, failures: vec![("team-a".into(), failure)], ..rolled_out() }
+}
+
+fn reason_of(cause: StallCause) -> Reason {
+    match cause {
+        StallCause::Suspended => Reason::Suspended,
+        StallCause::Orphaned => Reason::Orphaned,
+        StallCause::Spec => Reason::InvalidSpec,
+        StallCause::Source => Reason::SourceNotFound,
+        StallCause::Retried => Reason::SourceUnreadable,
+    }
 }
 
 /// What every hold is to tools, but for a suspended one, which depends on what came before.
@@ -151,7 +163,7 @@ fn tools_that_wait_are_told_the_truth_in_every_state() {
             }
         };
         for before in [&pending, &old, &old_rolling] {
-            let status = held(before, Reason::SourceNotFound, hold);
+            let status = held(before, reason_of(hold), hold);
             table.push((
                 if before == &pending { "held from birth" } else { "held" },
                 object(&status, also),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use kube::api::DynamicObject;
 
 use crate::{
-    api::{CredentialName, NamespaceName, Reason, SecretName, ServiceAccountName},
+    api::{CredentialName, NamespaceName, Reason, SecretName, ServiceAccountName, Stalled},
     cli::pod::Pod,
     cluster::observe::{NamespaceMeta, Observed},
     image::{
@@ -14,7 +14,7 @@ use crate::{
     },
     plan::{
         ClaimState, Desired, Namespace, Second, Secret, ServiceAccount,
-        decoded::{DecodedCredential, Held, Limits},
+        decoded::{DecodedCredential, Limits},
     },
 };
 
@@ -52,9 +52,9 @@ impl Credential {
     ///
     /// # Errors
     /// Why this version can't.
-    pub fn new(object: &DynamicObject) -> Result<Self, Held> {
+    pub fn new(object: &DynamicObject) -> Result<Self, Stalled> {
         let decoded = DecodedCredential::new(object, &Limits::default());
-        let registries = decoded.decoded().map_err(Held::clone)?.registries.clone();
+        let registries = decoded.decoded().map_err(Stalled::clone)?.registries.clone();
         let status = |path: &str| object.data.pointer(path);
         let conditions = status("/status/conditions").and_then(|conditions| conditions.as_array());
         let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
@@ -219,7 +219,7 @@ mod tests {
         })
     }
 
-    fn read(change: fn(&mut Value)) -> Result<Credential, Held> {
+    fn read(change: fn(&mut Value)) -> Result<Credential, Stalled> {
         let mut object = object("darwin", "team-*", true);
         change(&mut object);
         Credential::new(&serde_json::from_value(object).unwrap())

@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use kube::api::DynamicObject;
 
 use crate::{
-    api::{Reason, RegistryCredentialSpec, RegistryCredentialStatus, SecretTemplate, StallCause},
+    api::{Reason, RegistryCredentialSpec, RegistryCredentialStatus, SecretTemplate, Stalled},
     credential::{Revision, SourceSecret, manifest::field_count},
     plan::{
         ClaimState, Desired, Namespace,
-        decoded::{DecodedCredential, Held, Limits},
+        decoded::{DecodedCredential, Limits, source_missing},
     },
     process::Text,
 };
@@ -56,7 +56,7 @@ pub struct Intent {
     /// What it wants.
     pub decoded: DecodedCredential,
     /// The contents, or why nothing is written.
-    pub contents: Result<Contents, Held>,
+    pub contents: Result<Contents, Stalled>,
     fields: usize,
 }
 
@@ -106,11 +106,11 @@ fn contents(
     same: bool,
     word: Word,
     flags: &Flags,
-) -> Result<Contents, Held> {
+) -> Result<Contents, Stalled> {
     let (namespace, reference) = decoded.source(&flags.limits)?;
     let settled = matches!(word, Word::RolledOut);
     let said = match word {
-        Word::Held(held) if !flags.decided.contains(&held.reason) => Some(held),
+        Word::Stalled(held) if !flags.decided.contains(&held.reason) => Some(held),
         _ => None,
     };
     match (source, said) {
@@ -119,7 +119,7 @@ fn contents(
         (Source::Found(source), _) => {
             decoded.resolve(&source, &flags.limits).map(|it| Contents::Known(it.pull_secret.revision().clone()))
         }
-        (Source::Missing, _) => Err(Held::source_missing(namespace, &reference.name)),
+        (Source::Missing, _) => Err(source_missing(namespace, &reference.name)),
         (_, Some(held)) => Err(held),
         _ if same && settled => Ok(Contents::AsApplied),
         _ if same => Ok(Contents::Unsettled),
@@ -140,7 +140,7 @@ enum Word {
     /// It has a pull secret.
     RollingOut,
     /// It has none, for a reason that the spec alone doesn't tell.
-    Held(Held),
+    Stalled(Stalled),
     /// Nothing, or nothing of this spec.
     Unknown,
 }
@@ -170,7 +170,7 @@ impl Word {
                 | Reason::NamespaceNotAllowed
                 | Reason::SecretNameNotAllowed
                 | Reason::RegistryNotAllowed),
-            ) => Self::Held(Held { reason, message: ready.message.clone(), hold: StallCause::Source }),
+            ) => Self::Stalled(Stalled::new(reason, ready.message.clone())),
             _ => Self::Unknown,
         }
     }
