@@ -28,7 +28,7 @@ use credential::{
 };
 
 use plan::{
-    Desired, ClaimState, Contested, NamespaceRule, OtherOwners, ResourceVersion, Scope, Second, Secret,
+    Desired, DesiredState, Contested, NamespaceRule, OtherOwners, ResourceVersion, Scope, Second, Secret,
     ServiceAccountRule, Step,
 };
 use world::{Answer, FIELDS, SECRETS, StoredSecret, World, data_of};
@@ -128,8 +128,8 @@ impl AnyClaim {
             scope: if self.unknown { Scope::Unknown } else { scope },
             policy: if self.adopts { ConflictPolicy::Adopt } else { ConflictPolicy::Fail },
             state: match held {
-                true => ClaimState::Held,
-                false => ClaimState::Resolved { revision: revision(credential), fields: FIELDS },
+                true => DesiredState::Stalled,
+                false => DesiredState::Resolved { revision: revision(credential), fields: FIELDS },
             },
             stuck: Default::default(),
         }

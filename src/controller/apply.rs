@@ -152,7 +152,7 @@ async fn patch_service_account(
 /// Reads a service account whose last patch had no answer.
 ///
 /// # Errors
-/// Where that has none, either: the doubt stays.
+/// Where that has none, either: it stays unconfirmed.
 pub async fn settle_unconfirmed_patch(
     context: &Context,
     namespace: &NamespaceName,

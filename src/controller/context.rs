@@ -62,7 +62,7 @@ pub struct Context {
     pub retries: Backoff<NamespaceName>,
     /// How often a credential's source has failed to be read in a row.
     pub source_retries: Backoff<CredentialName>,
-    /// Pods that were too early.
+    /// Pods that were created before their pull secret.
     pub stuck: Stuck,
     catalog: RwLock<Arc<Catalog>>,
     index: Mutex<Index>,

@@ -19,7 +19,7 @@ use crate::{
     cluster::{SourceFailure, observe::Observed, read_source},
     credential::{PullSecret, Resolved, SourceSecret},
     plan::{
-        ClaimState, Desired, Secret,
+        Desired, DesiredState, Secret,
         catalog::{Entry, Epoch},
         decoded::{DecodedCredential, is_being_orphaned, is_going, source_missing, source_unreadable},
     },
@@ -136,7 +136,7 @@ fn remove(context: &Arc<Context>, name: &CredentialName) {
 pub fn hold(context: &Context, name: &CredentialName) {
     context.change_catalog(|catalog| {
         if let Some(entry) = catalog.get(name).cloned() {
-            let desired = Desired { state: ClaimState::Held, ..entry.desired.clone() };
+            let desired = Desired { state: DesiredState::Stalled, ..entry.desired.clone() };
             catalog.insert(Entry { desired, pull_secret: None, epoch: entry.epoch });
         }
     });
@@ -192,7 +192,7 @@ fn targets(context: &Context, desired: &Desired) -> Vec<NamespaceName> {
 
 /// Counts anew in all credentials, as after a restart: who stood by wasn't told which namespaces came and went.
 pub fn count_anew(context: &Context) {
-    // The ledger first, so that a change of the catalog that comes later is also counted later.
+    // The rollout first, so that a change of the catalog that comes later is also counted later.
     let mut rollout = context.rollout();
     for entry in context.catalog().entries() {
         if rollout.counts(&entry.desired.credential) {

@@ -1,4 +1,4 @@
-//! What is known of pods that were too early, for the watch, the statuses and the evictions.
+//! What is known of pods that were created before their pull secret, for the watch, the statuses and the evictions.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ use crate::{
     progress::{self, StuckCounts},
 };
 
-/// What is known of pods that were too early.
+/// What is known of pods that were created before their pull secret.
 #[derive(Default)]
 pub struct Stuck {
     known: Mutex<Known>,
@@ -31,7 +31,7 @@ pub struct Known {
     pub visibility: Visibility,
     /// Those that wait for an image.
     pub pods: WaitingPods,
-    /// Those that were too early, by credential.
+    /// Those that were created before their pull secret, by credential.
     pub stuck_counts: StuckCounts,
     /// Whose turn it is to be evicted.
     pub eviction_limiter: EvictionLimiter,

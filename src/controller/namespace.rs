@@ -94,7 +94,7 @@ struct Run<'a> {
     vanishing: BTreeSet<SecretName>,
     /// How often each was written.
     written: HashMap<Target, usize>,
-    /// Writes that failed, and whose wish each was.
+    /// Writes that failed, and the credentials whose status speaks of each.
     failed: BTreeMap<Target, (Vec<CredentialName>, WriteError)>,
     refused: HashMap<CredentialName, plan::Refusal>,
     /// A Secret isn't deleted yet, as it isn't certain that no service account names it.
@@ -148,7 +148,7 @@ impl Run<'_> {
         tasks
     }
 
-    /// Reads service accounts that are in doubt, and says whether there is something to plan anew. One whose patch has
+    /// Reads service accounts with an unconfirmed patch, and says whether there is something to plan anew. One whose patch has
     /// just failed is read only if something waits for it: it is tried again anyway.
     async fn settle_unconfirmed(&self) -> bool {
         let mut unconfirmed_patches = self.context.unconfirmed_patches().of(self.name);

@@ -1,4 +1,4 @@
-//! Pods that were too early: watches those that wait for an image, asks `plan` which of them our entry would let pull,
+//! Pods created before their pull secret: watches those that wait for an image, asks `plan` which of them our entry would let pull,
 //! counts them for the status, and evicts them where that is wanted.
 
 use std::{

@@ -1,4 +1,4 @@
-//! Service accounts of which nobody knows whether our last patch was carried out: its answer never came.
+//! Patches of service accounts that are unconfirmed: the answer never came, so nobody knows whether they were carried out.
 //!
 //! Their entries may be others than the index has, so no Secret of their namespace is deleted before they have been read
 //! again. A patch that still is on its way then comes too late for its resourceVersion only if the service account has

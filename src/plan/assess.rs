@@ -2,7 +2,7 @@
 
 use super::{
     decision::SecretDecision,
-    desired::{ClaimState, Desired},
+    desired::{Desired, DesiredState},
     observed::Namespace,
     ownership::{self, Ownership},
 };
@@ -50,8 +50,8 @@ pub fn assess(
     affected
         .map(|desired| {
             let current = match desired.state {
-                ClaimState::Resolved { .. } => holds(desired, name, all_desired, namespace),
-                ClaimState::Held => keeps(desired, all_desired, namespace),
+                DesiredState::Resolved { .. } => holds(desired, name, all_desired, namespace),
+                DesiredState::Stalled => keeps(desired, all_desired, namespace),
             };
             let chosen = namespace.service_accounts.iter().filter(|(n, a)| !a.deleting && desired.chooses(n, a));
             let (mut chosen_count, mut ready) = (0, 0);
@@ -65,7 +65,7 @@ pub fn assess(
         .collect()
 }
 
-/// Whether the Secret that was made for the claim is there, and nobody has changed its value since.
+/// Whether the Secret that was made for the credential is there, and nobody has changed its value since.
 fn keeps(desired: &Desired, all_desired: &[&Desired], namespace: &Namespace) -> bool {
     namespace.secrets.get(&desired.secret).is_some_and(|secret| {
         ownership::of(secret, all_desired) == Ownership::Ours(desired.credential.clone())
@@ -75,7 +75,7 @@ fn keeps(desired: &Desired, all_desired: &[&Desired], namespace: &Namespace) -> 
     })
 }
 
-/// Whether this namespace holds the claim's Secret as it should be.
+/// Whether this namespace holds the credential's Secret as it should be.
 pub(super) fn holds(desired: &Desired, name: &NamespaceName, all_desired: &[&Desired], namespace: &Namespace) -> bool {
     let decision = SecretDecision::new(&desired.secret, name, all_desired, namespace);
     matches!(decision, SecretDecision::Present(name_owner) if name_owner.credential == desired.credential)

@@ -1,7 +1,7 @@
 //! What is to become of one Secret name in one namespace, and of its entry in each service account there.
 
 use super::{
-    desired::{ClaimState, Desired},
+    desired::{Desired, DesiredState},
     observed::{Namespace, Secret, ServiceAccount, WriteOperation},
     ownership::{self, Ownership},
     patch::Change,
@@ -54,7 +54,7 @@ impl<'a> SecretDecision<'a> {
             _ => None,
         };
         match (name_owner, observed, ownership) {
-            (Some(desired), ..) if desired.state == ClaimState::Held => Self::Frozen(desired),
+            (Some(desired), ..) if desired.state == DesiredState::Stalled => Self::Frozen(desired),
             // Even one with our label and owner reference: its type can't be changed, and kubelets can't use it.
             (Some(desired), Some(observed), _) if observed.wrong_type => {
                 let refusal = Refusal::WrongType { secret: secret.clone() };
@@ -128,7 +128,9 @@ pub(super) fn decide(
 ) -> RefDecision {
     let record = observed.added.get(secret);
     let held = |record: &CredentialName| {
-        all_desired.iter().any(|c| c.state == ClaimState::Held && c.credential == *record && c.may_have_made(secret))
+        all_desired
+            .iter()
+            .any(|c| c.state == DesiredState::Stalled && c.credential == *record && c.may_have_made(secret))
     };
     if record.is_some_and(held) {
         return RefDecision::Leave;

@@ -6,7 +6,7 @@ use kube::api::DynamicObject;
 use crate::{
     api::{self, CredentialName, Reason, RegistryCredentialSpec, SecretKeyRef, SecretName, Stalled, printable},
     credential::{self, AllowedRegistries, PullSecret, Resolved, SourceSecret},
-    plan::{ClaimState, Desired, NamespaceRule, Scope, ServiceAccountRule, StuckRule, managed_names::ManagedNames},
+    plan::{Desired, DesiredState, NamespaceRule, Scope, ServiceAccountRule, StuckRule, managed_names::ManagedNames},
 };
 
 /// What the operator's administrator allows RegistryCredentials to ask for.
@@ -142,7 +142,7 @@ impl DecodedCredential {
     }
 
     /// What it asks of namespaces, given what there is to write.
-    pub fn desired(&self, state: ClaimState) -> Desired {
+    pub fn desired(&self, state: DesiredState) -> Desired {
         let (scope, policy, stuck) = match &self.spec {
             Ok((spec, namespaces, service_accounts)) => {
                 let (namespaces, service_accounts) = (namespaces.clone(), service_accounts.clone());
@@ -163,9 +163,9 @@ impl DecodedCredential {
     }
 }
 
-impl From<Option<&PullSecret>> for ClaimState {
+impl From<Option<&PullSecret>> for DesiredState {
     fn from(pull_secret: Option<&PullSecret>) -> Self {
-        pull_secret.map_or(Self::Held, |pull_secret| Self::Resolved {
+        pull_secret.map_or(Self::Stalled, |pull_secret| Self::Resolved {
             revision: pull_secret.revision().clone(),
             fields: pull_secret.field_count(),
         })
@@ -234,7 +234,10 @@ mod tests {
         assert_eq!(decoded.source_key(&limits()), Some(("sources".to_owned(), "key".to_owned())));
         let (namespace, source) = decoded.source(&limits()).unwrap();
         assert_eq!((namespace, source.name.as_str(), source.key.as_str()), ("sources", "key", "key.json"));
-        assert_eq!((decoded.secret.as_str(), decoded.desired(ClaimState::Held).created), ("darwin", Timestamp::MAX));
+        assert_eq!(
+            (decoded.secret.as_str(), decoded.desired(DesiredState::Stalled).created),
+            ("darwin", Timestamp::MAX)
+        );
     }
 
     #[test]
@@ -266,7 +269,7 @@ mod tests {
     fn one_that_cannot_be_read_is_for_no_namespace_and_keeps_its_name() {
         let broken = json!({"secretTemplate": {"name": "pull"}, "namespaces": "all"});
         let desired = DecodedCredential::new(&object(json!({"name": "darwin", "uid": "u"}), broken), &limits())
-            .desired(ClaimState::Held);
+            .desired(DesiredState::Stalled);
         assert_eq!((desired.secret.as_str(), desired.uid.as_str()), ("pull", "u"));
         assert!(matches!(desired.scope, Scope::Unknown));
     }

@@ -31,8 +31,8 @@ pub struct Desired {
     /// What it does about a Secret or entry that isn't ours.
     pub policy: ConflictPolicy,
     /// Whether there is anything to write.
-    pub state: ClaimState,
-    /// What becomes of pods that were created too early.
+    pub state: DesiredState,
+    /// What becomes of pods that were created before their pull secret.
     pub stuck: StuckRule,
 }
 
@@ -52,7 +52,7 @@ pub enum Scope {
 
 /// Whether a credential has something to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClaimState {
+pub enum DesiredState {
     /// A pull secret of this revision, applied with so many labels and annotations.
     Resolved {
         /// The value of the revision annotation.
@@ -61,7 +61,7 @@ pub enum ClaimState {
         fields: usize,
     },
     /// Nothing may be written and nothing removed.
-    Held,
+    Stalled,
 }
 
 impl Desired {
@@ -91,11 +91,11 @@ impl Desired {
     /// over the value, or a label or annotation, since we applied them.
     pub fn is_current(&self, observed: &Secret) -> bool {
         match &self.state {
-            ClaimState::Resolved { revision, fields } => {
+            DesiredState::Resolved { revision, fields } => {
                 observed.revision.as_ref().map(Text::as_str) == Some(revision.as_str())
                     && observed.applied_fields == Some(*fields)
             }
-            ClaimState::Held => false,
+            DesiredState::Stalled => false,
         }
     }
 }

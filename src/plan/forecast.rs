@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    desired::{ClaimState, Desired},
+    desired::{Desired, DesiredState},
     observed::{Annotations, Namespace, OtherOwners, ResourceVersion, Secret, ServiceAccount},
     ownership::{self, Ownership},
     patch::Change,
@@ -46,7 +46,7 @@ pub enum Effect {
     },
     /// Nothing is, though a credential wants it.
     Refused {
-        /// Whose wish it is.
+        /// Whose it is.
         credential: CredentialName,
         /// Why.
         refusal: Refusal,
@@ -171,7 +171,7 @@ impl Run<'_> {
 
     fn apply(&mut self, credential: &CredentialName, name: &SecretName, guard: &Guard) -> bool {
         let desired = self.all_desired.iter().find(|desired| desired.credential == *credential);
-        let Some((desired, ClaimState::Resolved { revision, fields })) =
+        let Some((desired, DesiredState::Resolved { revision, fields })) =
             desired.map(|desired| (*desired, &desired.state))
         else {
             return false;
@@ -200,7 +200,7 @@ impl Run<'_> {
     fn cause(&self, desired: &Desired, before: &Secret) -> UpdateCause {
         match ownership::of(before, self.all_desired) {
             Ownership::Ours(owner) if owner == desired.credential => match &desired.state {
-                ClaimState::Resolved { revision, .. }
+                DesiredState::Resolved { revision, .. }
                     if before.revision.as_ref().is_some_and(|before| before.as_str() == revision.as_str()) =>
                 {
                     UpdateCause::Drift

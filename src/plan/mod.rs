@@ -28,7 +28,7 @@ mod tests;
 mod waiting_pods;
 
 pub use assess::{Progress, SecretProgress, assess};
-pub use desired::{ClaimState, Desired, Scope, StuckRule};
+pub use desired::{Desired, DesiredState, Scope, StuckRule};
 pub use forecast::{Effect, Forecast, RefFate, SecretFate, UpdateCause, forecast};
 pub use observed::{
     Annotations, ListWriter, Namespace, OtherOwners, Pod, ResourceVersion, Second, Secret, ServiceAccount,

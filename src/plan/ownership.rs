@@ -2,7 +2,7 @@
 //! garbage collector takes it away when a RegistryCredential is deleted with `--cascade=orphan`.
 
 use super::{
-    desired::{ClaimState, Desired, Scope},
+    desired::{Desired, DesiredState, Scope},
     observed::{Namespace, OtherOwners, Secret},
 };
 use crate::{
@@ -45,7 +45,7 @@ pub fn of(secret: &Secret, all_desired: &[&Desired]) -> Ownership {
     }
 }
 
-/// The claim that has `secret` in this namespace: the one that owns the Secret, or made it and is held; else the
+/// The credential that has `secret` in this namespace: the one that owns the Secret, or made it and is held; else the
 /// oldest; else the first by name.
 pub fn name_owner<'a>(
     all_desired: &[&'a Desired],
@@ -58,20 +58,20 @@ pub fn name_owner<'a>(
         let ownership = of(observed, all_desired);
         contenders().find(|c| match &ownership {
             Ownership::Ours(owner) => *owner == c.credential,
-            Ownership::Left(maker) => *maker == c.credential && c.state == ClaimState::Held,
+            Ownership::Left(maker) => *maker == c.credential && c.state == DesiredState::Stalled,
             Ownership::Orphaned(_) | Ownership::Foreign => false,
         })
     });
     owner.or_else(|| contenders().min_by_key(|c| (c.created, &c.credential)))
 }
 
-/// Whether nobody else may have `secret` here without regard to this claim. A held claim keeps what it may have
+/// Whether nobody else may have `secret` here without regard to this credential. A stalled one keeps what it may have
 /// made, wherever that is: its Secret, or an entry that its annotation records.
 fn contends(desired: &Desired, secret: &SecretName, name: &NamespaceName, namespace: &Namespace) -> bool {
     let wants = desired.secret == *secret && desired.targets(name, namespace);
     match desired.state {
-        ClaimState::Resolved { .. } => wants,
-        ClaimState::Held => {
+        DesiredState::Resolved { .. } => wants,
+        DesiredState::Stalled => {
             wants
                 || (desired.secret == *secret && matches!(desired.scope, Scope::Unknown))
                 || namespace.secrets.get(secret).is_some_and(|s| s.label.as_ref() == Some(&desired.credential))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     decision::{self, RefDecision, SecretDecision},
-    desired::{ClaimState, Desired, Scope},
+    desired::{Desired, DesiredState, Scope},
     observed::{Namespace, ResourceVersion},
     patch::Change,
     refusal::Refusal,
@@ -45,7 +45,7 @@ pub enum Step {
     },
     /// Do nothing, and say why.
     Refuse {
-        /// Whose wish is refused.
+        /// Whose Secret or entry is refused.
         credential: CredentialName,
         /// Why.
         refusal: Refusal,
@@ -124,7 +124,7 @@ fn refusals(
     namespace: &Namespace,
     decisions: &BTreeMap<SecretName, SecretDecision<'_>>,
 ) -> Vec<Step> {
-    let affected = all_desired.iter().filter(|c| c.targets(name, namespace) && c.state != ClaimState::Held);
+    let affected = all_desired.iter().filter(|c| c.targets(name, namespace) && c.state != DesiredState::Stalled);
     affected
         .filter_map(|desired| {
             let refusal = decisions.get(&desired.secret)?.refusal(desired)?;

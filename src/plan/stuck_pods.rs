@@ -1,5 +1,5 @@
-//! Pods that were too early: created before their service account had our entry, they wait for an image that the entry
-//! would let them pull, for as long as they live.
+//! Pods created before their pull secret, that is before their service account had our entry: they wait for an image that
+//! the entry would let them pull, for as long as they live.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::api::{CredentialName, NamespaceName, PodName, StuckPods};
 /// times are in whole seconds, and a chart makes service account and pod in the same one.
 const SLACK: i64 = 1;
 
-/// The pods of a namespace that were too early, by the credential that they lack.
+/// The pods of a namespace that were created before their pull secret, by the credential that they lack.
 pub fn stuck<'a>(
     name: &NamespaceName,
     all_desired: &[&Desired],
@@ -35,7 +35,7 @@ pub fn ref_made(account: &ServiceAccount, secret_created: Second) -> Second {
     Second(account.written.max(secret_created).0 + SLACK)
 }
 
-/// Whether the pod would be created with our entry if it were created now, lacks it because it was too early, and waits
+/// Whether the pod would be created with our entry if it were created now, lacks it because it was created before, and waits
 /// for an image that the entry is for.
 ///
 /// A pod that brings a list of its own would come without the entry again. It is told by a name that its service account
@@ -71,7 +71,7 @@ mod tests {
     use crate::{
         api::{ConflictPolicy, NamespaceTargets, ServiceAccountTargets},
         credential::testing::{resolved, spec},
-        plan::{ClaimState, NamespaceRule, ResourceVersion, Scope, Secret, ServiceAccountRule, StuckRule},
+        plan::{DesiredState, NamespaceRule, ResourceVersion, Scope, Secret, ServiceAccountRule, StuckRule},
     };
 
     /// `darwin`, for gcr.io/darwin/, in team-a, for the service account `default`.
@@ -88,13 +88,13 @@ mod tests {
                 service_accounts: ServiceAccountRule::new(&ServiceAccountTargets::default()).unwrap(),
             },
             policy: ConflictPolicy::Fail,
-            state: ClaimState::Resolved { revision: resolved("any", &spec).revision().clone(), fields: 3 },
+            state: DesiredState::Resolved { revision: resolved("any", &spec).revision().clone(), fields: 3 },
             stuck: StuckRule::new(&spec),
         }
     }
 
     fn secret(desired: &Desired) -> Secret {
-        let ClaimState::Resolved { revision, fields } = &desired.state else { panic!("it is resolved") };
+        let DesiredState::Resolved { revision, fields } = &desired.state else { panic!("it is resolved") };
         Secret {
             created: Second(90),
             label: Some("darwin".into()),
@@ -122,7 +122,7 @@ mod tests {
         }
     }
 
-    /// A pod that was too early.
+    /// A pod that was created before its pull secret.
     fn pod() -> Pod {
         Pod {
             uid: "p".into(),
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn nor_one_of_a_credential_that_is_held_or_unreadable() {
         let stuck = |desired: Desired| is_stuck_in(&desired, &namespace(), &pod());
-        assert!(!stuck(Desired { state: ClaimState::Held, ..desired() }));
+        assert!(!stuck(Desired { state: DesiredState::Stalled, ..desired() }));
         assert!(!stuck(Desired { scope: Scope::Unknown, ..desired() }));
         let targets = ServiceAccountTargets { names: Some(vec!["other".to_owned()]), ..Default::default() };
         let service_accounts = ServiceAccountRule::new(&targets).unwrap();

@@ -30,7 +30,7 @@ fn desired(name: &str, created: i64) -> Desired {
             service_accounts: ServiceAccountRule::new(&ServiceAccountTargets::default()).unwrap(),
         },
         policy: ConflictPolicy::Fail,
-        state: ClaimState::Resolved {
+        state: DesiredState::Resolved {
             revision: resolved("any", &spec(&["gcr.io"])).revision().clone(),
             fields: FIELDS,
         },
@@ -39,7 +39,7 @@ fn desired(name: &str, created: i64) -> Desired {
 }
 
 fn held(name: &str, created: i64) -> Desired {
-    Desired { state: ClaimState::Held, ..desired(name, created) }
+    Desired { state: DesiredState::Stalled, ..desired(name, created) }
 }
 
 fn elsewhere(desired: Desired) -> Desired {
@@ -65,7 +65,7 @@ fn secret(label: Option<&str>, owners: &[(&str, &str)]) -> Secret {
 }
 
 fn current(desired: &Desired) -> Secret {
-    let ClaimState::Resolved { revision, .. } = &desired.state else { panic!("held") };
+    let DesiredState::Resolved { revision, .. } = &desired.state else { panic!("held") };
     Secret {
         revision: Some(revision.as_str().into()),
         applied_fields: Some(FIELDS),

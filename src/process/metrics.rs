@@ -66,7 +66,7 @@ label! {
         PatchServiceAccount = "patch_service_account",
         /// Deletion of a Secret.
         DeleteSecret = "delete_secret",
-        /// Eviction of a pod that was too early.
+        /// Eviction of a pod that was created before its pull secret.
         EvictPod = "evict_pod",
         /// Server-side apply of a status.
         Status = "status",

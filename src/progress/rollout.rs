@@ -164,7 +164,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::plan::{ClaimState, Desired, Scope, SecretProgress};
+    use crate::plan::{Desired, DesiredState, Scope, SecretProgress};
 
     fn entry(credential: &CredentialName, epoch: u64) -> crate::plan::catalog::Entry {
         let desired = Desired {
@@ -174,7 +174,7 @@ mod tests {
             secret: "pull".into(),
             scope: Scope::Unknown,
             policy: Default::default(),
-            state: ClaimState::Held,
+            state: DesiredState::Stalled,
             stuck: Default::default(),
         };
         crate::plan::catalog::Entry { desired, pull_secret: None, epoch: Epoch(epoch) }

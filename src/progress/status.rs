@@ -28,7 +28,7 @@ pub struct Report {
     pub resolution: Result<Resolution, Stalled>,
     /// Its sums; `None` where nothing is counted for it.
     pub summary: Option<Summary>,
-    /// Pods that were too early.
+    /// Pods that were created before their pull secret.
     pub stuck: Stuck,
 }
 

@@ -1,4 +1,4 @@
-//! Which pods were too early, by credential.
+//! Which pods were created before their pull secret, by credential.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use crate::api::{CredentialName, NamespaceName, PodName, StuckPodCounts};
 /// How many pods a status lists.
 const MAX_LISTED: usize = 10;
 
-/// What a status says of pods that were too early.
+/// What a status says of pods that were created before their pull secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Stuck {
     /// Nobody has looked yet: what was said last stands.

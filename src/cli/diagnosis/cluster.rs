@@ -13,7 +13,7 @@ use crate::{
         pull::{Managed, Seen},
     },
     plan::{
-        ClaimState, Desired, Namespace, Second, Secret, ServiceAccount,
+        Desired, DesiredState, Namespace, Second, Secret, ServiceAccount,
         decoded::{DecodedCredential, Limits},
     },
 };
@@ -62,7 +62,7 @@ impl Credential {
         let observed = status("/status/observedGeneration").and_then(|generation| generation.as_i64());
         let done = [Reason::RolledOut, Reason::PartiallyReady].map(Reason::as_str);
         Ok(Self {
-            desired: decoded.desired(ClaimState::Held),
+            desired: decoded.desired(DesiredState::Stalled),
             registries,
             is_rolled_out: observed == object.metadata.generation && done.contains(&reason),
             status: reason.to_owned(),

@@ -11,7 +11,7 @@ use crate::{
     api::{Reason, RegistryCredentialSpec, RegistryCredentialStatus, SecretTemplate, Stalled},
     credential::{Revision, SourceSecret, manifest::field_count},
     plan::{
-        ClaimState, Desired, Namespace,
+        Desired, DesiredState, Namespace,
         decoded::{DecodedCredential, Limits, source_missing},
     },
     process::Text,
@@ -79,19 +79,19 @@ impl Intent {
 
     /// What there is to write in a namespace: where any contents that the operator has applied will do, those that are
     /// there.
-    pub fn state_in(&self, namespace: &Namespace) -> ClaimState {
+    pub fn state_in(&self, namespace: &Namespace) -> DesiredState {
         self.state(namespace.secrets.get(&self.decoded.secret).and_then(|secret| secret.revision.as_ref()))
     }
 
-    fn state(&self, there: Option<&Text>) -> ClaimState {
+    fn state(&self, there: Option<&Text>) -> DesiredState {
         const NONE: &str = "unknown";
         let revision = match &self.contents {
-            Err(_) => return ClaimState::Held,
+            Err(_) => return DesiredState::Stalled,
             Ok(Contents::Known(revision)) => revision.clone(),
             Ok(Contents::AsApplied | Contents::Unsettled) => Revision::assumed(there.map_or(NONE, Text::as_str)),
             Ok(Contents::New) => Revision::assumed(NONE),
         };
-        ClaimState::Resolved { revision, fields: self.fields }
+        DesiredState::Resolved { revision, fields: self.fields }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
         Revision,
         testing::{resolved, spec},
     },
-    plan::{ClaimState, Desired, NamespaceRule, OtherOwners, ResourceVersion, Scope, Secret, ServiceAccountRule},
+    plan::{Desired, DesiredState, NamespaceRule, OtherOwners, ResourceVersion, Scope, Secret, ServiceAccountRule},
     process::Text,
 };
 
@@ -93,7 +93,7 @@ fn desired(credential: &str, secret: &str, kind: Kind) -> Option<Desired> {
         namespaces: NamespaceRule::new(&namespaces).expect("no selector"),
         service_accounts: ServiceAccountRule::new(&service_accounts).expect("no selector"),
     };
-    let resolved = || ClaimState::Resolved { revision: revision(credential), fields: FIELDS };
+    let resolved = || DesiredState::Resolved { revision: revision(credential), fields: FIELDS };
     Some(Desired {
         credential: credential.into(),
         uid: uid(credential),
@@ -101,7 +101,7 @@ fn desired(credential: &str, secret: &str, kind: Kind) -> Option<Desired> {
         secret: secret.into(),
         scope: if kind == Kind::HeldUnknown { Scope::Unknown } else { scope },
         policy,
-        state: if held { ClaimState::Held } else { resolved() },
+        state: if held { DesiredState::Stalled } else { resolved() },
         stuck: Default::default(),
     })
 }

@@ -18,7 +18,7 @@ use serde_json::Value;
 use spec::{Whose, has_name, specified_end, whose};
 use world::{Answer, World, count, record};
 
-use super::{Change, ClaimState, Contested, Desired, Namespace, Scope, Step, plan};
+use super::{Change, Contested, Desired, DesiredState, Namespace, Scope, Step, plan};
 use crate::api::{ADDED_PREFIX, ConflictPolicy, CredentialName, NamespaceName, SecretName};
 
 /// How many plans in a row there may be until nothing is left: Secrets, entries, deletions, and one that says so.
@@ -111,7 +111,7 @@ impl Case {
             }
             Step::ApplySecret { credential, .. } => {
                 let desired = self.all_desired.iter().find(|desired| desired.credential == *credential);
-                assert!(desired.is_some_and(|desired| desired.state != ClaimState::Held), "{credential} is held");
+                assert!(desired.is_some_and(|desired| desired.state != DesiredState::Stalled), "{credential} is held");
             }
             Step::Refuse { .. } => {}
         }
@@ -138,7 +138,7 @@ impl Case {
                 assert_eq!(world.secrets.get(name), Some(before), "a held credential's Secret is touched");
             }
         }
-        for held in self.all_desired.iter().filter(|desired| desired.state == ClaimState::Held) {
+        for held in self.all_desired.iter().filter(|desired| desired.state == DesiredState::Stalled) {
             if matches!(held.scope, Scope::Unknown) && !start.secrets.contains_key(&held.secret) {
                 let first = self.all_desired.iter().filter(|c| c.secret == held.secret).min_by_key(|c| c.created);
                 if first.is_some_and(|first| first.credential == held.credential) {
@@ -169,7 +169,9 @@ impl Case {
     }
 
     fn is_held(&self, credential: &CredentialName) -> bool {
-        self.all_desired.iter().any(|desired| desired.credential == *credential && desired.state == ClaimState::Held)
+        self.all_desired
+            .iter()
+            .any(|desired| desired.credential == *credential && desired.state == DesiredState::Stalled)
     }
 
     fn is_held_with(&self, credential: &CredentialName, secret: &SecretName) -> bool {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::world::{FIELDS, StoredSecret, World, applied_by, created_uid, data_of, entries, prune, record};
 use crate::{
     api::{ADDED_PREFIX, ConflictPolicy, CredentialName, NamespaceName, SecretName, ServiceAccountName},
-    plan::{ClaimState, Contested, Desired, OtherOwners, ResourceVersion, Scope, Secret},
+    plan::{Contested, Desired, DesiredState, OtherOwners, ResourceVersion, Scope, Secret},
     process::Text,
 };
 
@@ -64,7 +64,7 @@ fn keeper<'a>(
     let may_have = |desired: &Desired| {
         let wants = desired.secret == *secret;
         let wants_here = wants && targets(desired);
-        if desired.state != ClaimState::Held {
+        if desired.state != DesiredState::Stalled {
             return wants_here;
         }
         // What a held credential wants, may want or has left traces of is reserved for it.
@@ -78,7 +78,7 @@ fn keeper<'a>(
     candidates.sort_by(|a, b| (a.created, &a.credential).cmp(&(b.created, &b.credential)));
     let owner = candidates.iter().find(|desired| match there.map(|secret| whose(secret, all_desired)) {
         Some(Whose::Ours(maker)) => *maker == desired.credential,
-        Some(Whose::Dying(maker)) => *maker == desired.credential && desired.state == ClaimState::Held,
+        Some(Whose::Dying(maker)) => *maker == desired.credential && desired.state == DesiredState::Stalled,
         _ => false,
     });
     owner.or(candidates.first()).copied()
@@ -136,7 +136,7 @@ fn fate<'a>(name: &NamespaceName, secret: &SecretName, all_desired: &[&'a Desire
             _ => Fate::LeftAlone(given_away_by),
         };
     };
-    let ClaimState::Resolved { revision, .. } = &desired.state else { return Fate::Reserved };
+    let DesiredState::Resolved { revision, .. } = &desired.state else { return Fate::Reserved };
     let Some(there) = there else { return Fate::Written(desired) };
     let whose = whose(there, all_desired);
     let in_the_way = matches!(whose, Whose::Foreign | Whose::GivenAway(_)) && desired.policy == ConflictPolicy::Fail;
@@ -155,7 +155,7 @@ fn fate<'a>(name: &NamespaceName, secret: &SecretName, all_desired: &[&'a Desire
 }
 
 fn written(desired: &Desired, name: &SecretName, before: Option<&StoredSecret>) -> StoredSecret {
-    let ClaimState::Resolved { revision, .. } = &desired.state else { panic!("held") };
+    let DesiredState::Resolved { revision, .. } = &desired.state else { panic!("held") };
     StoredSecret {
         meta: Secret {
             uid: before.map_or_else(|| created_uid(name, &desired.credential), |before| before.meta.uid.clone()),
@@ -184,7 +184,7 @@ fn settle(
 ) {
     let recorded = record(account, secret);
     let held = |credential: &CredentialName| {
-        let is_held = |desired: &&&Desired| desired.credential == *credential && desired.state == ClaimState::Held;
+        let is_held = |desired: &&&Desired| desired.credential == *credential && desired.state == DesiredState::Stalled;
         all_desired.iter().find(is_held).is_some_and(|desired| has_name(desired, secret))
     };
     if account["metadata"].get("deletionTimestamp").is_some() || recorded.as_ref().is_some_and(held) {

@@ -8,8 +8,8 @@ use crate::{
     api::{ADDED_PREFIX, CredentialName, SecretName, ServiceAccountName},
     credential::Guard,
     plan::{
-        Annotations, ClaimState, Desired, ListWriter, Namespace, OtherOwners, ResourceVersion, Secret, ServiceAccount,
-        Step, WriteOperation, json_patch,
+        Annotations, Desired, DesiredState, ListWriter, Namespace, OtherOwners, ResourceVersion, Secret,
+        ServiceAccount, Step, WriteOperation, json_patch,
     },
 };
 
@@ -108,7 +108,7 @@ impl World {
         if there.is_some_and(|there| there.meta.wrong_type) {
             return Answer::Invalid;
         }
-        let ClaimState::Resolved { revision, .. } = &desired.state else { panic!("a held credential is written") };
+        let DesiredState::Resolved { revision, .. } = &desired.state else { panic!("a held credential is written") };
         let created = || Secret { uid: created_uid(name, &desired.credential), ..Secret::default() };
         let before = there.map_or_else(created, |there| there.meta.clone());
         let meta = Secret {
