@@ -1,10 +1,9 @@
 //! How far one namespace is, for the status.
 
 use super::{
-    decision::SecretDecision,
+    decision::{Ownership, SecretDecision, ownership},
     desired::{Desired, DesiredState},
     observed::Namespace,
-    ownership::{self, Ownership},
 };
 use crate::api::{CredentialName, NamespaceName};
 
@@ -68,7 +67,7 @@ pub fn assess(
 /// Whether the Secret that was made for the credential is there, and nobody has changed its value since.
 fn keeps(desired: &Desired, all_desired: &[&Desired], namespace: &Namespace) -> bool {
     namespace.secrets.get(&desired.secret).is_some_and(|secret| {
-        ownership::of(secret, all_desired) == Ownership::Ours(desired.credential.clone())
+        ownership(secret, all_desired) == Ownership::Ours(desired.credential.clone())
             && secret.applied_fields.is_some()
             && !secret.wrong_type
             && !secret.deleting

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use super::desired::Desired;
 use crate::{
     api::{CredentialName, SecretName},
     credential::PullSecret,
-    plan::Desired,
 };
 
 /// Counts the changes of a credential; a namespace is up to date when it has been planned for the newest.

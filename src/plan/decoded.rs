@@ -3,10 +3,14 @@
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 
+use super::{
+    desired::{Desired, DesiredState, Scope, StuckRule},
+    managed_names::ManagedNames,
+    targets::{NamespaceRule, ServiceAccountRule},
+};
 use crate::{
     api::{self, CredentialName, Reason, RegistryCredentialSpec, SecretKeyRef, SecretName, Stalled, printable},
     credential::{self, AllowedRegistries, PullSecret, Resolved, SourceSecret},
-    plan::{Desired, DesiredState, NamespaceRule, Scope, ServiceAccountRule, StuckRule, managed_names::ManagedNames},
 };
 
 /// What the operator's administrator allows RegistryCredentials to ask for.

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    decision::{Ownership, ownership},
     desired::{Desired, DesiredState},
     observed::{Annotations, Namespace, OtherOwners, ResourceVersion, Secret, ServiceAccount},
-    ownership::{self, Ownership},
     patch::Change,
     refusal::Refusal,
     removal_tracker::Contested,
@@ -198,7 +198,7 @@ impl Run<'_> {
     }
 
     fn cause(&self, desired: &Desired, before: &Secret) -> UpdateCause {
-        match ownership::of(before, self.all_desired) {
+        match ownership(before, self.all_desired) {
             Ownership::Ours(owner) if owner == desired.credential => match &desired.state {
                 DesiredState::Resolved { revision, .. }
                     if before.revision.as_ref().is_some_and(|before| before.as_str() == revision.as_str()) =>

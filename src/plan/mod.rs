@@ -13,7 +13,6 @@ mod desired;
 mod forecast;
 pub mod managed_names;
 mod observed;
-mod ownership;
 mod patch;
 #[cfg(test)]
 mod proof;

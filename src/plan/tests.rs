@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    ownership::{self, Ownership, name_owner},
+    decision::{Ownership, name_owner, ownership},
     *,
 };
 use crate::{
@@ -108,7 +108,7 @@ fn a_secret_is_ours_by_label_and_owner_together() {
         (secret(None, &[("darwin", "darwin-uid")]), Ownership::Foreign),
         (secret(None, &[]), Ownership::Foreign),
     ] {
-        assert_eq!(ownership::of(&observed, &all_desired), expected, "{observed:?}");
+        assert_eq!(ownership(&observed, &all_desired), expected, "{observed:?}");
     }
 }
 
