@@ -10,7 +10,10 @@ const QUOTED: usize = 12;
 
 /// Words that our own sentences have, whatever the file says.
 const OURS: [&str; 2] =
-    [include_str!("../../src/credential/key_error.rs"), include_str!("../../src/credential/gcp_key.rs")];
+    [
+        include_str!("../../src/credential/kinds/gcp_service_account_key/key_error.rs"),
+        include_str!("../../src/credential/kinds/gcp_service_account_key/key.rs"),
+    ];
 
 /// What serde_json says of half a surrogate pair, with or without an escape after it: JSON, but of no Rust string.
 const NO_TEXT: [&str; 2] = ["lone leading surrogate in hex escape", "unexpected end of hex escape"];

@@ -2,6 +2,7 @@
 //! Kubernetes objects, and text of others made fit to be shown.
 
 pub mod crd;
+pub mod kinds;
 mod names;
 mod pattern;
 mod printable;
@@ -10,6 +11,10 @@ pub mod registry_credential;
 mod rules;
 mod schema;
 
+pub use kinds::{
+    CredentialSource, SecretRef,
+    gcp_service_account_key::{GcpServiceAccountKeySource, SecretKeyRef, default_key},
+};
 pub use names::{CredentialName, Labels, NamespaceName, PodName, SecretName, ServiceAccountName};
 pub use pattern::Pattern;
 pub use printable::{plain, printable};
@@ -31,3 +36,9 @@ pub const REVISION_ANNOTATION: &str = "regcred.dev/revision";
 /// Prefix of the annotation that records an entry that we added to a service account:
 /// `added.regcred.dev/<secret>: <credential>`.
 pub const ADDED_PREFIX: &str = "added.regcred.dev/";
+
+/// Annotation of a source Secret, set by its owner: the registries that its login may be sent to, separated by commas.
+pub const REGISTRIES_ANNOTATION: &str = "regcred.dev/registries";
+
+/// Annotation of a source Secret, set by its owner: what it may be used for.
+pub const USE_ANNOTATION: &str = "regcred.dev/use";

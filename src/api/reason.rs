@@ -53,6 +53,18 @@ reasons! {
     SourceUnreadable,
     /// The source's bytes aren't a usable credential.
     InvalidKey,
+    /// The source's content isn't a login, or a docker config, that can be used.
+    InvalidCredential,
+    /// The source holds a token whose time is over.
+    TokenExpired,
+    /// The source Secret is of a type that its credential kind doesn't read.
+    SourceTypeNotAllowed,
+    /// The owner of the source Secret hasn't marked it for this use.
+    SourceNotMarked,
+    /// The source has no login for a registry that the spec asks for.
+    RegistryNotInSource,
+    /// The owner of the source Secret has withdrawn all registries that the credential was for.
+    Revoked,
     /// secretRef names a namespace that isn't one of --credential-namespaces.
     NamespaceNotAllowed,
     /// The Secrets' name isn't one of --managed-secret-names.
@@ -98,6 +110,9 @@ pub enum StallCause {
     Spec,
     /// A person has to mend the source.
     Source,
+    /// The source's owner has to permit it. What was rolled out is removed, as "last good stays" is for faults and not for
+    /// revocation.
+    Withdrawn,
     /// Nobody: it is tried again.
     Retried,
 }
@@ -109,12 +124,20 @@ pub struct Stalled {
     pub reason: Reason,
     /// What is wrong, where, and what to do. It holds nothing of a credential.
     pub message: String,
+    /// The key in the source Secret that it is about.
+    pub key: Option<String>,
 }
 
 impl Stalled {
     /// For this reason.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self { reason, message: message.into(), key: None }
+    }
+
+    /// It is about a key in the source Secret.
+    #[must_use]
+    pub fn with_key(self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..self }
     }
 
     /// What it takes to go on.
@@ -122,7 +145,14 @@ impl Stalled {
         match self.reason {
             Reason::Suspended => StallCause::Suspended,
             Reason::Orphaned => StallCause::Orphaned,
-            Reason::SourceNotFound | Reason::SourceKeyNotFound | Reason::InvalidKey => StallCause::Source,
+            Reason::SourceNotFound
+            | Reason::SourceKeyNotFound
+            | Reason::SourceTypeNotAllowed
+            | Reason::InvalidKey
+            | Reason::InvalidCredential
+            | Reason::TokenExpired
+            | Reason::RegistryNotInSource => StallCause::Source,
+            Reason::SourceNotMarked | Reason::Revoked => StallCause::Withdrawn,
             Reason::SourceUnreadable => StallCause::Retried,
             _ => StallCause::Spec,
         }

@@ -10,7 +10,11 @@ use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Reason, rules, schema};
+use super::{
+    Reason,
+    kinds::{self, CredentialSource},
+    rules, schema,
+};
 use crate::api::{CredentialName, SecretName};
 
 /// What a RegistryCredential asks for.
@@ -31,16 +35,16 @@ use crate::api::{CredentialName, SecretName};
     printcolumn = r#"{"name":"REASON","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
     printcolumn = r#"{"name":"NAMESPACES","type":"string","jsonPath":".status.namespaces.summary"}"#,
     printcolumn = r#"{"name":"SERVICEACCOUNTS","type":"string","jsonPath":".status.serviceAccounts.summary"}"#,
-    printcolumn = r#"{"name":"IDENTITY","type":"string","jsonPath":".status.identity.clientEmail"}"#,
+    printcolumn = r#"{"name":"IDENTITY","type":"string","jsonPath":".status.identity.principal"}"#,
     printcolumn = r#"{"name":"AGE","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     printcolumn = r#"{"name":"REGISTRIES","type":"string","priority":1,"jsonPath":".spec.registries"}"#,
     printcolumn = r#"{"name":"MESSAGE","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type==\"Ready\")].message"}"#
 )]
-#[x_kube(validation = rules::gcp_key_needs_registries())]
+#[x_kube(validation = kinds::registries_given())]
 pub struct RegistryCredentialSpec {
     /// Where the credential comes from: exactly one member.
     pub credential: CredentialSource,
-    /// The registries that the credential is for, each as HOST[:PORT][/PATH].
+    /// The registries that the credential is for, each as HOST[:PORT][/PATH]. They may be left out where the credential has registries of its own, as a docker config does, or the Secret's owner has named them in its annotation regcred.dev/registries; then this list narrows them.
     ///
     /// An image matches as the kubelet has it: the same port; the host part by part, where * stands for any characters within one part (*.pkg.dev is europe-docker.pkg.dev, *.gcr.io is eu.gcr.io but not gcr.io); the path as a plain prefix, so end it with a slash, or gcr.io/team will match gcr.io/team-b, too.
     ///
@@ -82,46 +86,6 @@ impl RegistryCredential {
 /// The name of a RegistryCredential's Secrets: `secretTemplate.name`, else its own.
 pub fn secret_name(own: &str, template: Option<&str>) -> SecretName {
     template.unwrap_or(own).into()
-}
-
-/// One credential; exactly one member is set.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = rules::one_credential())]
-pub struct CredentialSource {
-    /// A Google service-account key for gcr.io and pkg.dev, as a JSON file in a Secret. Pods log in as _json_key with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gcp_service_account_key: Option<GcpServiceAccountKeySource>,
-}
-
-/// A Google service-account JSON key in a Secret.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct GcpServiceAccountKeySource {
-    /// The Secret and the key in it that holds the file.
-    pub secret_ref: SecretKeyRef,
-}
-
-/// One key of one Secret.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretKeyRef {
-    /// The namespace of the Secret: one of the operator's --credential-namespaces; the first of them if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::namespace_name")]
-    pub namespace: Option<String>,
-    /// The name of the Secret.
-    #[schemars(schema_with = "schema::secret_name")]
-    pub name: String,
-    /// The key in the Secret's data.
-    #[serde(default = "default_key")]
-    #[schemars(schema_with = "schema::secret_key")]
-    pub key: String,
-}
-
-/// The key in a source Secret where `secretRef.key` is left out.
-pub fn default_key() -> String {
-    "key.json".to_owned()
 }
 
 /// Name and metadata of the managed Secrets.
@@ -235,7 +199,7 @@ pub struct RegistryCredentialStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]
     pub conditions: Vec<Condition>,
-    /// Whose credential it is.
+    /// Who logs in at the registries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// The source that every ready namespace holds or is being given, or was when it was suspended.
@@ -276,19 +240,16 @@ impl RegistryCredentialStatus {
     }
 }
 
-/// Whose credential it is, as the key file says.
+/// Who logs in at the registries.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
-    /// The service account's address.
+    /// The account: a service account's address, or the user name; how many logins there are where they differ.
     #[serde(default)]
-    pub client_email: String,
-    /// The Google project.
-    #[serde(default, rename = "projectID")]
-    pub project_id: String,
-    /// Which of the service account's keys it is.
-    #[serde(default, rename = "privateKeyID")]
-    pub private_key_id: String,
+    pub principal: String,
+    /// What tells one credential of the account from another: the key's project and ID, or the registries.
+    #[serde(default)]
+    pub detail: String,
 }
 
 /// A version of the source Secret.

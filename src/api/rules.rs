@@ -204,21 +204,6 @@ pub(super) fn secret_name_stays() -> Rule {
         .reason(Reason::FieldValueForbidden)
 }
 
-/// A key without registries is for nothing. A rule of this member: later ones may know their registries.
-pub(super) fn gcp_key_needs_registries() -> Rule {
-    Rule::new("!has(self.credential.gcpServiceAccountKey) || (has(self.registries) && self.registries.size() > 0)")
-        .message("registries is missing: write which ones the key is for, as in gcr.io/my-project/")
-        .field_path(".registries")
-        .reason(Reason::FieldValueRequired)
-}
-
-/// Exactly one member. The list grows with the members; one that this version doesn't know is pruned before.
-pub(super) fn one_credential() -> Rule {
-    Rule::new("[has(self.gcpServiceAccountKey)].filter(given, given).size() == 1")
-        .message("credential must have exactly one member: write gcpServiceAccountKey")
-        .reason(Reason::FieldValueRequired)
-}
-
 /// An empty selector selects all, so selecting nothing is always a mistake.
 pub(super) fn some_namespace() -> Rule {
     Rule::new("(has(self.names) && self.names.size() > 0) || has(self.selector)")

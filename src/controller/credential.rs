@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use kube::{Api, api::DynamicObject};
 use tracing::{debug, info, warn};
 
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     api::{CredentialName, NamespaceName, SecretName, StallCause, Stalled},
     cluster::{SourceFailure, observe::Observed, read_source},
-    credential::{PullSecret, Resolved, SourceSecret},
+    credential::{PullSecret, Resolved, SourceSecret, kinds::Kind},
     plan::{
         Desired, DesiredState, Secret,
         catalog::{Entry, Epoch},
@@ -61,8 +62,9 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
     let (pull_secret, state) = match found {
         Ok((resolved, version)) => {
             context.source_retries.worked(name);
-            let state = Ok(Resolution { identity: resolved.identity, source: version });
-            (Some(Arc::new(resolved.pull_secret)), state)
+            let Resolved { pull_secret, identity, registries, notes } = resolved;
+            let state = Ok(Resolution { identity, source: version, notes });
+            (Some((Arc::new(pull_secret), registries)), state)
         }
         Err(stalled) => {
             if stalled.cause() == StallCause::Retried {
@@ -95,8 +97,16 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
     if !current.is_some_and(is_same) {
         return ReconcileResult::Done; // it changed while its source was read, and is queued again
     }
-    let desired = decoded.desired(pull_secret.as_deref().into());
-    let fails = is_stalled_by(&state, &[StallCause::Spec, StallCause::Source, StallCause::Retried]);
+    let (desired, pull_secret) = match pull_secret {
+        Some((pull_secret, registries)) => {
+            let desired = decoded.desired(Some(&*pull_secret).into());
+            (Desired { stuck: desired.stuck.clone().with(registries), ..desired }, Some(pull_secret))
+        }
+        None if is_stalled_by(&state, &[StallCause::Withdrawn]) => (decoded.withdrawn(), None),
+        None => (decoded.desired(DesiredState::Stalled), None),
+    };
+    let fails =
+        is_stalled_by(&state, &[StallCause::Spec, StallCause::Source, StallCause::Withdrawn, StallCause::Retried]);
     let result = if fails { ReconcileResult::Failed } else { ReconcileResult::Done };
     publish(
         context,
@@ -158,7 +168,7 @@ async fn publish(context: &Arc<Context>, desired: Desired, pull_secret: Option<A
     let secret = desired.secret.clone();
     match &found.resolution {
         Ok(Resolution { source, .. }) => info!(credential = %name, source, "resolved"),
-        Err(Stalled { reason, message }) => info!(credential = %name, reason = reason.as_str(), message, "held"),
+        Err(Stalled { reason, message, .. }) => info!(credential = %name, reason = reason.as_str(), message, "held"),
     }
     let is_new_name = context.index().take_interest(&secret);
     if is_new_name && *context.synced().borrow() && context.settings.limits.managed_names.allow(&secret) {
@@ -225,14 +235,15 @@ async fn look_for(context: &Context, secret: &SecretName) {
 /// The pull secret, and the version of the source that it was made from.
 async fn resolve(context: &Context, decoded: &DecodedCredential) -> Result<(Resolved, String), Stalled> {
     let limits = &context.settings.limits;
-    let (namespace, source) = decoded.source(limits)?;
-    let secret = read(context, namespace, &source.name).await?;
-    let resolved = decoded.resolve(&secret, limits)?;
+    let (namespace, kind) = decoded.source(limits)?;
+    let secret = read(context, namespace, kind).await?;
+    let resolved = decoded.resolve(&secret, limits, Timestamp::now())?;
     Ok((resolved, secret.resource_version().to_owned()))
 }
 
 /// Reads a source.
-async fn read(context: &Context, namespace: &str, name: &str) -> Result<SourceSecret, Stalled> {
+async fn read(context: &Context, namespace: &str, kind: &dyn Kind) -> Result<SourceSecret, Stalled> {
+    let name = kind.secret().name;
     let unreadable = |why: &str| source_unreadable(namespace, name, why);
     let forbidden = format!(
         "the operator's service account may not read Secrets in {namespace}; bind the Role of config/rbac there"
@@ -241,12 +252,12 @@ async fn read(context: &Context, namespace: &str, name: &str) -> Result<SourceSe
         return Err(unreadable(&forbidden));
     }
     if !context.sources().contains_key(&(namespace.to_owned(), name.to_owned())) {
-        return Err(source_missing(namespace, name));
+        return Err(source_missing(namespace, kind));
     }
     let answer = read_source(&context.client, namespace, name);
     match tokio::time::timeout(WRITE_TIMEOUT, answer).await {
         Ok(Ok(Some(source))) => Ok(source),
-        Ok(Ok(None)) => Err(source_missing(namespace, name)),
+        Ok(Ok(None)) => Err(source_missing(namespace, kind)),
         Ok(Err(SourceFailure::Forbidden)) => Err(unreadable(&forbidden)),
         Ok(Err(SourceFailure::Answer(why))) => Err(unreadable(&why)),
         Ok(Err(SourceFailure::Client(error))) => Err(unreadable(&WriteError::from(error).to_string())),

@@ -10,13 +10,12 @@ use std::{
     io::{self, Write},
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
 use serde_json::ser::Formatter;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::registry::RegistryKey;
+use super::{login::Login, registry::RegistryKey};
 
 /// What the API server takes as the data of one Secret.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -52,9 +51,23 @@ impl DockerConfig {
     /// # Errors
     /// If no Secret can hold it.
     pub fn render(registries: &[RegistryKey], username: Username, password: &str) -> Result<Self, TooLarge> {
-        let auth = auth(username, password);
-        let entry = Entry { username: username.as_str(), password, auth: &auth };
-        let config = Config { auths: registries.iter().map(|registry| (registry.as_str(), &entry)).collect() };
+        let login = Login::new(username.as_str(), password);
+        Self::render_logins(registries.iter().map(|registry| (registry, &login)))
+    }
+
+    /// Renders each registry's own login.
+    ///
+    /// # Errors
+    /// If no Secret can hold it.
+    pub fn render_logins<'a>(logins: impl IntoIterator<Item = (&'a RegistryKey, &'a Login)>) -> Result<Self, TooLarge> {
+        let entry = |login: &'a Login| Entry {
+            username: login.username(),
+            password: login.expose_password(),
+            auth: login.expose_auth(),
+        };
+        let config = Config {
+            auths: logins.into_iter().map(|(registry, login)| (registry.entry_name(), entry(login))).collect(),
+        };
         // Counted first: a buffer that grows leaves copies of its contents behind.
         let mut count = Count(0);
         write(&config, &mut count)?;
@@ -75,15 +88,9 @@ impl fmt::Debug for DockerConfig {
     }
 }
 
-/// What the kubelet sends to the registry: base64 of `username:password`.
-fn auth(username: Username, password: &str) -> Zeroizing<String> {
-    let login = Zeroizing::new([username.as_str(), ":", password].concat());
-    Zeroizing::new(BASE64_STANDARD.encode(login.as_bytes()))
-}
-
 #[derive(Serialize)]
 struct Config<'a> {
-    auths: BTreeMap<&'a str, &'a Entry<'a>>,
+    auths: BTreeMap<&'a str, Entry<'a>>,
 }
 
 #[derive(Serialize)]
@@ -141,6 +148,7 @@ impl Formatter for GoFormatter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::{Engine, prelude::BASE64_STANDARD};
     use proptest::prelude::*;
     use serde_json::Value;
 

@@ -5,29 +5,37 @@
 //! for the status, which holds nothing of the credential.
 
 pub mod docker_config;
-pub mod gcp_key;
-mod key_error;
-mod key_file;
+pub mod hosts;
+mod json_file;
+pub mod kinds;
+pub mod login;
 pub mod manifest;
-mod private_key;
 pub mod pull_secret;
 pub mod registry;
 pub mod source;
+mod token;
 
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use crate::api::{Identity, Reason, RegistryCredentialSpec, SecretKeyRef, SecretName, Stalled};
-use docker_config::{DockerConfig, Username};
+use jiff::Timestamp;
 
-pub use gcp_key::GcpServiceAccountKey;
-pub use key_error::KeyError;
+use crate::api::{
+    Identity, REGISTRIES_ANNOTATION, Reason, RegistryCredentialSpec, SecretName, SecretTemplate, Stalled,
+    USE_ANNOTATION,
+};
+use docker_config::DockerConfig;
+use hosts::{HostRule, Mark};
+use kinds::{Found, Kind, Material};
+
+pub use kinds::gcp_service_account_key::{GcpServiceAccountKey, KeyError};
+pub use login::{Login, Logins};
 pub use manifest::{Guard, Owner, SecretManifest};
-pub use pull_secret::{PullSecret, Revision};
+pub use pull_secret::{PullSecret, Revision, RevisionKey};
 
 pub use registry::{AllowedRegistries, AllowedRegistriesError, RegistryKey, RegistryKeyError};
 pub use source::{SourceError, SourceSecret};
@@ -40,8 +48,12 @@ const MAX_NAME_BYTES: usize = 63;
 pub struct Resolved {
     /// What every target namespace gets.
     pub pull_secret: PullSecret,
-    /// Whose credential it is, for the status.
+    /// Who logs in, for the status.
     pub identity: Identity,
+    /// The registries that it is for, sorted.
+    pub registries: Vec<RegistryKey>,
+    /// What the author of the spec, or the owner of the source, should know, each in a sentence.
+    pub notes: Vec<String>,
 }
 
 /// Makes the pull secret of a RegistryCredential, whose Secrets have this name.
@@ -53,46 +65,98 @@ pub fn resolve(
     spec: &RegistryCredentialSpec,
     source: &SourceSecret,
     allowed: &AllowedRegistries,
+    now: Timestamp,
 ) -> Result<Resolved, Stalled> {
-    let reference = source_ref(spec)?;
+    let kind = kinds::of(&spec.credential)?;
     check_secret_name(&name, spec)?;
     check_template(spec)?;
-    let registries = check_registries(spec, allowed)?;
+    let wanted = check_registries(spec, allowed)?;
 
-    let key = read_key(&reference.key, source)?;
-    let config = DockerConfig::render(&registries, Username::JSON_KEY, key.expose_file())
+    let Logins { by_registry, identity, expires_at, notes } = logins(kind, source, &wanted, now)?;
+    let pairs = by_registry.iter().map(|(registry, login)| (registry, &**login));
+    let config = DockerConfig::render_logins(pairs)
         .map_err(|error| Stalled::new(Reason::InvalidSpec, format!("spec.registries: {error}")))?;
 
-    let template = &spec.secret_template;
+    let SecretTemplate { labels, annotations, .. } = spec.secret_template.clone();
     Ok(Resolved {
-        pull_secret: PullSecret::new(name, template.labels.clone(), template.annotations.clone(), &config, None),
-        identity: key.identity().clone(),
+        pull_secret: PullSecret::new(name, labels, annotations, &config, expires_at),
+        identity,
+        registries: by_registry.into_keys().collect(),
+        notes,
     })
 }
 
-/// The service-account key under a key of the source Secret.
+/// The logins that a source gives to a kind, as far as its owner and the spec permit.
 ///
 /// # Errors
-/// If there is none, or it isn't usable.
-pub fn read_key(key: &str, source: &SourceSecret) -> Result<GcpServiceAccountKey, Stalled> {
-    let at = format!("Secret {}/{}", source.namespace(), source.name());
-    let file = source.get(key).map_err(|error| Stalled::new(Reason::SourceKeyNotFound, format!("{at}: {error}")))?;
-    GcpServiceAccountKey::parse(file)
-        .map_err(|error| Stalled::new(Reason::InvalidKey, format!("{at}, key {key}: {error}")))
+/// What is wrong with the source, or that its owner doesn't permit it.
+pub fn logins(
+    kind: &dyn Kind,
+    source: &SourceSecret,
+    wanted: &[RegistryKey],
+    now: Timestamp,
+) -> Result<Logins, Stalled> {
+    check_use(source)?;
+    kind.check_type(source)?;
+    let mark = match kind.hosts() {
+        HostRule::Provider(_) => None,
+        HostRule::NamedBySource | HostRule::MarkedByOwner => Mark::of(source)?,
+    };
+    if mark.is_none() && kind.needs_mark(source.secret_type()) {
+        return Err(not_marked(source, wanted));
+    }
+    let Material { logins, identity, expires_at, mut notes } = kind.read(source, now)?;
+    let by_registry = match (logins, kind.hosts()) {
+        (Found::Anywhere(login), HostRule::Provider(_)) => {
+            wanted.iter().map(|registry| (registry.clone(), Arc::clone(&login))).collect()
+        }
+        (found, _) => {
+            let all = match found {
+                Found::ByRegistry(logins) => logins,
+                Found::Anywhere(login) => {
+                    let marked = mark.iter().flat_map(Mark::registries).chain(wanted);
+                    marked.map(|registry| (registry.clone(), Arc::clone(&login))).collect()
+                }
+            };
+            let (permitted, more) = hosts::permitted(source, &all, mark.as_ref(), wanted)?;
+            notes.extend(more);
+            permitted
+        }
+    };
+    let identity = identity.unwrap_or_else(|| login::identity(&by_registry));
+    Ok(Logins { by_registry, identity, expires_at, notes })
 }
 
-/// Which Secret the credential comes from.
+fn not_marked(source: &SourceSecret, wanted: &[RegistryKey]) -> Stalled {
+    let message = format!(
+        "{} has no annotation {REGISTRIES_ANNOTATION}, by which its owner says which registries its login may be sent \
+         to, so nothing is rolled out, and what was rolled out is removed; its owner sets it with: {}",
+        source.at(),
+        hosts::mark_command(source, None, wanted)
+    );
+    Stalled::new(Reason::SourceNotMarked, message)
+}
+
+/// Whether a Secret may be a source at all.
 ///
 /// # Errors
-/// If `spec.credential` has none of the members that this version knows.
-pub fn source_ref(spec: &RegistryCredentialSpec) -> Result<&SecretKeyRef, Stalled> {
-    match &spec.credential.gcp_service_account_key {
-        Some(source) => Ok(&source.secret_ref),
-        None => Err(Stalled::new(
-            Reason::UnsupportedCredential,
-            "spec.credential has no member that this version of regcred knows; upgrade regcred, or use gcpServiceAccountKey",
-        )),
+/// If it is one that regcred has made, or if its owner has kept it for another use.
+fn check_use(source: &SourceSecret) -> Result<(), Stalled> {
+    let at = source.at();
+    if source.is_managed() || source.secret_type().starts_with("regcred.dev/") {
+        let message = format!("{at} is one that regcred itself has made; name the Secret that it was made from");
+        return Err(Stalled::new(Reason::SourceTypeNotAllowed, message));
     }
+    let refusal = match source.marks().usage.as_deref() {
+        None => return Ok(()),
+        Some("Mint") => "says that it is only for minting tokens, so it is never rolled out",
+        Some(_) => "has a value that this version of regcred doesn't know, so it isn't rolled out",
+    };
+    let message = format!(
+        "the annotation {USE_ANNOTATION} of {at} {refusal}, and what was rolled out is removed; name another Secret, or \
+         have its owner take the annotation out"
+    );
+    Err(Stalled::new(Reason::SourceNotMarked, message))
 }
 
 /// Whether a source may live in a namespace.
@@ -114,12 +178,14 @@ pub fn check_namespace(namespace: &str, allowed: &[String]) -> Result<(), Stalle
 /// The registries of the spec, sorted, each once.
 ///
 /// # Errors
-/// If there is none, one isn't a registry, or one isn't permitted.
+/// If there is none though the kind has none of its own, if one isn't a registry, or isn't one of those of the kind's
+/// provider.
 pub fn check_registries(
     spec: &RegistryCredentialSpec,
     allowed: &AllowedRegistries,
 ) -> Result<Vec<RegistryKey>, Stalled> {
-    if spec.registries.is_empty() {
+    let hosts = kinds::of(&spec.credential)?.hosts();
+    if spec.registries.is_empty() && matches!(hosts, HostRule::Provider(_)) {
         return Err(Stalled::new(
             Reason::InvalidSpec,
             "spec.registries is empty; list the registries that the key is for, such as gcr.io",
@@ -127,7 +193,7 @@ pub fn check_registries(
     }
     let mut keys = BTreeSet::new();
     for (at, text) in spec.registries.iter().enumerate() {
-        keys.insert(check_registry(at, text, allowed)?);
+        keys.insert(check_registry(hosts, at, text, allowed)?);
     }
     Ok(keys.into_iter().collect())
 }
@@ -135,22 +201,21 @@ pub fn check_registries(
 /// The entry `spec.registries[at]`.
 ///
 /// # Errors
-/// If it isn't a registry, or not a permitted one.
-pub fn check_registry(at: usize, text: &str, allowed: &AllowedRegistries) -> Result<RegistryKey, Stalled> {
+/// If it isn't a registry, or not one of those of the kind's provider.
+pub fn check_registry(
+    hosts: HostRule,
+    at: usize,
+    text: &str,
+    allowed: &AllowedRegistries,
+) -> Result<RegistryKey, Stalled> {
     let key = RegistryKey::parse(text).map_err(|error| {
         let message = format!("spec.registries[{at}] isn't a registry: {error}");
         Stalled::new(Reason::InvalidSpec, message)
     })?;
-    if allowed.permits(&key) { Ok(key) } else { Err(not_allowed(at, &key)) }
-}
-
-fn not_allowed(at: usize, key: &RegistryKey) -> Stalled {
-    let message = format!(
-        "spec.registries[{at}], {key}, isn't one of Google's (gcr.io, *.gcr.io, *.pkg.dev, on port 443), so the key isn't \
-         sent there; correct it, or have an administrator add {} to the operator's --allowed-registries",
-        key.authority()
-    );
-    Stalled::new(Reason::RegistryNotAllowed, message)
+    if let HostRule::Provider(provider) = hosts {
+        provider.check(at, &key, allowed)?;
+    }
+    Ok(key.canonical())
 }
 
 /// Whether Secrets can have the name that the template or the RegistryCredential's own name gives them.

@@ -8,7 +8,10 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
-use ring::digest::{Context, SHA256};
+use ring::{
+    digest::{Context, SHA256},
+    hkdf, hmac,
+};
 use zeroize::Zeroizing;
 
 use super::docker_config::DockerConfig;
@@ -38,6 +41,8 @@ impl Revision {
         Self(text.into())
     }
 
+    /// `v1:`, which whoever reads the annotation can compare with the hash of a guess. It is kept until the operator has a
+    /// key, see [`Self::keyed`].
     fn of(
         config: &DockerConfig,
         name: &SecretName,
@@ -45,14 +50,51 @@ impl Revision {
         annotations: &BTreeMap<String, String>,
     ) -> Self {
         let mut hash = Framed(Context::new(&SHA256));
-        hash.bytes(config.expose_bytes());
-        hash.bytes(name.as_str().as_bytes());
-        hash.map(labels);
-        hash.map(annotations);
-        let digest = hash.0.finish();
-        let hex = digest.as_ref().iter().take(HASH_BYTES);
-        let hex: String = hex.map(|byte| format!("{byte:02x}")).collect();
-        Self(format!("v1:{hex}").into())
+        hash.all(config, name, labels, annotations);
+        Self::encode("v1", hash.0.finish().as_ref())
+    }
+
+    /// `v2:`, which nobody without the key can compare with anything: many may read the annotation, and a password, other
+    /// than a private key, can be guessed.
+    pub fn keyed(
+        key: &RevisionKey,
+        config: &DockerConfig,
+        name: &SecretName,
+        labels: &BTreeMap<String, String>,
+        annotations: &BTreeMap<String, String>,
+    ) -> Self {
+        let mut hash = Framed(hmac::Context::with_key(&key.0));
+        hash.all(config, name, labels, annotations);
+        Self::encode("v2", hash.0.sign().as_ref())
+    }
+
+    fn encode(version: &str, hash: &[u8]) -> Self {
+        let hex: String = hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("{version}:{hex}").into())
+    }
+}
+
+/// How many random bytes a [`RevisionKey`] is made from.
+pub const KEY_BYTES: usize = 32;
+
+/// The key of the revisions: one of those that are derived from the operator's random bytes, so that none of them tells
+/// of another (<https://www.rfc-editor.org/rfc/rfc5869>).
+pub struct RevisionKey(hmac::Key);
+
+impl RevisionKey {
+    /// What the key is for, which sets it apart from the others.
+    const PURPOSE: &'static [u8] = b"regcred/revision";
+
+    /// Derives it; `None` where the library refuses, which it does for lengths that no hash has.
+    pub fn derive(secret: &[u8; KEY_BYTES]) -> Option<Self> {
+        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(secret);
+        Some(Self(root.expand(&[Self::PURPOSE], hmac::HMAC_SHA256).ok()?.into()))
+    }
+}
+
+impl fmt::Debug for RevisionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RevisionKey(..)")
     }
 }
 
@@ -69,9 +111,40 @@ impl fmt::Debug for Revision {
 }
 
 /// A hash over parts that each begin with their length, so that no two lists of parts give the same input.
-struct Framed(Context);
+struct Framed<H>(H);
 
-impl Framed {
+/// A hash, with a key or without.
+trait Hash {
+    fn update(&mut self, bytes: &[u8]);
+}
+
+impl Hash for Context {
+    fn update(&mut self, bytes: &[u8]) {
+        Self::update(self, bytes);
+    }
+}
+
+impl Hash for hmac::Context {
+    fn update(&mut self, bytes: &[u8]) {
+        Self::update(self, bytes);
+    }
+}
+
+impl<H: Hash> Framed<H> {
+    /// All that is applied to a namespace.
+    fn all(
+        &mut self,
+        config: &DockerConfig,
+        name: &SecretName,
+        labels: &BTreeMap<String, String>,
+        annotations: &BTreeMap<String, String>,
+    ) {
+        self.bytes(config.expose_bytes());
+        self.bytes(name.as_str().as_bytes());
+        self.map(labels);
+        self.map(annotations);
+    }
+
     fn length(&mut self, length: usize) {
         self.0.update(&(length as u64).to_be_bytes());
     }
@@ -212,6 +285,38 @@ mod tests {
         assert_eq!(revision.as_str(), format!("v1:{}", &hex[..32]));
         assert_eq!(revision.to_string(), revision.as_str());
         assert_eq!(format!("{revision:?}"), format!("{:?}", revision.as_str()));
+    }
+
+    fn keyed(key: u8, password: &str) -> Revision {
+        let registry = [RegistryKey::parse("ghcr.io").unwrap()];
+        let config = DockerConfig::render(&registry, Username::JSON_KEY, password).unwrap();
+        let key = RevisionKey::derive(&[key; KEY_BYTES]).unwrap();
+        Revision::keyed(&key, &config, &"name".into(), &map(&[("a", "b")]), &map(&[]))
+    }
+
+    /// HKDF and HMAC from Python's `hmac` and `hashlib`, over the parts framed as for `v1`, give the same.
+    #[test]
+    fn a_keyed_revision_is_an_hmac_of_the_framed_parts() {
+        assert_eq!(keyed(7, "pw").as_str(), "v2:90d91f115cf91bed3c96029116002288");
+        assert_eq!(keyed(7, "pw"), keyed(7, "pw"));
+        assert_ne!(keyed(7, "pw"), keyed(7, "pw2"));
+        assert_eq!(format!("{:?}", RevisionKey::derive(&[7; KEY_BYTES]).unwrap()), "RevisionKey(..)");
+    }
+
+    /// Who reads annotations and all else of the Secret but its data knows every other part of what is hashed.
+    #[test]
+    fn a_password_cannot_be_guessed_from_a_revision_without_the_key() {
+        const WORDS: [&str; 8] =
+            ["123456", "password", "hunter2", "letmein", "qwerty", "dragon", "correct horse", "changeme"];
+        let seen = keyed(7, "hunter2");
+        let guessed = |key: u8| WORDS.iter().find(|word| keyed(key, word) == seen);
+        assert_eq!(guessed(7), Some(&"hunter2"), "with the key it can");
+        for key in [0, 1, 8, 255] {
+            assert_eq!(guessed(key), None, "with another key");
+        }
+        let unkeyed = |word: &str| secret(word, "name", &[("a", "b")], &[]).revision().clone();
+        let digits = |revision: &Revision| revision.as_str()[3..].to_owned();
+        assert!(WORDS.iter().all(|word| digits(&unkeyed(word)) != digits(&seen)), "by a plain hash");
     }
 
     #[test]

@@ -11,6 +11,24 @@ use thiserror::Error;
 use crate::image::{Keyring, Reference};
 
 const MAX_BYTES: usize = 255;
+
+/// Docker Hub's host in an image's name.
+const DOCKER_HUB: &str = "docker.io";
+
+/// What people write for Docker Hub as a whole: its website, its registry, and what docker itself calls it.
+const DOCKER_HUB_HOSTS: [&str; 8] = [
+    "docker.io",
+    "www.docker.io",
+    "index.docker.io",
+    "registry.docker.io",
+    "registry-1.docker.io",
+    "docker.com",
+    "hub.docker.com",
+    "registry.hub.docker.com",
+];
+
+/// The name of Docker Hub's entry in a docker config: the only one that every client looks up.
+const DOCKER_HUB_ENTRY: &str = "https://index.docker.io/v1/";
 const MAX_HOST_BYTES: usize = 253;
 const MAX_LABEL_BYTES: usize = 63;
 
@@ -111,7 +129,49 @@ impl RegistryKey {
         Ok(Self { text: text.to_owned(), host_len: host.len(), port })
     }
 
-    /// The text that was parsed: the entry's name in a docker config.
+    /// Reads the name of an entry in a docker config: `docker login` and people write `https://gcr.io`, `gcr.io/v2/` and
+    /// `gcr.io/`, all of which the kubelet takes for `gcr.io`.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn of_entry(name: &str) -> Result<Self, RegistryKeyError> {
+        let bare = name.strip_prefix("https://").or_else(|| name.strip_prefix("http://")).unwrap_or(name);
+        let (authority, path) = bare.split_at(bare.find('/').unwrap_or(bare.len()));
+        let path = match path {
+            "/v1" | "/v2" => "",
+            path if path.starts_with("/v1/") || path.starts_with("/v2/") => &path[3..],
+            path => path,
+        };
+        let path = if path == "/" { "" } else { path };
+        Self::parse(&format!("{authority}{path}")).map(Self::canonical)
+    }
+
+    /// The same registry by the one name that we call it by: all of Docker Hub's become `docker.io`.
+    #[must_use]
+    pub fn canonical(self) -> Self {
+        if self.port.is_some() || !DOCKER_HUB_HOSTS.contains(&self.host()) {
+            return self;
+        }
+        let path = if self.path() == "/" { "" } else { self.path() };
+        Self { text: format!("{DOCKER_HUB}{path}"), host_len: DOCKER_HUB.len(), port: None }
+    }
+
+    /// The name of its entry in a docker config.
+    pub fn entry_name(&self) -> &str {
+        if self.text == DOCKER_HUB { DOCKER_HUB_ENTRY } else { &self.text }
+    }
+
+    /// Whether all that the other one can match, this one matches, too. A label of the other one with a wildcard matches
+    /// more than one name, so only a `*` alone covers it, or the same label.
+    pub fn covers(&self, other: &Self) -> bool {
+        let (own, theirs) = (self.labels(), other.labels());
+        self.special_port() == other.special_port()
+            && own.len() == theirs.len()
+            && own.iter().zip(&theirs).all(|(own, theirs)| *own == "*" || own == theirs)
+            && other.path().starts_with(self.path())
+    }
+
+    /// The text that was parsed.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -139,12 +199,18 @@ impl RegistryKey {
         Reference::parse(image).is_ok_and(|image| !keyring.lookup(&image).is_empty())
     }
 
-    fn labels(&self) -> Vec<&str> {
+    /// The path, with its slash at the beginning; empty if there is none.
+    fn path(&self) -> &str {
+        &self.text[self.authority().len()..]
+    }
+
+    /// The host's labels.
+    pub fn labels(&self) -> Vec<&str> {
         self.host().split('.').collect()
     }
 
     /// The port where it isn't that of HTTPS.
-    fn special_port(&self) -> Option<u16> {
+    pub fn special_port(&self) -> Option<u16> {
         self.port.filter(|port| *port != 443)
     }
 }
@@ -272,9 +338,14 @@ impl AllowedRegistries {
         self.0.is_empty()
     }
 
+    /// Whether every host that the key can match is listed.
+    pub fn lists(&self, key: &RegistryKey) -> bool {
+        self.0.iter().any(|entry| entry.covers(key))
+    }
+
     /// Whether every host that the key can match is Google's or listed.
     pub fn permits(&self, key: &RegistryKey) -> bool {
-        is_google(key) || self.0.iter().any(|entry| covers(entry, key))
+        is_google(key) || self.lists(key)
     }
 }
 
@@ -305,15 +376,6 @@ fn allowed_entry(entry: usize, text: &str) -> Result<RegistryKey, AllowedRegistr
 fn is_google(key: &RegistryKey) -> bool {
     let google = matches!(key.labels()[..], [.., "gcr", "io"] | [.., _, "pkg", "dev"]);
     google && key.special_port().is_none()
-}
-
-/// Whether all that the key can match is what the entry stands for. A label of the key with a wildcard matches more than
-/// one name, so only the entry's `*` covers it.
-fn covers(entry: &RegistryKey, key: &RegistryKey) -> bool {
-    let (entry_labels, key_labels) = (entry.labels(), key.labels());
-    entry.special_port() == key.special_port()
-        && entry_labels.len() == key_labels.len()
-        && entry_labels.iter().zip(&key_labels).all(|(allowed, wanted)| *allowed == "*" || allowed == wanted)
 }
 
 #[cfg(test)]

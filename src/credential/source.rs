@@ -1,7 +1,8 @@
 //! The source Secret as the API server sends it, in memory that is wiped.
 //!
 //! `k8s_openapi`'s Secret would do but for that. Base64 has no character that JSON escapes, so the values are decoded
-//! straight from the response; annotations, where `kubectl apply` leaves a copy of the data, are skipped unread.
+//! straight from the response; annotations other than our own are skipped unread, as `kubectl apply` leaves a copy of the
+//! data in one.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -57,7 +58,20 @@ pub struct SourceSecret {
     uid: String,
     resource_version: String,
     secret_type: String,
+    marks: Marks,
+    is_managed: bool,
     data: BTreeMap<String, Value>,
+}
+
+/// What its owner has said of it by annotations.
+#[derive(Clone, Default, Deserialize)]
+pub struct Marks {
+    /// The registries that its login may be sent to.
+    #[serde(default, rename = "regcred.dev/registries")]
+    pub registries: Option<String>,
+    /// What it may be used for.
+    #[serde(default, rename = "regcred.dev/use")]
+    pub usage: Option<String>,
 }
 
 impl SourceSecret {
@@ -75,6 +89,8 @@ impl SourceSecret {
             uid: body.metadata.uid,
             resource_version: body.metadata.resource_version,
             secret_type: body.secret_type,
+            marks: body.metadata.annotations.unwrap_or_default(),
+            is_managed: body.metadata.labels.unwrap_or_default().credential.is_some(),
             data: body.data.unwrap_or_default(),
         })
     }
@@ -87,8 +103,16 @@ impl SourceSecret {
             uid: String::new(),
             resource_version: String::new(),
             secret_type: String::new(),
+            marks: Marks::default(),
+            is_managed: false,
             data: data.into_iter().map(|(key, bytes)| (key, Value(bytes))).collect(),
         }
+    }
+
+    /// As its manifest says that it is.
+    #[must_use]
+    pub fn with(self, secret_type: &str, marks: Marks) -> Self {
+        Self { secret_type: secret_type.to_owned(), marks, ..self }
     }
 
     /// `metadata.namespace`.
@@ -114,6 +138,26 @@ impl SourceSecret {
     /// `type`; empty for one that no API server has seen yet.
     pub fn secret_type(&self) -> &str {
         &self.secret_type
+    }
+
+    /// What its owner has said of it by annotations.
+    pub fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// Whether it has the label of the Secrets that regcred makes.
+    pub fn is_managed(&self) -> bool {
+        self.is_managed
+    }
+
+    /// Which it is, in a sentence.
+    pub fn at(&self) -> String {
+        format!("Secret {}/{}", self.namespace, self.name)
+    }
+
+    /// The keys that it has, with their bytes.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.data.iter().map(|(key, value)| (key.as_str(), value.0.as_slice()))
     }
 
     /// The bytes under a key.
@@ -164,6 +208,16 @@ struct Metadata {
     name: String,
     uid: String,
     resource_version: String,
+    #[serde(default)]
+    annotations: Option<Marks>,
+    #[serde(default)]
+    labels: Option<Labels>,
+}
+
+#[derive(Default, Deserialize)]
+struct Labels {
+    #[serde(default, rename = "regcred.dev/credential")]
+    credential: Option<de::IgnoredAny>,
 }
 
 /// A value, decoded.

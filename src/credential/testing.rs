@@ -1,9 +1,11 @@
 //! What the tests of this module share.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use jiff::Timestamp;
 use serde_json::json;
+use zeroize::Zeroizing;
 
-use super::{AllowedRegistries, PullSecret, SourceSecret, resolve};
+use super::{AllowedRegistries, PullSecret, SourceSecret, resolve, source::Marks};
 use crate::api::{CredentialSource, GcpServiceAccountKeySource, RegistryCredentialSpec, SecretKeyRef, secret_name};
 
 pub(crate) const KEY_A: &str = include_str!("../../tests/fixtures/throwaway-key-a.json");
@@ -29,6 +31,12 @@ pub(crate) fn source(data: &[(&str, &[u8])]) -> SourceSecret {
     SourceSecret::from_json(secret_json(data).as_bytes()).unwrap()
 }
 
+/// A Secret of another name, type and owner's word.
+pub(crate) fn secret(name: &str, data: &[(&str, &[u8])], secret_type: &str, marks: Marks) -> SourceSecret {
+    let data = data.iter().map(|(key, value)| ((*key).to_owned(), Zeroizing::new(value.to_vec()))).collect();
+    SourceSecret::unapplied("regcred-system", name, data).with(secret_type, marks)
+}
+
 pub(crate) fn spec(registries: &[&str]) -> RegistryCredentialSpec {
     RegistryCredentialSpec {
         credential: CredentialSource {
@@ -39,6 +47,7 @@ pub(crate) fn spec(registries: &[&str]) -> RegistryCredentialSpec {
                     key: "key.json".to_owned(),
                 },
             }),
+            ..CredentialSource::default()
         },
         registries: registries.iter().map(|r| (*r).to_owned()).collect(),
         secret_template: Default::default(),
@@ -55,5 +64,5 @@ pub(crate) fn resolved(name: &str, spec: &RegistryCredentialSpec) -> PullSecret 
     let source = source(&[("key.json", KEY_A.as_bytes())]);
     let allowed = AllowedRegistries::default();
     let name = secret_name(name, spec.secret_template.name.as_deref());
-    resolve(name, spec, &source, &allowed).unwrap().pull_secret
+    resolve(name, spec, &source, &allowed, Timestamp::UNIX_EPOCH).unwrap().pull_secret
 }

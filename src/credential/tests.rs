@@ -12,7 +12,7 @@ use crate::api::secret_name;
 fn try_resolve(spec: &RegistryCredentialSpec, file: &str) -> Result<Resolved, Stalled> {
     let source = source(&[("key.json", file.as_bytes())]);
     let name = secret_name("darwin", spec.secret_template.name.as_deref());
-    resolve(name, spec, &source, &AllowedRegistries::default())
+    resolve(name, spec, &source, &AllowedRegistries::default(), Timestamp::UNIX_EPOCH)
 }
 
 fn fault(spec: &RegistryCredentialSpec, file: &str) -> (Reason, String) {
@@ -26,7 +26,13 @@ fn a_key_resolves_to_a_pull_secret() {
     spec.secret_template.labels = [("a".to_owned(), "b".to_owned())].into();
     spec.secret_template.annotations = [("c".to_owned(), "d".to_owned())].into();
     let resolved = try_resolve(&spec, KEY_A).unwrap();
-    assert_eq!(resolved.identity.client_email, "puller@darwin.iam.gserviceaccount.com");
+    assert_eq!(resolved.identity.principal, "puller@darwin.iam.gserviceaccount.com");
+    assert_eq!(resolved.identity.detail, format!("project darwin, key {}", "1".repeat(40)));
+    assert_eq!(
+        resolved.registries.iter().map(RegistryKey::as_str).collect::<Vec<_>>(),
+        ["eu.gcr.io", "gcr.io/darwin/"]
+    );
+    assert!(resolved.notes.is_empty());
     let secret = resolved.pull_secret;
     assert_eq!(secret.name().as_str(), "darwin");
     assert_eq!(secret.labels(), &spec.secret_template.labels);
@@ -79,7 +85,7 @@ fn the_template_names_the_secret() {
 fn a_name_that_is_no_label_value_is_refused() {
     let named = |name: String| {
         let source = source(&[("key.json", KEY_A.as_bytes())]);
-        resolve(name.into(), &spec(&["gcr.io"]), &source, &AllowedRegistries::default())
+        resolve(name.into(), &spec(&["gcr.io"]), &source, &AllowedRegistries::default(), Timestamp::UNIX_EPOCH)
     };
     assert!(named("a".repeat(63)).is_ok());
     let invalid = named("a".repeat(64)).unwrap_err();
@@ -116,15 +122,15 @@ fn a_template_cannot_set_what_marks_whose_a_secret_is() {
 #[test]
 fn an_unknown_credential_asks_for_an_upgrade() {
     let mut unknown = spec(&["gcr.io"]);
-    assert_eq!(source_ref(&unknown).unwrap().name, "darwin-gcr-key");
+    assert_eq!(kinds::of(&unknown.credential).unwrap().secret().name, "darwin-gcr-key");
     unknown.credential = Default::default();
     let (reason, message) = fault(&unknown, KEY_A);
     assert_eq!(reason, Reason::UnsupportedCredential);
     assert_eq!(
         message,
-        "spec.credential has no member that this version of regcred knows; upgrade regcred, or use gcpServiceAccountKey"
+        "spec.credential has no member that this version of regcred knows; upgrade regcred, or use gcpServiceAccountKey, dockerConfig or basicAuth"
     );
-    assert_eq!(source_ref(&unknown).unwrap_err().reason, reason);
+    assert_eq!(kinds::of(&unknown.credential).unwrap_err().reason, reason);
 }
 
 #[test]
@@ -167,12 +173,15 @@ fn no_registries_and_too_many_are_invalid() {
 #[test]
 fn a_missing_key_of_the_secret_is_named() {
     let source = source(&[("gcr.json", KEY_A.as_bytes())]);
-    let invalid = resolve("darwin".into(), &spec(&["gcr.io"]), &source, &AllowedRegistries::default()).unwrap_err();
+    let invalid =
+        resolve("darwin".into(), &spec(&["gcr.io"]), &source, &AllowedRegistries::default(), Timestamp::UNIX_EPOCH)
+            .unwrap_err();
     assert_eq!(
         invalid,
         Stalled {
             reason: Reason::SourceKeyNotFound,
             message: "Secret regcred-system/darwin-gcr-key: it has no key key.json; it has: gcr.json".to_owned(),
+            key: Some("key.json".to_owned()),
         }
     );
 }

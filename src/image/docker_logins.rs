@@ -210,7 +210,7 @@ fn string(member: &Member<'_>) -> Option<Zeroizing<String>> {
 }
 
 /// As Go's decoder: line ends are passed over, and the padding may be left out.
-fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+pub fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let padding =
         if text.trim().ends_with('=') { DecodePaddingMode::RequireCanonical } else { DecodePaddingMode::RequireNone };
     let config = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true).with_decode_padding_mode(padding);

@@ -9,8 +9,11 @@ use super::{
     targets::{NamespaceRule, ServiceAccountRule},
 };
 use crate::{
-    api::{self, CredentialName, Reason, RegistryCredentialSpec, SecretKeyRef, SecretName, Stalled, printable},
-    credential::{self, AllowedRegistries, PullSecret, Resolved, SourceSecret},
+    api::{self, CredentialName, Reason, RegistryCredentialSpec, SecretName, Stalled, printable},
+    credential::{
+        self, AllowedRegistries, PullSecret, Resolved, Revision, SourceSecret,
+        kinds::{self, Kind},
+    },
 };
 
 /// What the operator's administrator allows RegistryCredentials to ask for.
@@ -25,11 +28,9 @@ pub struct Limits {
 }
 
 /// The source Secret doesn't exist.
-pub fn source_missing(namespace: &str, name: &str) -> Stalled {
-    let message = format!(
-        "Secret {namespace}/{name} doesn't exist; create it: kubectl -n {namespace} create secret generic \
-         {name} --from-file=key.json"
-    );
+pub fn source_missing(namespace: &str, kind: &dyn Kind) -> Stalled {
+    let name = kind.secret().name;
+    let message = format!("Secret {namespace}/{name} doesn't exist; create it: {}", kind.create_command(namespace));
     Stalled::new(Reason::SourceNotFound, message)
 }
 
@@ -100,16 +101,16 @@ impl DecodedCredential {
 
     /// Namespace and name of the source Secret, where it may live there.
     pub fn source_key(&self, limits: &Limits) -> Option<(String, String)> {
-        let source = credential::source_ref(self.spec()?).ok()?;
-        let namespace = source.namespace.clone()?;
-        limits.credential_namespaces.contains(&namespace).then(|| (namespace, source.name.clone()))
+        let source = kinds::of(&self.spec()?.credential).ok()?.secret();
+        let namespace = source.namespace?.to_owned();
+        limits.credential_namespaces.contains(&namespace).then(|| (namespace, source.name.to_owned()))
     }
 
-    /// The source that is to be read, and its namespace.
+    /// The namespace of the source that is to be read, and the kind that reads it.
     ///
     /// # Errors
     /// Why nothing is written whatever the source holds.
-    pub fn source(&self, limits: &Limits) -> Result<(&str, &SecretKeyRef), Stalled> {
+    pub fn source(&self, limits: &Limits) -> Result<(&str, &dyn Kind), Stalled> {
         if self.orphaned {
             let message = "it is being deleted with --cascade=orphan: its Secrets and entries stay".to_owned();
             return Err(Stalled::new(Reason::Orphaned, message));
@@ -129,20 +130,20 @@ impl DecodedCredential {
             );
             return Err(Stalled::new(Reason::SecretNameNotAllowed, message));
         }
-        let source = credential::source_ref(spec)?;
-        let namespace = source.namespace.as_deref().unwrap_or_default();
+        let kind = kinds::of(&spec.credential)?;
+        let namespace = kind.secret().namespace.unwrap_or_default();
         credential::check_namespace(namespace, &limits.credential_namespaces)?;
         credential::check_registries(spec, &limits.allowed_registries)?;
-        Ok((namespace, source))
+        Ok((namespace, kind))
     }
 
     /// The pull secret that comes of the source.
     ///
     /// # Errors
     /// Why nothing is written.
-    pub fn resolve(&self, source: &SourceSecret, limits: &Limits) -> Result<Resolved, Stalled> {
+    pub fn resolve(&self, source: &SourceSecret, limits: &Limits, now: Timestamp) -> Result<Resolved, Stalled> {
         let (spec, ..) = self.spec.as_ref().map_err(Stalled::clone)?;
-        credential::resolve(self.secret.clone(), spec, source, &limits.allowed_registries)
+        credential::resolve(self.secret.clone(), spec, source, &limits.allowed_registries, now)
     }
 
     /// What it asks of namespaces, given what there is to write.
@@ -167,6 +168,22 @@ impl DecodedCredential {
     }
 }
 
+impl DecodedCredential {
+    /// What it asks of namespaces where the source's owner has withdrawn it: to be in none of them, so that what was rolled
+    /// out is taken back as from a namespace that isn't a target any more.
+    pub fn withdrawn(&self) -> Desired {
+        const NONE: &str = "withdrawn";
+        let nowhere = self.desired(DesiredState::Resolved { revision: Revision::assumed(NONE), fields: 0 });
+        let scope = match nowhere.scope {
+            Scope::Known { service_accounts, .. } => {
+                Scope::Known { namespaces: NamespaceRule::default(), service_accounts }
+            }
+            Scope::Unknown => Scope::Unknown,
+        };
+        Desired { scope, ..nowhere }
+    }
+}
+
 impl From<Option<&PullSecret>> for DesiredState {
     fn from(pull_secret: Option<&PullSecret>) -> Self {
         pull_secret.map_or(Self::Stalled, |pull_secret| Self::Resolved {
@@ -177,10 +194,13 @@ impl From<Option<&PullSecret>> for DesiredState {
 }
 
 fn decode(
-    spec: serde_json::Value,
+    mut spec: serde_json::Value,
     limits: &Limits,
 ) -> Result<(RegistryCredentialSpec, NamespaceRule, ServiceAccountRule), Stalled> {
-    let mut spec = serde_json::from_value::<RegistryCredentialSpec>(spec).map_err(|error| {
+    if let Some(first) = limits.credential_namespaces.first() {
+        kinds::fill_namespace(&mut spec, first);
+    }
+    let spec = serde_json::from_value::<RegistryCredentialSpec>(spec).map_err(|error| {
         let message = format!(
             "this version of regcred ({}) can't read the spec: {}; upgrade regcred, or correct the spec",
             env!("CARGO_PKG_VERSION"),
@@ -194,10 +214,6 @@ fn decode(
     };
     let namespaces = NamespaceRule::new(&spec.namespaces).map_err(selector)?;
     let accounts = ServiceAccountRule::new(&spec.service_accounts).map_err(selector)?;
-    if let Some(source) = &mut spec.credential.gcp_service_account_key {
-        let first = limits.credential_namespaces.first().cloned();
-        source.secret_ref.namespace = source.secret_ref.namespace.take().or(first);
-    }
     Ok((spec, namespaces, accounts))
 }
 
@@ -236,8 +252,12 @@ mod tests {
     fn a_source_without_a_namespace_is_in_the_first_that_is_allowed() {
         let decoded = DecodedCredential::new(&object(json!({"name": "darwin"}), spec()), &limits());
         assert_eq!(decoded.source_key(&limits()), Some(("sources".to_owned(), "key".to_owned())));
-        let (namespace, source) = decoded.source(&limits()).unwrap();
-        assert_eq!((namespace, source.name.as_str(), source.key.as_str()), ("sources", "key", "key.json"));
+        let (namespace, kind) = decoded.source(&limits()).unwrap();
+        assert_eq!((namespace, kind.secret().name), ("sources", "key"));
+        assert_eq!(
+            source_missing(namespace, kind).message,
+            "Secret sources/key doesn't exist; create it: kubectl -n sources create secret generic key --from-file=key.json"
+        );
         assert_eq!(
             (decoded.secret.as_str(), decoded.desired(DesiredState::Stalled).created),
             ("darwin", Timestamp::MAX)

@@ -122,6 +122,12 @@ impl StuckRule {
         Self { policy: spec.stuck_pods, registries }
     }
 
+    /// With the registries that the credential turned out to be for.
+    #[must_use]
+    pub fn with(self, registries: Vec<RegistryKey>) -> Self {
+        Self { registries, ..self }
+    }
+
     /// Whether one of these images is at one of its registries, as the kubelet matches them.
     pub fn is_for(&self, images: &[Text]) -> bool {
         images.iter().any(|image| self.registries.iter().any(|key| key.matches(image.as_str())))

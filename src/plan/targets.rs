@@ -35,8 +35,8 @@ impl LabelRule {
     }
 }
 
-/// `spec.namespaces`, ready to be asked.
-#[derive(Clone, Debug, PartialEq)]
+/// `spec.namespaces`, ready to be asked. The default is for none.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NamespaceRule {
     names: Vec<Pattern>,
     selector: Option<LabelRule>,

@@ -17,6 +17,8 @@ pub struct Resolution {
     pub identity: Identity,
     /// metadata.resourceVersion of the source Secret.
     pub source: String,
+    /// What the owner of the source or the author of the spec should know, each in a sentence.
+    pub notes: Vec<String>,
 }
 
 /// All that a status is made of.
@@ -39,7 +41,7 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
     let mut status = before.clone();
     status.observed_generation = report.generation;
     let verdicts = match (&report.resolution, &report.summary) {
-        (Ok(Resolution { identity, source }), Some(sums)) => {
+        (Ok(Resolution { identity, source, notes }), Some(sums)) => {
             let source = Some(ObservedSource { resource_version: source.clone() });
             let known = before.observed_generation == report.generation && before.observed_source == source;
             if known && sums.behind > 0 && is_settled(before) {
@@ -54,7 +56,7 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
                 Stuck::Untold => status.stuck_pods = None,
                 Stuck::Found(counts) => status.stuck_pods = Some(counts.clone()),
             }
-            rolling_out(sums, status.stuck_pods.as_ref())
+            rolling_out(sums, status.stuck_pods.as_ref(), &notes.join("; "))
         }
         (Ok(_), None) => return previous.clone(),
         (Err(stalled), sums) if stalled.cause() == StallCause::Suspended => {
@@ -71,6 +73,13 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
         }
         (Err(stalled), _) => {
             status.stuck_pods = None;
+            if stalled.cause() == StallCause::Withdrawn {
+                // What these speak of is taken back.
+                status.observed_source = None;
+                status.namespaces = None;
+                status.service_accounts = None;
+                status.failures.clear();
+            }
             conditions_of(stalled, before)
         }
     };
@@ -144,7 +153,7 @@ fn condition(previous: &RegistryCredentialStatus, verdict: Verdict, generation: 
     }
 }
 
-fn rolling_out(sums: &Summary, stuck: Option<&StuckPodCounts>) -> [Verdict; 5] {
+fn rolling_out(sums: &Summary, stuck: Option<&StuckPodCounts>, notes: &str) -> [Verdict; 5] {
     let progress = format!("{} of {} namespaces are ready", sums.ready, sums.desired);
     let (ready, reason, message) = if sums.behind > 0 || sums.ready + sums.failed < sums.desired {
         // Neither ready nor failed is what waits for somebody else, such as a Secret that a finalizer keeps.
@@ -175,7 +184,7 @@ fn rolling_out(sums: &Summary, stuck: Option<&StuckPodCounts>) -> [Verdict; 5] {
         verdict("Ready", ready, reason, &message),
         reconciling,
         verdict("Stalled", "False", Reason::Progressing, ""),
-        verdict("CredentialValid", "True", Reason::Valid, ""),
+        verdict("CredentialValid", "True", Reason::Valid, notes),
         not_suspended(),
     ]
 }
@@ -188,9 +197,12 @@ fn not_suspended() -> Verdict {
 fn conditions_of(stalled: &Stalled, previous: &RegistryCredentialStatus) -> [Verdict; 5] {
     let (reason, message, cause) = (stalled.reason, stalled.message.as_str(), stalled.cause());
     let valid = match cause {
-        StallCause::Source => verdict("CredentialValid", "False", reason, message),
+        StallCause::Source | StallCause::Withdrawn => verdict("CredentialValid", "False", reason, message),
         // What was found about the source still stands.
-        _ if is_true(previous, "CredentialValid") => verdict("CredentialValid", "True", Reason::Valid, ""),
+        _ if is_true(previous, "CredentialValid") => {
+            let found = previous.conditions.iter().find(|condition| condition.type_ == "CredentialValid");
+            verdict("CredentialValid", "True", Reason::Valid, found.map_or("", |found| &found.message))
+        }
         _ => verdict("CredentialValid", "Unknown", reason, message),
     };
     let ready = match (cause, previous.status_of("Ready")) {
@@ -202,7 +214,7 @@ fn conditions_of(stalled: &Stalled, previous: &RegistryCredentialStatus) -> [Ver
         StallCause::Orphaned => ("False", "False"),
         // Whoever waits for what was rolled out before has it. For anything else he would wait in vain.
         StallCause::Suspended if ready == "True" => ("False", "False"),
-        StallCause::Suspended | StallCause::Spec | StallCause::Source => ("False", "True"),
+        StallCause::Suspended | StallCause::Spec | StallCause::Source | StallCause::Withdrawn => ("False", "True"),
         StallCause::Retried => ("True", "False"),
     };
     [

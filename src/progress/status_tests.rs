@@ -8,10 +8,10 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn resolved(source: &str, summary: Summary) -> Report {
-    let identity = Identity { client_email: "puller@darwin.iam.gserviceaccount.com".to_owned(), ..Identity::default() };
+    let identity = Identity { principal: "puller@darwin.iam.gserviceaccount.com".to_owned(), ..Identity::default() };
     Report {
         generation: Some(3),
-        resolution: Ok(Resolution { identity, source: source.to_owned() }),
+        resolution: Ok(Resolution { identity, source: source.to_owned(), notes: Vec::new() }),
         summary: Some(summary),
         stuck: Stuck::Untold,
     }
@@ -85,7 +85,7 @@ fn while_rolling_out_it_is_not_ready_and_reconciling() {
     );
     assert_eq!(status.observed_generation, Some(3));
     assert_eq!(status.observed_source, Some(ObservedSource { resource_version: "812".to_owned() }));
-    assert_eq!(status.identity.as_ref().unwrap().client_email, "puller@darwin.iam.gserviceaccount.com");
+    assert_eq!(status.identity.as_ref().unwrap().principal, "puller@darwin.iam.gserviceaccount.com");
     assert_eq!(status.last_rollout_time, None);
     assert!(status.conditions.iter().all(|c| c.observed_generation == Some(3)));
 }
@@ -397,7 +397,7 @@ mod restarts {
         let (failed, failures) = if behind == 0 { (1, vec![("team-a".into(), failure)]) } else { Default::default() };
         let ready = 1_usize.saturating_sub(behind);
         let summary = Summary { desired: 2, ready, behind, failed, failures, ..Summary::default() };
-        let state = Ok(Resolution { identity: Identity::default(), source: "812".to_owned() });
+        let state = Ok(Resolution { identity: Identity::default(), source: "812".to_owned(), notes: Vec::new() });
         Report { generation: Some(generation), resolution: state, summary: Some(summary), stuck: Stuck::Unknown }
     }
 

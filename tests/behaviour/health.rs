@@ -63,7 +63,7 @@ fn following(
 }
 
 fn resolved(generation: i64, summary: Summary) -> RegistryCredentialStatus {
-    let state = Ok(Resolution { identity: Identity::default(), source: "812".to_owned() });
+    let state = Ok(Resolution { identity: Identity::default(), source: "812".to_owned(), notes: Vec::new() });
     following(&RegistryCredentialStatus::pending(), generation, state, Some(summary))
 }
 
@@ -94,6 +94,7 @@ fn reason_of(cause: StallCause) -> Reason {
         StallCause::Orphaned => Reason::Orphaned,
         StallCause::Spec => Reason::InvalidSpec,
         StallCause::Source => Reason::SourceNotFound,
+        StallCause::Withdrawn => Reason::Revoked,
         StallCause::Retried => Reason::SourceUnreadable,
     }
 }
@@ -103,7 +104,7 @@ fn of_hold(hold: StallCause) -> Option<(&'static str, &'static str)> {
     match hold {
         StallCause::Suspended => None,
         StallCause::Orphaned => Some(("Terminating", "Progressing")),
-        StallCause::Spec | StallCause::Source => Some(("Failed", "Degraded")),
+        StallCause::Spec | StallCause::Source | StallCause::Withdrawn => Some(("Failed", "Degraded")),
         StallCause::Retried => Some(("InProgress", "Progressing")),
     }
 }

@@ -10,7 +10,7 @@ use super::{
     input, manifests, object, schema, secrets,
     yaml::Node,
 };
-use crate::credential::{AllowedRegistries, SourceSecret};
+use crate::credential::{AllowedRegistries, SourceSecret, source::Marks};
 
 /// What was found in the files.
 #[derive(Default)]
@@ -31,6 +31,8 @@ pub struct AppliedSecret {
     pub name: String,
     /// Its data, or why the API server would refuse it.
     data: Result<secrets::Data, String>,
+    /// Its type, and what its owner says of it.
+    said: (String, Marks),
 }
 
 impl AppliedSecret {
@@ -45,7 +47,8 @@ impl AppliedSecret {
     /// A sentence, where it would refuse it.
     pub fn in_namespace(&self, namespace: &str) -> Result<SourceSecret, String> {
         let data = self.data.clone()?;
-        Ok(SourceSecret::unapplied(namespace, &self.name, data))
+        let (secret_type, marks) = &self.said;
+        Ok(SourceSecret::unapplied(namespace, &self.name, data).with(secret_type, marks.clone()))
     }
 }
 
@@ -101,5 +104,5 @@ fn secret(node: &Node<'_>, file: &str) -> Option<AppliedSecret> {
     let metadata = |field: &str| node.at_path(&["metadata", field]).and_then(Node::text).map(str::to_owned);
     let data = secrets::read(node).map(|(data, _)| data);
     let data = data.map_err(|problem| sentence(&Finding::new(file, Some(&object("Secret", node)), problem)));
-    Some(AppliedSecret { namespace: metadata("namespace"), name: metadata("name")?, data })
+    Some(AppliedSecret { namespace: metadata("namespace"), name: metadata("name")?, data, said: secrets::said(node) })
 }

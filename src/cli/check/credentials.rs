@@ -5,12 +5,12 @@ use serde_json::Value as Json;
 use super::{
     finding::{Effect, Problem},
     kind, registries,
-    schema::{Nulls, Schemas, join},
+    schema::{self, Nulls, Schemas, join},
     yaml::{Node, Position},
 };
 use crate::{
-    api::Pattern,
-    credential::{self, AllowedRegistries},
+    api::{CredentialSource, Pattern},
+    credential::{self, AllowedRegistries, hosts::HostRule, kinds},
 };
 
 /// What every RegistryCredential is checked against.
@@ -64,13 +64,18 @@ impl Checker {
     }
 
     fn registries(&self, root: &Node<'_>, problems: &mut Vec<Problem>) {
+        // Where the kind can't be told, any registry may be right.
+        let source = root.at_path(&["spec", "credential"]).map(schema::json);
+        let source = source.and_then(|source| serde_json::from_value::<CredentialSource>(source).ok());
+        let hosts = source.as_ref().and_then(|source| Some(kinds::of(source).ok()?.hosts()));
+        let hosts = hosts.unwrap_or(HostRule::NamedBySource);
         let entries = root.at_path(&["spec", "registries"]).map(Node::items).unwrap_or_default();
         for (at, node) in entries.iter().enumerate() {
             let field = format!("spec.registries[{at}]");
             let Some(text) = node.text().filter(|_| !problems.iter().any(|problem| problem.field == field)) else {
                 continue;
             };
-            match credential::check_registry(at, text, &self.allowed) {
+            match credential::check_registry(hosts, at, text, &self.allowed) {
                 Err(invalid) => problems.push(Problem::new(node.at, field, Effect::Held, invalid.message)),
                 Ok(key) => problems.extend(
                     registries::never_matches(&key)
@@ -81,14 +86,15 @@ impl Checker {
     }
 
     fn namespace(&self, root: &Node<'_>, problems: &mut Vec<Problem>) {
-        let reference = ["spec", "credential", "gcpServiceAccountKey", "secretRef", "namespace"];
-        let field = reference.join(".");
-        let node = root.at_path(&reference).filter(|_| !self.credential_namespaces.is_empty());
-        let node = node.filter(|_| !problems.iter().any(|problem| problem.field == field));
-        if let Some((node, text)) = node.and_then(|node| Some((node, node.text()?)))
-            && let Err(invalid) = credential::check_namespace(text, &self.credential_namespaces)
-        {
-            problems.push(Problem::new(node.at, field, Effect::Held, invalid.message));
+        for path in kinds::namespace_path() {
+            let field = path.join(".");
+            let node = root.at_path(&path).filter(|_| !self.credential_namespaces.is_empty());
+            let node = node.filter(|_| !problems.iter().any(|problem| problem.field == field));
+            if let Some((node, text)) = node.and_then(|node| Some((node, node.text()?)))
+                && let Err(invalid) = credential::check_namespace(text, &self.credential_namespaces)
+            {
+                problems.push(Problem::new(node.at, field, Effect::Held, invalid.message));
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ mod schema;
 mod secrets;
 mod yaml;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -31,7 +31,10 @@ use super::{
     args::{DEFAULT_NAMESPACE, LimitArgs, OutputArgs},
     progress::Progress,
 };
-use crate::credential::{GcpServiceAccountKey, KeyError, is_secret_name};
+use crate::credential::{
+    is_secret_name,
+    kinds::{self, FileFault},
+};
 
 /// What `regcred check` can be told.
 #[derive(Args)]
@@ -64,14 +67,16 @@ pub fn run(args: CheckArgs) -> Result<Verdict, String> {
 fn check(inputs: &[Input], checker: &Checker, default_namespace: &str) -> CheckReport {
     let mut report = CheckReport { files: inputs.len(), ..CheckReport::default() };
     let mut secrets = Vec::new();
-    let mut references = BTreeSet::new();
+    let mut references: Vec<Reference> = Vec::new();
     let mut progress = Progress::new("checking files:");
     for (done, input) in inputs.iter().enumerate() {
         progress.tell(done, Some(inputs.len()));
         let manifests = manifests(input, &mut report);
         for node in manifests.credentials {
             report.registry_credentials += 1;
-            references.extend(Reference::of(&node));
+            if let Some(reference) = Reference::of(&node).filter(|reference| !references.contains(reference)) {
+                references.push(reference);
+            }
             let object = object("RegistryCredential", &node);
             let problems = checker.check(&node).into_iter();
             report.findings.extend(problems.map(|problem| Finding::new(&input.name, Some(&object), problem)));
@@ -128,8 +133,8 @@ fn manifests<'a>(input: &'a Input, report: &mut CheckReport) -> Manifests<'a> {
     let is_key = has("\"private_key\"") || has("service_account");
     if input.is_json() && !is_manifest && (is_key || input.chosen == Chosen::ByName) {
         report.keys += 1;
-        if let Err(error) = GcpServiceAccountKey::parse(&input.bytes) {
-            say(key_problem(error), report);
+        if let Err(fault) = kinds::check_file(&input.bytes) {
+            say(file_problem(fault), report);
         }
         return manifests;
     }
@@ -198,10 +203,7 @@ fn template(file: &str, at: Position) -> Skipped {
 }
 
 /// What is wrong with a key file.
-fn key_problem(error: KeyError) -> Problem {
-    let at = match error {
-        KeyError::InvalidJson { line, column } => Position { line, column },
-        _ => Position::START,
-    };
-    Problem::new(at, "", Effect::Held, error.to_string())
+fn file_problem(fault: FileFault) -> Problem {
+    let at = fault.at.map_or(Position::START, |(line, column)| Position { line, column });
+    Problem::new(at, "", Effect::Held, fault.message)
 }

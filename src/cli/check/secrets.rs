@@ -1,4 +1,4 @@
-//! Secrets that a RegistryCredential in the same files takes its key from.
+//! Secrets that a RegistryCredential in the same files takes its login from.
 
 use std::collections::BTreeMap;
 
@@ -7,53 +7,58 @@ use zeroize::Zeroizing;
 
 use super::{
     finding::{Effect, Problem},
-    schema::printable,
+    schema::{self, printable},
     yaml::{Entry, Node, Position, Value},
 };
 use crate::{
-    api::Reason,
-    credential::{self, SourceSecret},
+    api::{CredentialSource, REGISTRIES_ANNOTATION, Reason, USE_ANNOTATION},
+    credential::{
+        self, RegistryKey, SourceSecret,
+        kinds::{self, Kind},
+        source::Marks,
+    },
 };
 
-/// Where a RegistryCredential takes its key from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Where a RegistryCredential takes its login from, and what for.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Reference {
-    /// The namespace, if it names one.
-    pub namespace: Option<String>,
-    /// The Secret.
-    pub name: String,
-    /// The key in it.
-    pub key: String,
+    credential: CredentialSource,
+    registries: Vec<RegistryKey>,
 }
 
 impl Reference {
     /// The reference of a RegistryCredential, if it has one.
     pub fn of(credential: &Node<'_>) -> Option<Self> {
-        let reference = credential.at_path(&["spec", "credential", "gcpServiceAccountKey", "secretRef"])?;
-        let text = |name: &str| reference.get(name)?.text().map(str::to_owned);
-        Some(Self {
-            namespace: text("namespace"),
-            name: text("name")?,
-            key: text("key").unwrap_or_else(crate::api::default_key),
-        })
+        let source = schema::json(credential.at_path(&["spec", "credential"])?);
+        let source: CredentialSource = serde_json::from_value(source).ok()?;
+        kinds::of(&source).ok()?;
+        let listed = credential.at_path(&["spec", "registries"]).map(Node::items).unwrap_or_default();
+        // What isn't a registry is said of the RegistryCredential.
+        let registries = listed.iter().filter_map(|node| RegistryKey::parse(node.text()?).ok());
+        Some(Self { registries: registries.map(RegistryKey::canonical).collect(), credential: source })
     }
 
-    /// Whether it means that Secret, where `default` is the namespace of a reference without one. A manifest without a
-    /// namespace may come to be in any.
-    fn means(&self, secret: &Node<'_>, default: &str) -> bool {
-        let metadata = |name: &str| secret.at_path(&["metadata", name])?.text();
-        let wanted = self.namespace.as_deref().unwrap_or(default);
-        metadata("name") == Some(&self.name) && metadata("namespace").is_none_or(|namespace| namespace == wanted)
+    fn kind(&self) -> Option<&dyn Kind> {
+        kinds::of(&self.credential).ok()
     }
 
-    /// What is wrong with the key in a Secret; none where the reference means another one.
+    /// What is wrong with a Secret; none where the reference means another one. `default` is the namespace of a reference
+    /// without one. A manifest without a namespace may come to be in any.
     pub fn check(&self, secret: &Node<'_>, default: &str) -> Option<Result<(), Problem>> {
-        self.means(secret, default).then(|| {
-            let namespace = self.namespace.as_deref().unwrap_or(default);
+        let kind = self.kind()?;
+        let wanted = kind.secret();
+        let namespace = wanted.namespace.unwrap_or(default);
+        let metadata = |name: &str| secret.at_path(&["metadata", name])?.text();
+        let is_meant =
+            metadata("name") == Some(wanted.name) && metadata("namespace").is_none_or(|own| own == namespace);
+        is_meant.then(|| {
             let (data, places) = read(secret)?;
-            let source = SourceSecret::unapplied(namespace, &self.name, data);
-            credential::read_key(&self.key, &source).map(drop).map_err(|invalid| {
-                let (at, field) = match places.get(&self.key) {
+            let (secret_type, marks) = said(secret);
+            let source = SourceSecret::unapplied(namespace, wanted.name, data).with(&secret_type, marks);
+            let now = jiff::Timestamp::now();
+            credential::logins(kind, &source, &self.registries, now).map(drop).map_err(|invalid| {
+                let place = invalid.key.as_ref().and_then(|key| places.get(key));
+                let (at, field) = match place {
                     Some((at, field)) if invalid.reason != Reason::SourceKeyNotFound => (*at, field.clone()),
                     _ => (secret.at, String::new()),
                 };
@@ -61,6 +66,14 @@ impl Reference {
             })
         })
     }
+}
+
+/// The type of a Secret, and what its owner says of it.
+pub fn said(secret: &Node<'_>) -> (String, Marks) {
+    let annotation = |name: &str| secret.at_path(&["metadata", "annotations", name])?.text().map(str::to_owned);
+    let secret_type = secret.get("type").and_then(Node::text).unwrap_or("Opaque");
+    let marks = Marks { registries: annotation(REGISTRIES_ANNOTATION), usage: annotation(USE_ANNOTATION) };
+    (secret_type.to_owned(), marks)
 }
 
 /// The values by their keys.

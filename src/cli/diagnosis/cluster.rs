@@ -8,6 +8,7 @@ use crate::{
     api::{CredentialName, NamespaceName, Reason, SecretName, ServiceAccountName, Stalled},
     cli::pod::Pod,
     cluster::observe::{NamespaceMeta, Observed},
+    credential::{hosts::HostRule, kinds},
     image::{
         Keyring, Reference,
         pull::{Managed, Seen},
@@ -41,6 +42,8 @@ pub struct Credential {
     pub desired: Desired,
     /// What they are for.
     pub registries: Vec<String>,
+    /// Whether its Secrets have exactly these: what its source names, and what its owner permits, stands elsewhere.
+    pub names_all: bool,
     /// The reason of its Ready condition.
     pub status: String,
     /// Whether its Secrets are for these registries by now, as far as its status tells.
@@ -54,7 +57,10 @@ impl Credential {
     /// Why this version can't.
     pub fn new(object: &DynamicObject) -> Result<Self, Stalled> {
         let decoded = DecodedCredential::new(object, &Limits::default());
-        let registries = decoded.decoded().map_err(Stalled::clone)?.registries.clone();
+        let spec = decoded.decoded().map_err(Stalled::clone)?;
+        let registries = spec.registries.clone();
+        let hosts = kinds::of(&spec.credential).map(|kind| kind.hosts());
+        let names_all = matches!(hosts, Ok(HostRule::Provider(_)));
         let status = |path: &str| object.data.pointer(path);
         let conditions = status("/status/conditions").and_then(|conditions| conditions.as_array());
         let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
@@ -64,6 +70,7 @@ impl Credential {
         Ok(Self {
             desired: decoded.desired(DesiredState::Stalled),
             registries,
+            names_all,
             is_rolled_out: observed == object.metadata.generation && done.contains(&reason),
             status: reason.to_owned(),
         })
@@ -110,7 +117,7 @@ impl Known {
         let owner = credentials.iter().find(|credential| credential.owns(secret));
         let managed = owner.map(|owner| Managed {
             credential: owner.name().to_string(),
-            registries: owner.is_rolled_out.then(|| owner.registries.clone()),
+            registries: (owner.is_rolled_out && owner.names_all).then(|| owner.registries.clone()),
         });
         Self::new(Seen::NotRead { managed }, secret, credentials)
     }

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use kube::api::DynamicObject;
 
 use crate::{
-    api::{Reason, RegistryCredentialSpec, RegistryCredentialStatus, SecretTemplate, Stalled},
+    api::{Reason, RegistryCredentialSpec, RegistryCredentialStatus, SecretTemplate, StallCause, Stalled},
     credential::{Revision, SourceSecret, manifest::field_count},
     plan::{
         Desired, DesiredState, Namespace,
@@ -74,7 +75,10 @@ impl Intent {
 
     /// What it asks of namespaces; the contents are those of [`Intent::state_in`].
     pub fn desired(&self) -> Desired {
-        self.decoded.desired(self.state(None))
+        match &self.contents {
+            Err(stalled) if stalled.cause() == StallCause::Withdrawn => self.decoded.withdrawn(),
+            _ => self.decoded.desired(self.state(None)),
+        }
     }
 
     /// What there is to write in a namespace: where any contents that the operator has applied will do, those that are
@@ -86,6 +90,7 @@ impl Intent {
     fn state(&self, there: Option<&Text>) -> DesiredState {
         const NONE: &str = "unknown";
         let revision = match &self.contents {
+            Err(stalled) if stalled.cause() == StallCause::Withdrawn => Revision::assumed(NONE),
             Err(_) => return DesiredState::Stalled,
             Ok(Contents::Known(revision)) => revision.clone(),
             Ok(Contents::AsApplied | Contents::Unsettled) => Revision::assumed(there.map_or(NONE, Text::as_str)),
@@ -107,7 +112,7 @@ fn contents(
     word: Word,
     flags: &Flags,
 ) -> Result<Contents, Stalled> {
-    let (namespace, reference) = decoded.source(&flags.limits)?;
+    let (namespace, kind) = decoded.source(&flags.limits)?;
     let settled = matches!(word, Word::RolledOut);
     let said = match word {
         Word::Stalled(held) if !flags.decided.contains(&held.reason) => Some(held),
@@ -116,10 +121,10 @@ fn contents(
     match (source, said) {
         // That the user may read the source doesn't help the operator.
         (_, Some(held)) if by_flag(held.reason) || held.reason == Reason::SourceUnreadable => Err(held),
-        (Source::Found(source), _) => {
-            decoded.resolve(&source, &flags.limits).map(|it| Contents::Known(it.pull_secret.revision().clone()))
-        }
-        (Source::Missing, _) => Err(source_missing(namespace, &reference.name)),
+        (Source::Found(source), _) => decoded
+            .resolve(&source, &flags.limits, Timestamp::now())
+            .map(|it| Contents::Known(it.pull_secret.revision().clone())),
+        (Source::Missing, _) => Err(source_missing(namespace, kind)),
         (_, Some(held)) => Err(held),
         _ if same && settled => Ok(Contents::AsApplied),
         _ if same => Ok(Contents::Unsettled),
@@ -167,6 +172,12 @@ impl Word {
                 | Reason::SourceKeyNotFound
                 | Reason::SourceUnreadable
                 | Reason::InvalidKey
+                | Reason::InvalidCredential
+                | Reason::TokenExpired
+                | Reason::SourceTypeNotAllowed
+                | Reason::SourceNotMarked
+                | Reason::RegistryNotInSource
+                | Reason::Revoked
                 | Reason::NamespaceNotAllowed
                 | Reason::SecretNameNotAllowed
                 | Reason::RegistryNotAllowed),

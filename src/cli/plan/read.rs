@@ -22,7 +22,7 @@ use crate::{
         observe::{NamespaceMeta, Observed},
         read_source,
     },
-    credential::AllowedRegistries,
+    credential::{AllowedRegistries, kinds},
     plan::{
         Namespace, Secret, ServiceAccount,
         decoded::{DecodedCredential, Limits, is_going},
@@ -123,7 +123,8 @@ fn flags(args: &PlanArgs, before: &Objects, question: &Question) -> Flags {
 
 /// The namespace of its source, where it names one.
 fn place(object: &DynamicObject) -> Option<&str> {
-    object.data.pointer("/spec/credential/gcpServiceAccountKey/secretRef/namespace")?.as_str()
+    let paths = kinds::namespace_path();
+    paths.filter_map(|path| object.data.pointer(&format!("/{}", path.join("/")))?.as_str()).next()
 }
 
 /// A RegistryCredential whose source is looked for.
@@ -153,8 +154,8 @@ async fn source(
     notes: &mut Vec<String>,
 ) -> Result<Source, String> {
     let decoded = DecodedCredential::new(at.object, &flags.limits);
-    let Ok((namespace, reference)) = decoded.source(&flags.limits) else { return Ok(Source::NotRead) };
-    let name = &reference.name;
+    let Ok((namespace, kind)) = decoded.source(&flags.limits) else { return Ok(Source::NotRead) };
+    let name = kind.secret().name;
     // The last one is what an apply leaves.
     if let Some(applied) = question.secrets().iter().rev().find(|secret| secret.is(namespace, name)) {
         return applied.in_namespace(namespace).map(Source::Found);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::credential::testing::{KEY_A, KEY_B};
 
-fn parse(file: &str) -> Result<Identity, KeyError> {
+fn parse(file: &str) -> Result<KeyIdentity, KeyError> {
     GcpServiceAccountKey::parse(file.as_bytes()).map(|key| key.identity().clone())
 }
 
@@ -27,7 +27,7 @@ fn a_key_of_google_is_taken_byte_for_byte() {
     assert_eq!(key.expose_file(), KEY_A);
     assert_eq!(
         key.identity(),
-        &Identity {
+        &KeyIdentity {
             client_email: "puller@darwin.iam.gserviceaccount.com".to_owned(),
             project_id: "darwin".to_owned(),
             private_key_id: "1".repeat(40),

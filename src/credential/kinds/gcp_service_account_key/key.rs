@@ -4,9 +4,9 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::{key_error::KeyError, key_file, private_key};
+use super::{key_error::KeyError, private_key};
 use crate::{
-    api::Identity,
+    credential::json_file,
     process::json::{self, Fault, Member},
 };
 
@@ -16,10 +16,21 @@ pub const MAX_FILE_BYTES: usize = 64 * 1024;
 /// The longest value, in bytes, that goes from the file to the status (an address has at most 320 characters).
 pub const MAX_IDENTITY_BYTES: usize = 320;
 
+/// Whose key a file says that it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyIdentity {
+    /// The service account's address.
+    pub client_email: String,
+    /// The Google project.
+    pub project_id: String,
+    /// Which of the service account's keys it is.
+    pub private_key_id: String,
+}
+
 /// A service account's JSON key file.
 pub struct GcpServiceAccountKey {
     file: Zeroizing<String>,
-    identity: Identity,
+    identity: KeyIdentity,
 }
 
 impl GcpServiceAccountKey {
@@ -31,13 +42,13 @@ impl GcpServiceAccountKey {
         if bytes.len() > MAX_FILE_BYTES {
             return Err(KeyError::FileTooLarge { bytes: bytes.len() });
         }
-        let text = key_file::object_text(bytes)?;
+        let text = json_file::object_text(bytes)?;
         let members = json::members(text).map_err(|fault| match fault {
             Fault::Truncated => KeyError::Truncated { bytes: bytes.len() },
             Fault::Syntax { line, column } => KeyError::InvalidJson { line, column },
         })?;
         check_type(&members)?;
-        let identity = Identity {
+        let identity = KeyIdentity {
             client_email: identity_field(&members, "client_email")?,
             project_id: identity_field(&members, "project_id")?,
             private_key_id: identity_field(&members, "private_key_id")?,
@@ -48,7 +59,7 @@ impl GcpServiceAccountKey {
     }
 
     /// Whose key it is.
-    pub fn identity(&self) -> &Identity {
+    pub fn identity(&self) -> &KeyIdentity {
         &self.identity
     }
 
@@ -127,5 +138,5 @@ fn check_email(email: &str) -> Result<(), KeyError> {
 }
 
 #[cfg(test)]
-#[path = "gcp_key_tests.rs"]
+#[path = "key_tests.rs"]
 mod tests;

@@ -4,10 +4,12 @@
 
 use thiserror::Error;
 
+use crate::credential::json_file::FileFault;
+
 /// Why a file isn't a usable Google service-account key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum KeyError {
-    /// More than [`super::gcp_key::MAX_FILE_BYTES`].
+    /// More than [`super::key::MAX_FILE_BYTES`].
     #[error(
         "the file has {bytes} bytes, more than a service-account key can have (65536); store the JSON key file alone"
     )]
@@ -192,4 +194,19 @@ pub enum KeyError {
     /// A key whose numbers don't fit together.
     #[error("the field private_key is damaged and doesn't load as an RSA key; store the key file as Google made it")]
     BrokenKey,
+}
+
+impl From<FileFault> for KeyError {
+    fn from(fault: FileFault) -> Self {
+        match fault {
+            FileFault::Empty => Self::EmptyFile,
+            FileFault::Utf8Bom => Self::Utf8Bom,
+            FileFault::Utf16 => Self::Utf16,
+            FileFault::Binary => Self::Binary,
+            FileFault::NotUtf8 { offset } => Self::NotUtf8 { offset },
+            FileFault::Base64TooOften => Self::Base64TooOften,
+            FileFault::Pem => Self::BarePem,
+            FileFault::NotAnObject => Self::NotAnObject,
+        }
+    }
 }
