@@ -77,7 +77,7 @@ chaos: controlplane
 
 # cargo-fuzz needs what only a nightly compiler, or this variable, allows. There is no unsafe code here to sanitize.
 SECONDS ?= 60
-FUZZ ?= docker_config image key plan registry targets
+FUZZ ?= credential docker_config image key plan registry targets
 
 fuzz:
 	@for target in $(FUZZ); do \

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use regcred::credential::GcpServiceAccountKey;
+use regcred::credential::kinds::gcp_service_account_key::GcpServiceAccountKey;
 
 /// How many letters and digits in a row make a quotation.
 const QUOTED: usize = 12;

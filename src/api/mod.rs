@@ -11,10 +11,7 @@ pub mod registry_credential;
 mod rules;
 mod schema;
 
-pub use kinds::{
-    CredentialSource, SecretRef,
-    gcp_service_account_key::{GcpServiceAccountKeySource, SecretKeyRef, default_key},
-};
+pub use kinds::{CredentialSource, SecretRef};
 pub use names::{CredentialName, Labels, NamespaceName, PodName, SecretName, ServiceAccountName};
 pub use pattern::Pattern;
 pub use printable::{plain, printable};

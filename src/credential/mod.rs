@@ -32,7 +32,6 @@ use docker_config::DockerConfig;
 use hosts::{HostRule, Mark};
 use kinds::{Found, Kind, Material};
 
-pub use kinds::gcp_service_account_key::{GcpServiceAccountKey, KeyError};
 pub use login::{Login, Logins};
 pub use manifest::{Guard, Owner, SecretManifest};
 pub use pull_secret::{PullSecret, Revision, RevisionKey};

@@ -6,7 +6,11 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{AllowedRegistries, PullSecret, SourceSecret, resolve, source::Marks};
-use crate::api::{CredentialSource, GcpServiceAccountKeySource, RegistryCredentialSpec, SecretKeyRef, secret_name};
+use crate::api::{
+    CredentialSource, RegistryCredentialSpec,
+    kinds::gcp_service_account_key::{GcpServiceAccountKeySource, SecretKeyRef},
+    secret_name,
+};
 
 pub(crate) const KEY_A: &str = include_str!("../../tests/fixtures/throwaway-key-a.json");
 pub(crate) const KEY_B: &str = include_str!("../../tests/fixtures/throwaway-key-b.json");

@@ -265,6 +265,30 @@ mod tests {
     }
 
     #[test]
+    fn the_source_of_any_kind_is_found_without_naming_it() {
+        for credential in [
+            json!({"dockerConfig": {"secretRef": {"name": "key"}}}),
+            json!({"basicAuth": {"secretRef": {"name": "key", "namespace": null}}}),
+        ] {
+            let spec = json!({"credential": credential, "namespaces": {"names": ["team-*"]}});
+            let decoded = DecodedCredential::new(&object(json!({"name": "darwin"}), spec), &limits());
+            assert_eq!(decoded.source_key(&limits()), Some(("sources".to_owned(), "key".to_owned())), "{credential}");
+            assert_eq!(decoded.source(&limits()).unwrap().0, "sources");
+        }
+    }
+
+    #[test]
+    fn one_that_is_withdrawn_is_for_no_namespace_and_is_not_kept() {
+        let decoded = DecodedCredential::new(&object(json!({"name": "darwin"}), spec()), &limits());
+        let stalled = Stalled::new(Reason::Revoked, "");
+        assert_eq!(stalled.cause(), crate::api::StallCause::Withdrawn);
+        let (kept, withdrawn) = (decoded.desired(DesiredState::Stalled), decoded.withdrawn());
+        let namespace = Default::default();
+        assert!(kept.targets(&"team-a".into(), &namespace) && !withdrawn.targets(&"team-a".into(), &namespace));
+        assert!(matches!(withdrawn.state, DesiredState::Resolved { .. }), "a stalled one would keep what is there");
+    }
+
+    #[test]
     fn each_hold_is_found_before_the_source_is_read() {
         let reason = |metadata: Value, spec: Value, limits: &Limits| {
             let decoded = DecodedCredential::new(&object(metadata, spec), limits);

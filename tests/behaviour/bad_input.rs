@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use controlplane::eventually;
-use regcred::credential::KeyError;
+use regcred::credential::kinds::gcp_service_account_key::KeyError;
 use serde_json::{Value, json};
 
 use crate::{

@@ -59,7 +59,7 @@ fn kubectl_explains_the_fields_and_shows_the_columns() {
             "type": "Ready", "status": "False", "reason": "PartiallyReady", "message": "118 of 120",
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         }],
-        "identity": {"clientEmail": "puller@darwin.iam.gserviceaccount.com", "projectID": "", "privateKeyID": ""},
+        "identity": {"principal": "puller@darwin.iam.gserviceaccount.com", "detail": ""},
         "namespaces": {"desired": 120, "ready": 118, "failed": 2, "summary": "118/120"},
         "serviceAccounts": {"desired": 340, "ready": 336, "summary": "336/340"},
     }});

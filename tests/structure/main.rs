@@ -10,7 +10,11 @@ mod graph;
 mod imports;
 mod text;
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use graph::{cycle, floors, siblings};
 use imports::Crate;
@@ -60,4 +64,62 @@ fn the_plan_has_few_floors() {
     let edges = siblings(&source(), "plan");
     assert!(edges.len() > 10, "the imports weren't found: {edges:?}");
     assert!(floors(&edges) <= MOST_FLOORS_OF_PLAN, "{} floors: {edges:?}", floors(&edges));
+}
+
+/// Where a kind of credential may be named, beside its own folder: the union, and the one match.
+const NAMES_OF_KINDS: [&str; 2] = ["api/kinds.rs", "credential/kinds/mod.rs"];
+
+/// Adding a kind is adding a folder: docs/adding-a-kind.md.
+#[test]
+fn a_kind_of_credential_is_named_in_its_folder_only() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let kinds: Vec<String> = fs::read_dir(root.join("credential/kinds"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_type().unwrap().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    assert!(kinds.len() >= 3, "{kinds:?}");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    let mut faults = Vec::new();
+    for path in files {
+        let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+        let is_test = name.ends_with("tests.rs") || name.ends_with("testing.rs");
+        if is_test || NAMES_OF_KINDS.contains(&name.as_str()) || name.starts_with("credential/kinds/") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let (text, _) = text.split_once("#[cfg(test)]\nmod tests {").unwrap_or((&text, ""));
+        for kind in &kinds {
+            let pascal: String = kind.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
+            let camel = pascal[..1].to_lowercase() + &pascal[1..];
+            // A docker config is also what every kind ends in, so its other names prove nothing.
+            for word in [
+                format!("kinds::{kind}"),
+                format!("{pascal}Source"),
+                format!("{camel}.secretRef"),
+                format!("\"{camel}\""),
+            ] {
+                if text.contains(&word) {
+                    faults.push(format!("{name}: {word}"));
+                }
+            }
+            if kind != "docker_config" && (text.contains(&pascal) || text.contains(&camel) || text.contains(kind)) {
+                faults.push(format!("{name}: {kind}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
 }

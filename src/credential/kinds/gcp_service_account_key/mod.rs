@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use super::{Found, Kind, Material, SourceRef};
 use crate::{
     api::{
-        GcpServiceAccountKeySource, Identity, Reason, Stalled,
-        kinds::gcp_service_account_key::{MEMBER, SecretKeyRef},
+        Identity, Reason, Stalled,
+        kinds::gcp_service_account_key::{GcpServiceAccountKeySource, MEMBER, SecretKeyRef},
     },
     credential::{
         docker_config::Username,
