@@ -17,7 +17,7 @@ use regcred::{
     credential::{
         SourceSecret,
         docker_config::DockerConfig,
-        kinds::Kind,
+        kind::Kind,
         logins,
         source::Marks,
     },

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     api::{CredentialName, NamespaceName, SecretName, StallCause, Stalled},
     cluster::{SourceFailure, observe::Observed, read_source},
-    credential::{PullSecret, Resolved, SourceSecret, kinds::Kind},
+    credential::{PullSecret, Resolved, SourceSecret, kind::Kind},
     plan::{
         Desired, DesiredState, Secret,
         catalog::{Entry, Epoch},

@@ -7,10 +7,12 @@
 pub mod docker_config;
 pub mod hosts;
 mod json_file;
+pub mod kind;
 pub mod kinds;
 pub mod login;
 pub mod manifest;
 pub mod pull_secret;
+mod recognize;
 pub mod registry;
 pub mod source;
 mod token;
@@ -30,7 +32,7 @@ use crate::api::{
 };
 use docker_config::DockerConfig;
 use hosts::{HostRule, Mark};
-use kinds::{Found, Kind, Material};
+use kind::{Found, Kind, Material};
 
 pub use login::{Login, Logins};
 pub use manifest::{Guard, Owner, SecretManifest};

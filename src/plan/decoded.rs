@@ -10,10 +10,7 @@ use super::{
 };
 use crate::{
     api::{self, CredentialName, Reason, RegistryCredentialSpec, SecretName, Stalled, printable},
-    credential::{
-        self, AllowedRegistries, PullSecret, Resolved, Revision, SourceSecret,
-        kinds::{self, Kind},
-    },
+    credential::{self, AllowedRegistries, PullSecret, Resolved, Revision, SourceSecret, kind::Kind, kinds},
 };
 
 /// What the operator's administrator allows RegistryCredentials to ask for.

@@ -66,8 +66,9 @@ fn the_plan_has_few_floors() {
     assert!(floors(&edges) <= MOST_FLOORS_OF_PLAN, "{} floors: {edges:?}", floors(&edges));
 }
 
-/// Where a kind of credential may be named, beside its own folder: the union, and the one match.
-const NAMES_OF_KINDS: [&str; 2] = ["api/kinds.rs", "credential/kinds/mod.rs"];
+/// Where a kind of credential may be named, beside its own folder: the union, the one match, and what tells apart what
+/// people mix up.
+const NAMES_OF_KINDS: [&str; 3] = ["api/kinds.rs", "credential/kinds/mod.rs", "credential/recognize.rs"];
 
 /// Adding a kind is adding a folder: docs/adding-a-kind.md.
 #[test]

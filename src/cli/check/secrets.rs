@@ -12,11 +12,7 @@ use super::{
 };
 use crate::{
     api::{CredentialSource, REGISTRIES_ANNOTATION, Reason, USE_ANNOTATION},
-    credential::{
-        self, RegistryKey, SourceSecret,
-        kinds::{self, Kind},
-        source::Marks,
-    },
+    credential::{self, RegistryKey, SourceSecret, kind::Kind, kinds, source::Marks},
 };
 
 /// Where a RegistryCredential takes its login from, and what for.

@@ -9,13 +9,20 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::{Found, Kind, Material, SourceRef, belonging_to};
 use crate::{
     api::{
         Reason, SecretRef, Stalled,
         kinds::basic_auth::{BasicAuthSource, MEMBER, USERNAME_KEY},
     },
-    credential::{hosts::HostRule, json_file, login::Login, source::SourceSecret, token},
+    credential::{
+        hosts::HostRule,
+        json_file,
+        kind::{Found, Kind, Material, SourceRef},
+        login::Login,
+        recognize::belonging_to,
+        source::SourceSecret,
+        token,
+    },
 };
 
 /// The longest user name or password, in bytes.

@@ -9,7 +9,14 @@ use zeroize::Zeroizing;
 
 use super::fault::{DockerConfigFault as Fault, Place};
 use crate::{
-    credential::{hosts::ByRegistry, json_file, kinds::belonging_to, login::Login, registry::RegistryKey},
+    api::kinds::docker_config::MEMBER,
+    credential::{
+        hosts::ByRegistry,
+        json_file,
+        login::Login,
+        recognize::{belonging_to, is_docker_entry},
+        registry::RegistryKey,
+    },
     image::docker_logins::{self, ConfigFormat},
     process::json::{self, Member},
 };
@@ -98,20 +105,14 @@ fn entries<'a>(
         }
         (ConfigFormat::DockerConfigJson, Some(_)) => Err(Fault::AuthsNotAnObject),
         (ConfigFormat::DockerConfigJson, None) if is_helped => Err(Fault::Helper),
-        (ConfigFormat::DockerConfigJson, None) if top.iter().any(is_entry) => Err(Fault::OldFormat),
+        (ConfigFormat::DockerConfigJson, None) if top.iter().any(is_docker_entry) => Err(Fault::OldFormat),
         (ConfigFormat::DockerConfigJson, None) => Err(other_kind(text).unwrap_or(Fault::NoAuths)),
     }
 }
 
 fn other_kind(text: &str) -> Option<Fault> {
-    let (what, member) = belonging_to(text).filter(|(_, member)| *member != super::MEMBER)?;
+    let (what, member) = belonging_to(text).filter(|(_, member)| *member != MEMBER)?;
     Some(Fault::OtherKind { what, member })
-}
-
-/// Whether a member is a registry's entry.
-pub(super) fn is_entry(member: &Member<'_>) -> bool {
-    let is_field = |field: &Member<'_>| field.is_in_any_case("auth") || field.is_in_any_case("password");
-    json::members(member.value()).is_ok_and(|fields| fields.iter().any(is_field))
 }
 
 /// No name twice, in whatever case, as the kubelet and docker don't tell these apart.

@@ -8,7 +8,6 @@ pub mod fault;
 
 use jiff::Timestamp;
 
-use super::{Found, Kind, Material, SourceRef};
 use crate::{
     api::{
         Reason, Stalled,
@@ -16,12 +15,13 @@ use crate::{
     },
     credential::{
         hosts::{ByRegistry, HostRule},
+        kind::{Found, Kind, Material, SourceRef},
+        recognize,
         registry::RegistryKey,
         source::SourceSecret,
         token,
     },
     image::docker_logins::ConfigFormat,
-    process::json,
 };
 
 pub use crate::api::kinds::docker_config::MEMBER;
@@ -123,16 +123,10 @@ fn tokens(logins: &ByRegistry) -> Vec<(&RegistryKey, Timestamp)> {
 
 /// Where a docker config is in a Secret that has none where it was looked for: `--from-file=config.json` is often written.
 fn place_of_config(source: &SourceSecret) -> Option<String> {
-    let holds = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok_and(is_like);
+    let holds = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok_and(recognize::is_docker_config);
     let (key, _) = source.entries().find(|(_, bytes)| holds(bytes))?;
     let key: String = key.chars().filter(|c| c.is_ascii_alphanumeric() || "-._".contains(*c)).collect();
     Some(format!("its key {key} holds one: write key: {key}"))
-}
-
-/// Whether a text is a docker config, new or old, however broken.
-pub fn is_like(text: &str) -> bool {
-    json::members(text)
-        .is_ok_and(|members| members.iter().any(|member| member.is_in_any_case("auths") || config::is_entry(member)))
 }
 
 #[cfg(test)]

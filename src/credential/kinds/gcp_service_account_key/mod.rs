@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Found, Kind, Material, SourceRef};
 use crate::{
     api::{
         Identity, Reason, Stalled,
@@ -18,10 +17,10 @@ use crate::{
     credential::{
         docker_config::Username,
         hosts::{HostRule, Provider},
+        kind::{Found, Kind, Material, SourceRef},
         login::Login,
         source::SourceSecret,
     },
-    process::json,
 };
 
 pub use key::GcpServiceAccountKey;
@@ -86,10 +85,4 @@ pub fn read_key(key: &str, source: &SourceSecret) -> Result<GcpServiceAccountKey
         .map_err(|error| Stalled::new(Reason::SourceKeyNotFound, format!("{at}: {error}")).with_key(key))?;
     GcpServiceAccountKey::parse(file)
         .map_err(|error| Stalled::new(Reason::InvalidKey, format!("{at}, key {key}: {error}")).with_key(key))
-}
-
-/// Whether a text is such a file, however broken.
-pub fn is_like(text: &str) -> bool {
-    json::members(text)
-        .is_ok_and(|members| members.iter().any(|member| member.is("private_key") || member.is("client_email")))
 }
