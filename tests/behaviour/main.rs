@@ -28,6 +28,7 @@ mod fence;
 mod health;
 mod held;
 mod helm;
+mod kinds;
 mod leader;
 mod metrics;
 mod orphan;
