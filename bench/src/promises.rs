@@ -143,9 +143,9 @@ impl Promises {
         self.timed("changed targets: one leaves", spec(exclude), entry("team-00001", "default", false)).await;
         let back = json!({"namespaces": {"exclude": ["kube-*"]}});
         self.timed("changed targets: it comes back", spec(back), entry("team-00001", "default", true)).await;
-        let names = json!({"serviceAccounts": {"names": ["builder"]}});
+        let names = json!({"attach": {"serviceAccounts": {"names": ["builder"]}}});
         self.timed("changed service accounts: all but one leave", spec(names), async |c| c.seen.entries() == 1).await;
-        let names = json!({"serviceAccounts": {"names": ["*"]}});
+        let names = json!({"attach": {"serviceAccounts": {"names": ["*"]}}});
         let everyone = total + 1;
         self.timed("changed service accounts: all come back", spec(names), async |c| c.seen.entries() == everyone)
             .await;

@@ -71,7 +71,7 @@ pub async fn credential(cluster: &Cluster, number: usize, targets: Value) {
             "secretTemplate": {"name": secret(number)},
             "namespaces": targets,
             // A policy that has service accounts born with their entry would leave nothing to measure.
-            "serviceAccounts": {"names": ["*"], "attachWhen": "AfterSecret"},
+            "attach": {"serviceAccounts": {"names": ["*"], "when": "AfterSecret"}},
         },
     });
     cluster.apply(manifest).await;

@@ -21,7 +21,7 @@ mod spec;
 #[path = "../../src/plan/proof/world.rs"]
 mod world;
 
-use api::{ADDED_PREFIX, Attach, ConflictPolicy, NamespaceTargets, SecretName, ServiceAccountTargets};
+use api::{ADDED_PREFIX, AttachMode, AttachTargets, ConflictPolicy, NamespaceTargets, SecretName, ServiceAccountTargets};
 use credential::{
     PullSecret, Revision,
     docker_config::{DockerConfig, Username},
@@ -112,11 +112,12 @@ impl AnyClaim {
         };
         let chosen: Vec<String> =
             ACCOUNTS.iter().zip(self.chosen).filter(|(_, is)| *is).map(|(name, _)| (*name).to_owned()).collect();
-        let attach = if chosen.is_empty() { Attach::None } else { Attach::Selected };
-        let service_accounts = ServiceAccountTargets { attach, names: Some(chosen), ..Default::default() };
+        let mode = if chosen.is_empty() { AttachMode::None } else { AttachMode::ServiceAccounts };
+        let accounts = ServiceAccountTargets { names: Some(chosen), ..Default::default() };
+        let attach = AttachTargets { mode, service_accounts: Some(accounts) };
         let scope = Scope::Known {
             namespaces: NamespaceRule::new(&namespaces).expect("no selector"),
-            service_accounts: ServiceAccountRule::new(&service_accounts).expect("no selector"),
+            service_accounts: ServiceAccountRule::new(&attach).expect("no selector"),
         };
         // One whose spec can't be read is always held.
         let held = self.held || self.unknown;

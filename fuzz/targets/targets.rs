@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use regcred::{
-    api::{Labels, NamespaceTargets, ServiceAccountTargets},
+    api::{AttachTargets, Labels, NamespaceTargets, ServiceAccountTargets},
     plan::{NamespaceRule, ServiceAccountRule},
 };
 
@@ -44,6 +44,7 @@ fuzz_target!(|input: (Vec<&[u8]>, Vec<&[u8]>, &[u8])| {
     assert_eq!(rule.matches(&name.as_str().into(), &Labels::default()), wanted, "{names:?} but {exclude:?}: {name}");
 
     let targets = ServiceAccountTargets { names: Some(names.clone()), ..Default::default() };
+    let targets = AttachTargets { service_accounts: Some(targets), ..Default::default() };
     let rule = ServiceAccountRule::new(&targets).expect("no selector");
     assert_eq!(rule.matches(&name.as_str().into(), &Labels::default()), any(&names), "{names:?}: {name}");
 });

@@ -57,13 +57,13 @@ pub struct RegistryCredentialSpec {
     pub secret_template: SecretTemplate,
     /// The namespaces that get the Secret.
     pub namespaces: NamespaceTargets,
-    /// The service accounts whose imagePullSecrets name the Secret.
+    /// How pods come to use the Secret. By default the service account default of each namespace names it.
     #[serde(default)]
-    pub service_accounts: ServiceAccountTargets,
+    pub attach: AttachTargets,
     /// What to do about a Secret, or an entry in imagePullSecrets, that has the wanted name and isn't regcred's. Fail: leave it alone and say so in the status. Adopt: take it over in place; from then on it is regcred's, so removing the RegistryCredential removes it.
     #[serde(default)]
     pub conflict_policy: ConflictPolicy,
-    /// What to do about pods that were created before their service account had the entry, and so wait for an image of one of registries in vain. Off: nothing. Report: count them in the status. Evict: also evict those that a controller makes again. Report and Evict take rights on pods, which the operator has only where config/overlays/stuck-pods is applied.
+    /// What to do about pods that were created before their service account had the entry, and so wait for an image of one of registries in vain. Ignore: nothing. Report: count them in the status. Evict: also evict those that a controller makes again. Report and Evict take rights on pods, which the operator has only where config/overlays/stuck-pods is applied.
     #[serde(default)]
     pub stuck_pods: StuckPods,
     /// While true, nothing is written and nothing is removed. What is in place stays in use.
@@ -125,17 +125,26 @@ pub struct NamespaceTargets {
     pub exclude: Vec<String>,
 }
 
-/// Which service accounts of a target namespace: those named or selected.
+/// How pods of a target namespace come to use the Secret.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::none_chooses_none())]
-pub struct ServiceAccountTargets {
-    /// Selected: the service accounts that names and selector choose. None: no service account; pods name the Secret themselves.
+pub struct AttachTargets {
+    /// ServiceAccounts: the chosen service accounts name it in their imagePullSecrets. None: nobody does; pods name it themselves.
     #[serde(default)]
-    pub attach: Attach,
+    pub mode: AttachMode,
+    /// With mode ServiceAccounts: which ones, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_accounts: Option<ServiceAccountTargets>,
+}
+
+/// Which service accounts of a target namespace: those named or selected, and not excluded.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceAccountTargets {
     /// When a new service account gets its entry. AtCreation: it is created with the entry, so that no pod can come before it; this takes the policy of config/policy/at-creation, and is the same as AfterSecret without it. AfterSecret: as soon as the Secret is in its namespace.
     #[serde(default)]
-    pub attach_when: AttachWhen,
+    pub when: AttachWhen,
     /// Names, where * stands for any characters. With neither names nor selector it is the service account default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::service_account_names")]
@@ -144,15 +153,19 @@ pub struct ServiceAccountTargets {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_selector")]
     pub selector: Option<LabelSelector>,
+    /// Names to leave out whatever names and selector say, where * stands for any characters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::excluded_service_accounts")]
+    pub exclude: Vec<String>,
 }
 
-/// Whether service accounts get the Secret in their imagePullSecrets.
+/// Who names the Secret.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Attach {
-    /// The service accounts that names and selector choose.
+pub enum AttachMode {
+    /// The chosen service accounts, in their imagePullSecrets.
     #[default]
-    Selected,
-    /// No service account.
+    ServiceAccounts,
+    /// Nobody.
     None,
 }
 
@@ -179,8 +192,8 @@ pub enum ConflictPolicy {
 /// What to do about pods that were created too early.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StuckPods {
-    /// Nothing.
-    Off,
+    /// Nothing. Not Off, which YAML 1.1 takes for false.
+    Ignore,
     /// Count them in the status.
     #[default]
     Report,
@@ -215,7 +228,7 @@ pub struct RegistryCredentialStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub failures: Vec<NamespaceFailure>,
-    /// Pods that were created too early and wait for their image. Absent where nobody looks: spec.stuckPods is Off, the operator may not watch pods, or the credential is held.
+    /// Pods that were created too early and wait for their image. Absent where nobody looks: spec.stuckPods is Ignore, the operator may not watch pods, or the credential is held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stuck_pods: Option<StuckPodCounts>,
     /// When it last became ready: every target namespace holds the current source since then.

@@ -163,7 +163,7 @@ pub(super) fn unique(what: &str) -> Value {
 pub(super) fn some_service_account() -> Value {
     json!({
         "rule": "self.size() > 0",
-        "message": "serviceAccounts.names is empty: name at least one service account, or leave the list out",
+        "message": "attach.serviceAccounts.names is empty: name at least one service account, or leave the list out",
     })
 }
 
@@ -211,9 +211,9 @@ pub(super) fn some_namespace() -> Rule {
         .reason(Reason::FieldValueRequired)
 }
 
-/// `attach: None` beside a choice is a contradiction.
+/// `mode: None` beside a choice of service accounts is a contradiction.
 pub(super) fn none_chooses_none() -> Rule {
-    Rule::new("!has(self.attach) || self.attach != 'None' || !(has(self.names) || has(self.selector))")
-        .message("serviceAccounts has attach: None together with names or selector: leave these out, or write attach: Selected")
+    Rule::new("!has(self.mode) || self.mode != 'None' || !has(self.serviceAccounts)")
+        .message("attach has mode: None together with serviceAccounts: leave these out, or write mode: ServiceAccounts")
         .reason(Reason::FieldValueForbidden)
 }

@@ -52,8 +52,13 @@ pub(super) fn excluded_names(_: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn service_account_names(_: &mut SchemaGenerator) -> Schema {
     let items = string(SUBDOMAIN, rules::NAME_PATTERN);
-    let rules = [rules::some_service_account(), rules::unique("serviceAccounts.names")];
+    let rules = [rules::some_service_account(), rules::unique("attach.serviceAccounts.names")];
     list(FEW, items, json!(rules))
+}
+
+pub(super) fn excluded_service_accounts(_: &mut SchemaGenerator) -> Schema {
+    let items = string(SUBDOMAIN, rules::NAME_PATTERN);
+    list(FEW, items, json!([rules::unique("attach.serviceAccounts.exclude")]))
 }
 
 pub(super) fn secret_name(_: &mut SchemaGenerator) -> Schema {

@@ -54,7 +54,7 @@ pub enum Visibility {
 impl Stuck {
     /// The RegistryCredentials have changed.
     pub fn wanted_by(&self, catalog: &Catalog) {
-        let wanted = catalog.entries().any(|entry| entry.desired.stuck.policy != StuckPods::Off);
+        let wanted = catalog.entries().any(|entry| entry.desired.stuck.policy != StuckPods::Ignore);
         self.wanted.send_if_modified(|before| std::mem::replace(before, wanted) != wanted);
     }
 
@@ -62,7 +62,7 @@ impl Stuck {
     pub fn report(&self, name: &CredentialName, catalog: &Catalog) -> progress::Stuck {
         let known = self.known();
         match (catalog.get(name).map(|entry| entry.desired.stuck.policy), known.visibility) {
-            (None | Some(StuckPods::Off), _) | (_, Visibility::Forbidden) => progress::Stuck::Untold,
+            (None | Some(StuckPods::Ignore), _) | (_, Visibility::Forbidden) => progress::Stuck::Untold,
             (_, Visibility::NotYet) => progress::Stuck::Unknown,
             (_, Visibility::All) => progress::Stuck::Found(known.stuck_counts.counts(name)),
         }

@@ -86,7 +86,7 @@ async fn watch_pods(context: &Context) {
         if context.stuck.forget(Visibility::Forbidden) {
             info!(
                 "pods may not be watched, so no status counts those that were created too early; apply \
-                 config/overlays/stuck-pods, or set spec.stuckPods to Off"
+                 config/overlays/stuck-pods, or set spec.stuckPods to Ignore"
             );
             context.report_all();
         }

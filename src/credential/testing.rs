@@ -56,7 +56,7 @@ pub(crate) fn spec(registries: &[&str]) -> RegistryCredentialSpec {
         registries: registries.iter().map(|r| (*r).to_owned()).collect(),
         secret_template: Default::default(),
         namespaces: Default::default(),
-        service_accounts: Default::default(),
+        attach: Default::default(),
         conflict_policy: Default::default(),
         stuck_pods: Default::default(),
         suspend: false,

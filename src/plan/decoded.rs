@@ -210,7 +210,7 @@ fn decode(
         Stalled::new(Reason::InvalidSpec, message)
     };
     let namespaces = NamespaceRule::new(&spec.namespaces).map_err(selector)?;
-    let accounts = ServiceAccountRule::new(&spec.service_accounts).map_err(selector)?;
+    let accounts = ServiceAccountRule::new(&spec.attach).map_err(selector)?;
     Ok((spec, namespaces, accounts))
 }
 

@@ -111,7 +111,7 @@ pub struct StuckRule {
 /// For a spec that can't be read: nothing becomes of them.
 impl Default for StuckRule {
     fn default() -> Self {
-        Self { policy: StuckPods::Off, registries: Vec::new() }
+        Self { policy: StuckPods::Ignore, registries: Vec::new() }
     }
 }
 

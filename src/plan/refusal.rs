@@ -92,7 +92,7 @@ impl fmt::Display for Refusal {
                     f,
                     "{who} took {secret} out of the imagePullSecrets of service account {service_account} three times \
                      in ten minutes; make {whoever} keep the entry, or leave the service account out of \
-                     spec.serviceAccounts; regcred tries again after ten minutes"
+                     spec.attach.serviceAccounts; regcred tries again after ten minutes"
                 )
             }
         }
@@ -140,7 +140,7 @@ mod tests {
                 taken(Some("helm")),
                 Reason::ServiceAccountContested,
                 "helm took pull out of the imagePullSecrets of service account default three times in ten minutes; \
-                 make helm keep the entry, or leave the service account out of spec.serviceAccounts; regcred tries \
+                 make helm keep the entry, or leave the service account out of spec.attach.serviceAccounts; regcred tries \
                  again after ten minutes",
             ),
             (
@@ -148,7 +148,7 @@ mod tests {
                 Reason::ServiceAccountContested,
                 "somebody took pull out of the imagePullSecrets of service account default three times in ten \
                  minutes; make whoever that is keep the entry, or leave the service account out of \
-                 spec.serviceAccounts; regcred tries again after ten minutes",
+                 spec.attach.serviceAccounts; regcred tries again after ten minutes",
             ),
         ] {
             assert_eq!((refusal.to_string().as_str(), refusal.reason()), (says, reason));

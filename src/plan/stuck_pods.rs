@@ -22,7 +22,7 @@ pub fn stuck<'a>(
     pods: impl Iterator<Item = (&'a PodName, &'a Pod)> + Clone,
 ) -> BTreeMap<CredentialName, BTreeSet<PodName>> {
     let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    for desired in all_desired.iter().filter(|desired| desired.stuck.policy != StuckPods::Off) {
+    for desired in all_desired.iter().filter(|desired| desired.stuck.policy != StuckPods::Ignore) {
         for (pod_name, _) in pods.clone().filter(|(_, pod)| is_stuck(desired, name, all_desired, namespace, pod)) {
             found.entry(desired.credential.clone()).or_default().insert(pod_name.clone());
         }
@@ -69,7 +69,7 @@ pub fn is_stuck(
 mod tests {
     use super::*;
     use crate::{
-        api::{ConflictPolicy, NamespaceTargets, ServiceAccountTargets},
+        api::{AttachTargets, ConflictPolicy, NamespaceTargets, ServiceAccountTargets},
         credential::testing::{resolved, spec},
         plan::{DesiredState, NamespaceRule, ResourceVersion, Scope, Secret, ServiceAccountRule, StuckRule},
     };
@@ -85,7 +85,7 @@ mod tests {
             secret: "pull".into(),
             scope: Scope::Known {
                 namespaces: NamespaceRule::new(&namespaces).unwrap(),
-                service_accounts: ServiceAccountRule::new(&ServiceAccountTargets::default()).unwrap(),
+                service_accounts: ServiceAccountRule::new(&AttachTargets::default()).unwrap(),
             },
             policy: ConflictPolicy::Fail,
             state: DesiredState::Resolved { revision: resolved("any", &spec).revision().clone(), fields: 3 },
@@ -199,7 +199,8 @@ mod tests {
         assert!(!stuck(Desired { state: DesiredState::Stalled, ..desired() }));
         assert!(!stuck(Desired { scope: Scope::Unknown, ..desired() }));
         let targets = ServiceAccountTargets { names: Some(vec!["other".to_owned()]), ..Default::default() };
-        let service_accounts = ServiceAccountRule::new(&targets).unwrap();
+        let attach = AttachTargets { service_accounts: Some(targets), ..AttachTargets::default() };
+        let service_accounts = ServiceAccountRule::new(&attach).unwrap();
         let Scope::Known { namespaces, .. } = desired().scope else { panic!("it is known") };
         assert!(!stuck(Desired { scope: Scope::Known { namespaces, service_accounts }, ..desired() }), "not chosen");
     }
@@ -211,7 +212,7 @@ mod tests {
         let found = |desired: &Desired| stuck(&"team-a".into(), &[desired], &namespace(), pods.iter());
         assert_eq!(found(&desired()), [("darwin".into(), ["a", "c"].map(Into::into).into())].into());
         let mut off = desired().stuck;
-        off.policy = StuckPods::Off;
+        off.policy = StuckPods::Ignore;
         assert_eq!(found(&Desired { stuck: off, ..desired() }), BTreeMap::new());
     }
 }

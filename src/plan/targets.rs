@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Expression, ParseExpressionError, Selector};
 
 use crate::{
-    api::{Attach, Labels, NamespaceName, NamespaceTargets, Pattern, ServiceAccountName, ServiceAccountTargets},
+    api::{AttachMode, AttachTargets, Labels, NamespaceName, NamespaceTargets, Pattern, ServiceAccountName},
     process::Text,
 };
 
@@ -61,31 +61,34 @@ impl NamespaceRule {
     }
 }
 
-/// `spec.serviceAccounts`, ready to be asked.
+/// The service accounts of `spec.attach`, ready to be asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceAccountRule {
     names: Vec<Pattern>,
     selector: Option<LabelRule>,
+    exclude: Vec<Pattern>,
 }
 
 impl ServiceAccountRule {
     /// # Errors
     /// Where the selector has an operator that Kubernetes doesn't know.
-    pub fn new(targets: &ServiceAccountTargets) -> Result<Self, ParseExpressionError> {
-        if targets.attach == Attach::None {
-            return Ok(Self { names: Vec::new(), selector: None });
+    pub fn new(attach: &AttachTargets) -> Result<Self, ParseExpressionError> {
+        if attach.mode == AttachMode::None {
+            return Ok(Self { names: Vec::new(), selector: None, exclude: Vec::new() });
         }
+        let targets = attach.service_accounts.clone().unwrap_or_default();
         let names = match (&targets.names, &targets.selector) {
             (Some(names), _) => patterns(names),
             (None, Some(_)) => Vec::new(),
             (None, None) => vec![Pattern::new("default")],
         };
-        Ok(Self { names, selector: LabelRule::new(&targets.selector)? })
+        Ok(Self { names, selector: LabelRule::new(&targets.selector)?, exclude: patterns(&targets.exclude) })
     }
 
-    /// Named or selected.
+    /// Named or selected, and not excluded.
     pub fn matches(&self, name: &ServiceAccountName, labels: &Labels) -> bool {
-        self.names.iter().any(|p| p.matches(name.as_str())) || self.selector.as_ref().is_some_and(|s| s.matches(labels))
+        let any = |patterns: &[Pattern]| patterns.iter().any(|p| p.matches(name.as_str()));
+        (any(&self.names) || self.selector.as_ref().is_some_and(|s| s.matches(labels))) && !any(&self.exclude)
     }
 }
 
@@ -98,6 +101,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::api::ServiceAccountTargets;
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {
         pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
@@ -117,9 +121,14 @@ mod tests {
         NamespaceRule::new(&targets).unwrap()
     }
 
-    fn accounts(attach: Attach, names: Option<&[&str]>, selector: Option<LabelSelector>) -> ServiceAccountRule {
-        let targets = ServiceAccountTargets { attach, names: names.map(strings), selector, ..Default::default() };
-        ServiceAccountRule::new(&targets).unwrap()
+    fn accounts(names: Option<&[&str]>, selector: Option<LabelSelector>, exclude: &[&str]) -> ServiceAccountRule {
+        let targets = ServiceAccountTargets {
+            names: names.map(strings),
+            selector,
+            exclude: strings(exclude),
+            ..Default::default()
+        };
+        ServiceAccountRule::new(&AttachTargets { service_accounts: Some(targets), ..Default::default() }).unwrap()
     }
 
     fn expression() -> impl Strategy<Value = Expression> {
@@ -175,7 +184,7 @@ mod tests {
 
     #[test]
     fn without_names_and_selector_it_is_the_default_service_account() {
-        let rule = accounts(Attach::Selected, None, None);
+        let rule = accounts(None, None, &[]);
         assert!(rule.matches(&"default".into(), &labels(&[])));
         assert!(!rule.matches(&"builder".into(), &labels(&[])));
     }
@@ -184,17 +193,28 @@ mod tests {
     fn service_accounts_are_named_or_selected() {
         let pulls = selector(&[("pulls", "private")]);
         let private = labels(&[("pulls", "private")]);
-        let selected = accounts(Attach::Selected, None, pulls.clone());
+        let selected = accounts(None, pulls.clone(), &[]);
         assert!(selected.matches(&"builder".into(), &private));
         assert!(!selected.matches(&"default".into(), &labels(&[])), "a selector alone doesn't mean default");
-        let both = accounts(Attach::Selected, Some(&["ci-*"]), pulls.clone());
+        let both = accounts(Some(&["ci-*"]), pulls.clone(), &[]);
         for (name, with, expected) in
             [("ci-1", labels(&[]), true), ("builder", private.clone(), true), ("builder", labels(&[]), false)]
         {
             assert_eq!(both.matches(&name.into(), &with), expected, "{name}");
         }
-        assert!(accounts(Attach::Selected, None, Some(LabelSelector::default())).matches(&"x".into(), &labels(&[])));
-        let none = accounts(Attach::None, Some(&["*"]), pulls);
+        assert!(accounts(None, Some(LabelSelector::default()), &[]).matches(&"x".into(), &labels(&[])));
+        let excluded = accounts(Some(&["ci-*"]), pulls.clone(), &["ci-b", "*-x"]);
+        for (name, labels, wanted) in [
+            ("ci-a", labels(&[]), true),
+            ("ci-b", labels(&[]), false),
+            ("ci-x", labels(&[("pulls", "private")]), false),
+            ("other", labels(&[("pulls", "private")]), true),
+        ] {
+            assert_eq!(excluded.matches(&name.into(), &labels), wanted, "{name}");
+        }
+        let targets = ServiceAccountTargets { names: Some(strings(&["*"])), selector: pulls, ..Default::default() };
+        let none = AttachTargets { mode: AttachMode::None, service_accounts: Some(targets) };
+        let none = ServiceAccountRule::new(&none).unwrap();
         assert!(!none.matches(&"default".into(), &private), "attach: None wins");
     }
 
@@ -209,6 +229,7 @@ mod tests {
         let targets = NamespaceTargets { selector: selector.clone(), ..NamespaceTargets::default() };
         assert!(NamespaceRule::new(&targets).is_err());
         let targets = ServiceAccountTargets { selector, ..ServiceAccountTargets::default() };
+        let targets = AttachTargets { service_accounts: Some(targets), ..AttachTargets::default() };
         assert!(ServiceAccountRule::new(&targets).is_err());
     }
 }

@@ -7,7 +7,7 @@ use super::{
     *,
 };
 use crate::{
-    api::{ConflictPolicy, CredentialName, NamespaceName, NamespaceTargets, ServiceAccountTargets},
+    api::{AttachTargets, ConflictPolicy, CredentialName, NamespaceName, NamespaceTargets},
     credential::testing::{resolved, spec},
 };
 
@@ -27,7 +27,7 @@ fn desired(name: &str, created: i64) -> Desired {
         secret: "pull".into(),
         scope: Scope::Known {
             namespaces: NamespaceRule::new(&namespaces).unwrap(),
-            service_accounts: ServiceAccountRule::new(&ServiceAccountTargets::default()).unwrap(),
+            service_accounts: ServiceAccountRule::new(&AttachTargets::default()).unwrap(),
         },
         policy: ConflictPolicy::Fail,
         state: DesiredState::Resolved {
@@ -45,7 +45,7 @@ fn held(name: &str, created: i64) -> Desired {
 fn elsewhere(desired: Desired) -> Desired {
     let scope = Scope::Known {
         namespaces: NamespaceRule::new(&NamespaceTargets::default()).unwrap(),
-        service_accounts: ServiceAccountRule::new(&ServiceAccountTargets::default()).unwrap(),
+        service_accounts: ServiceAccountRule::new(&AttachTargets::default()).unwrap(),
     };
     Desired { scope, ..desired }
 }

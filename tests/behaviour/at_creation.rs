@@ -26,7 +26,10 @@ fn world() -> World {
     install_at_creation(&world.cluster);
     world.source("key", &key('a'));
     world.namespace("team", json!({}));
-    world.credential("darwin", json!({"namespaces": {"names": ["team*"]}, "serviceAccounts": {"names": ["*"]}}));
+    world.credential(
+        "darwin",
+        json!({"namespaces": {"names": ["team*"]}, "attach": {"serviceAccounts": {"names": ["*"]}}}),
+    );
     world.wait_ready("darwin");
     wait_active(&world, "darwin");
     world
@@ -115,7 +118,7 @@ fn a_credential_that_never_resolved_adds_no_entry_and_one_that_broke_later_goes_
     let world = world();
     world.source("broken", "not a key");
     let source = json!({"gcpServiceAccountKey": {"secretRef": {"name": "broken", "key": "key.json"}}});
-    let spec = json!({"namespaces": {"names": ["team*"]}, "serviceAccounts": {"names": ["*"]}});
+    let spec = json!({"namespaces": {"names": ["team*"]}, "attach": {"serviceAccounts": {"names": ["*"]}}});
     let mut broken = spec.clone();
     broken["credential"] = source;
     world.credential("broken", broken);
@@ -174,7 +177,7 @@ fn a_list_that_somebody_applies_is_left_to_the_operator_and_an_apply_without_one
     // What the policy added for one RegistryCredential is no list of theirs to the next.
     world.credential(
         "second",
-        json!({"namespaces": {"names": ["team*"]}, "serviceAccounts": {"names": ["both", "probe"]}}),
+        json!({"namespaces": {"names": ["team*"]}, "attach": {"serviceAccounts": {"names": ["both", "probe"]}}}),
     );
     wait_active(&world, "second");
     let mut both = apply("both", &[]);
@@ -197,7 +200,10 @@ fn a_list_that_somebody_applies_is_left_to_the_operator_and_an_apply_without_one
 fn no_pod_comes_before_the_entry_of_its_service_account_in_five_hundred_bursts() {
     let world = world();
     let private = json!({"matchLabels": {"images": "private"}});
-    world.credential("labelled", json!({"namespaces": {"selector": private}, "serviceAccounts": {"names": ["*"]}}));
+    world.credential(
+        "labelled",
+        json!({"namespaces": {"selector": private}, "attach": {"serviceAccounts": {"names": ["*"]}}}),
+    );
     world.wait_ready("labelled");
     world.kubectl(&["label", "namespace", "team", "images=private"]);
     wait_active(&world, "labelled");

@@ -127,6 +127,8 @@ struct DecodedCredential {
     active: bool,
     namespaces: NamespaceRule,
     accounts: ServiceAccountRule,
+    /// Whether it leaves any service account out.
+    excludes: bool,
 }
 
 impl DecodedCredential {
@@ -144,6 +146,7 @@ impl DecodedCredential {
             object["metadata"]["finalizers"] = json!(["example.com/stays"]);
         }
         let decoded: RegistryCredential = serde_json::from_value(object.clone()).unwrap();
+        let accounts = decoded.spec.attach.service_accounts.clone().unwrap_or_default();
         let valid = wish["status"]["conditions"][0]["status"] == "True";
         let rolled_out = wish["status"]["lastRolloutTime"].is_string();
         Self {
@@ -151,9 +154,10 @@ impl DecodedCredential {
             active: (valid || rolled_out)
                 && !decoded.spec.suspend
                 && wish["deleting"] != true
-                && decoded.spec.service_accounts.attach_when == AttachWhen::AtCreation,
+                && accounts.when == AttachWhen::AtCreation,
+            excludes: !accounts.exclude.is_empty(),
             namespaces: NamespaceRule::new(&decoded.spec.namespaces).unwrap(),
-            accounts: ServiceAccountRule::new(&decoded.spec.service_accounts).unwrap(),
+            accounts: ServiceAccountRule::new(&decoded.spec.attach).unwrap(),
             deleting: wish["deleting"] == true,
             status: wish["status"].clone(),
             name,
@@ -163,9 +167,11 @@ impl DecodedCredential {
 
     fn wants(&self, namespace: &str, labels: &Map, account: &ServiceAccount) -> bool {
         let own = account.metadata.labels.clone().unwrap_or_default();
-        // The API server is yet to generate a name: what matches the empty one matches all.
+        // The API server is yet to generate a name: what matches the empty one matches all, and any exclusion may match.
         let name = account.metadata.name.as_deref().unwrap_or_default();
+        let unsure = name.is_empty() && self.excludes;
         self.active
+            && !unsure
             && self.namespaces.matches(&namespace.into(), &text(labels))
             && self.accounts.matches(&name.into(), &text(&own))
     }
@@ -196,7 +202,7 @@ impl DecodedCredential {
 async fn wait_known(client: &Client, round: usize) {
     let name = format!("marker-{round}");
     let selector = json!({"matchLabels": {"round": name}});
-    let spec = json!({"namespaces": {"selector": {}}, "serviceAccounts": {"selector": selector}});
+    let spec = json!({"namespaces": {"selector": {}}, "attach": {"serviceAccounts": {"selector": selector}}});
     let marker: DynamicObject = serde_json::from_value(world::credential(&name, spec)).unwrap();
     credentials(client).create(&PostParams::default(), &marker).await.unwrap();
     let status = Patch::Merge(json!({"status": status("True", false)}));
@@ -279,19 +285,21 @@ fn credential() -> impl Strategy<Value = Value> {
         }
         targets
     });
-    let chosen = (prop::option::of(patterns(1)), prop::option::of(selector()), prop::bool::weighted(0.1));
-    let chosen = chosen.prop_map(|(names, selector, after)| {
+    let excluded = prop_oneof![3 => Just(vec![]), 1 => patterns(0)];
+    let chosen = (prop::option::of(patterns(1)), prop::option::of(selector()), excluded, prop::bool::weighted(0.1));
+    let chosen = chosen.prop_map(|(names, selector, exclude, after)| {
         let mut accounts = json!({});
         names.into_iter().for_each(|names| accounts["names"] = json!(names));
         selector.into_iter().for_each(|selector| accounts["selector"] = selector);
         if after {
-            accounts["attachWhen"] = json!("AfterSecret");
+            accounts["when"] = json!("AfterSecret");
         }
-        accounts
+        accounts["exclude"] = json!(exclude);
+        json!({"serviceAccounts": accounts})
     });
-    let accounts = prop_oneof![
+    let attach = prop_oneof![
         8 => chosen.prop_map(Some),
-        1 => Just(Some(json!({"attach": "None"}))),
+        1 => Just(Some(json!({"mode": "None"}))),
         1 => Just(None),
     ];
     let status = prop_oneof![
@@ -303,9 +311,9 @@ fn credential() -> impl Strategy<Value = Value> {
         1 => Just(json!({})),
     ];
     let flags = (prop::bool::weighted(0.1), prop::bool::weighted(0.1));
-    (namespaces, accounts, status, flags).prop_map(|(namespaces, accounts, status, (suspend, deleting))| {
+    (namespaces, attach, status, flags).prop_map(|(namespaces, attach, status, (suspend, deleting))| {
         let mut spec = json!({"namespaces": namespaces, "suspend": suspend});
-        accounts.into_iter().for_each(|accounts| spec["serviceAccounts"] = accounts);
+        attach.into_iter().for_each(|attach| spec["attach"] = attach);
         json!({"spec": spec, "status": status, "deleting": deleting})
     })
 }
@@ -345,6 +353,7 @@ async fn largest(cluster: &ControlPlane, client: &Client) {
     let exclude: Vec<String> = (0..256).map(|index| tried(index + 1000, 63)).collect();
     let mut accounts: Vec<String> = (0..63).map(|index| tried(index, 253)).collect();
     accounts.push("b*".to_owned());
+    let excluded: Vec<String> = (0..64).map(|index| tried(index + 1000, 253)).collect();
     let values: Vec<String> = (0..64).map(|index| format!("{index:063}")).collect();
     let expressions: Vec<Value> =
         (0..64).map(|index| json!({"key": format!("key-{index}"), "operator": "NotIn", "values": values})).collect();
@@ -352,7 +361,7 @@ async fn largest(cluster: &ControlPlane, client: &Client) {
     let selector = json!({"matchLabels": labels, "matchExpressions": expressions});
     let spec = json!({
         "namespaces": {"names": names, "exclude": exclude, "selector": selector},
-        "serviceAccounts": {"names": accounts, "selector": selector},
+        "attach": {"serviceAccounts": {"names": accounts, "exclude": excluded, "selector": selector}},
     });
     let manifest = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}});
     cluster.apply(&manifest.to_string()).unwrap();

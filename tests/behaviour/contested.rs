@@ -31,7 +31,7 @@ fn a_list_that_somebody_applies_is_contested_unless_adopted_and_their_next_apply
 
     let spec = |policy: &str| {
         let accounts = json!({"names": ["app"]});
-        json!({"namespaces": {"names": ["team-*"]}, "serviceAccounts": accounts, "conflictPolicy": policy})
+        json!({"namespaces": {"names": ["team-*"]}, "attach": {"serviceAccounts": accounts}, "conflictPolicy": policy})
     };
     world.credential("darwin", spec("Fail"));
     world.wait_entries("team-b", "app", &["darwin"]);

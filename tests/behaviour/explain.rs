@@ -247,7 +247,7 @@ fn why_a_pod_lacks_the_pull_secret_is_told_apart() {
         }
     };
     let chooses = |namespaces: Value, accounts: Value| {
-        let spec = json!({"namespaces": namespaces, "serviceAccounts": accounts});
+        let spec = json!({"namespaces": namespaces, "attach": {"serviceAccounts": accounts}});
         cluster.apply(&credential("darwin", spec).to_string()).unwrap();
     };
     explained(["EntryMissing"], "whose status is RolledOut");

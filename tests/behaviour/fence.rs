@@ -396,7 +396,7 @@ fn the_operator_does_all_its_work_inside_the_fence() {
         world.service_account(name, "app", json!({}), &["x", "darwin", "y"]);
     }
     world.foreign_secret("team-b", "darwin", PULL_SECRET);
-    let spec = |policy: &str| json!({"namespaces": {"names": ["team-*"]}, "serviceAccounts": {"names": ["*"]}, "conflictPolicy": policy});
+    let spec = |policy: &str| json!({"namespaces": {"names": ["team-*"]}, "attach": {"serviceAccounts": {"names": ["*"]}}, "conflictPolicy": policy});
     world.credential("darwin", spec("Fail"));
     world.wait_entries("team-a", "default", &["darwin"]);
     world.wait_failure("darwin", "team-b", "ForeignSecret");
@@ -411,7 +411,10 @@ fn the_operator_does_all_its_work_inside_the_fence() {
     world.source("key", &key('b'));
     world.wait_password("team-a", "darwin", &key('b'));
     world.wait_password("team-b", "darwin", &key('b'));
-    world.credential("second", json!({"namespaces": {"names": ["team-a"]}, "serviceAccounts": {"names": ["*"]}}));
+    world.credential(
+        "second",
+        json!({"namespaces": {"names": ["team-a"]}, "attach": {"serviceAccounts": {"names": ["*"]}}}),
+    );
     world.wait_entries("team-a", "app", &["x", "darwin", "y", "second"]);
     // Repair: of a value, of an entry, of a mark, of a Secret.
     world.patch("team-a", "secret/darwin", json!({"data": {".dockerconfigjson": "e30="}}));

@@ -349,7 +349,8 @@ fn what_came_and_went_while_it_stood_by_is_counted_right_and_the_leaders_removal
     world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
     world.credential("gone", json!({"namespaces": {"names": ["team-*"]}}));
     world.credential("labelled", json!({"namespaces": {"selector": {"matchLabels": {"pulls": "yes"}}}}));
-    let unattached = |suspend: bool| json!({"namespaces": {"names": ["team-*"]}, "serviceAccounts": {"attach": "None"}, "suspend": suspend});
+    let unattached =
+        |suspend: bool| json!({"namespaces": {"names": ["team-*"]}, "attach": {"mode": "None"}, "suspend": suspend});
     world.credential("suspended", unattached(false));
     world.wait_ready("suspended");
     world.wait_ready("gone");

@@ -28,8 +28,7 @@ fn what_is_planned_is_what_the_operator_then_does() {
 
     // Creation, with two Secrets in the way; contents are known once the source is read.
     let spec = |more: Value| {
-        let mut spec =
-            json!({"namespaces": {"names": ["team-*"]}, "serviceAccounts": {"names": ["default", "builder"]}});
+        let mut spec = json!({"namespaces": {"names": ["team-*"]}, "attach": {"serviceAccounts": {"names": ["default", "builder"]}}});
         more.as_object().unwrap().iter().for_each(|(member, value)| spec[member] = value.clone());
         credential("darwin", spec)
     };
@@ -85,7 +84,7 @@ fn what_is_planned_is_what_the_operator_then_does() {
 
     // Fewer targets; then all, taking over what can be.
     let narrow = spec(
-        json!({"registries": changed["spec"]["registries"], "namespaces": {"names": ["team-a"]}, "serviceAccounts": {"names": ["builder"]}}),
+        json!({"registries": changed["spec"]["registries"], "namespaces": {"names": ["team-a"]}, "attach": {"serviceAccounts": {"names": ["builder"]}}}),
     );
     let (report, code) = ask(&["-f", "FILE"], &[&narrow]);
     let wanted = ["team-a Remove darwin in default", "team-b Delete Secret darwin", "team-b Remove darwin in default"];

@@ -139,7 +139,7 @@ impl World {
         let round = format!("round-{}", self.round.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
         let spec = json!({
             "credential": {"gcpServiceAccountKey": {"secretRef": {"name": MARKER, "key": "key.json"}}},
-            "namespaces": {"names": [MARKER]}, "serviceAccounts": {"names": ["*"]},
+            "namespaces": {"names": [MARKER]}, "attach": {"serviceAccounts": {"names": ["*"]}},
             "secretTemplate": {"annotations": {"round": round}},
         });
         // Something on each watch: a RegistryCredential, which has every namespace planned; a Secret; a service account.

@@ -258,8 +258,8 @@ fn a_reconcile_that_waits_for_an_answer_while_its_credential_is_suspended_goes_o
     world.cluster.kubectl_ok(&["patch", "registrycredential", "darwin", "--type=merge", "-p", &suspend]);
     world.wait_condition("darwin", "Suspended", "True", "Suspended");
     // A namespace is worked on once at a time, so this one's Secret comes after the late answer.
-    let none = json!({"attach": "None"});
-    world.credential("other", json!({"namespaces": {"names": ["team-*"]}, "serviceAccounts": none}));
+    let none = json!({"mode": "None"});
+    world.credential("other", json!({"namespaces": {"names": ["team-*"]}, "attach": none}));
     world.wait_secret("team-0", "other");
     world.wait_ready("other");
     assert_eq!(world.entries("team-0", "default").unwrap(), [""; 0]);
@@ -272,7 +272,7 @@ fn no_secret_goes_before_an_entry_of_which_only_the_answer_was_lost() {
     world.namespace("team-0", json!({}));
     world.service_account("team-0", "default", json!({}), &[]);
     world.source("key", &key('a'));
-    let spec = |attach: &str| json!({"namespaces": {"names": ["team-*"]}, "serviceAccounts": {"attach": attach}});
+    let spec = |attach: &str| json!({"namespaces": {"names": ["team-*"]}, "attach": {"mode": attach}});
     world.credential("darwin", spec("None"));
     world.wait_ready("darwin");
 
@@ -299,7 +299,7 @@ fn no_secret_goes_before_an_entry_of_which_only_the_answer_was_lost() {
         _ => None,
     });
     proxy.cut_watches();
-    world.credential("darwin", spec("Selected"));
+    world.credential("darwin", spec("ServiceAccounts"));
     world.wait_no_secret("team-0", "darwin");
     world.wait_entries("team-0", "default", &[]);
     assert!(!early.load(Ordering::SeqCst), "its Secret was deleted while it was there");
@@ -332,8 +332,8 @@ fn nothing_is_made_for_a_credential_whose_orphaning_was_over_before_it_was_looke
     let (world, proxy) = proxied(&[]);
     namespaces(&world.cluster, "team", 1);
     world.source("key", &key('a'));
-    let spec = |attach: &str| json!({"namespaces": {"names": ["team-*"]}, "serviceAccounts": {"attach": attach}});
-    world.credential("darwin", spec("Selected"));
+    let spec = |attach: &str| json!({"namespaces": {"names": ["team-*"]}, "attach": {"mode": attach}});
+    world.credential("darwin", spec("ServiceAccounts"));
     world.wait_ready("darwin");
 
     // While its source is read, it is orphaned and goes.

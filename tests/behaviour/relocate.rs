@@ -108,7 +108,8 @@ fn does_all_its_work(base: &str, kustomize: Kustomize) {
     }
     source(&world, &key('a'));
     let (namespaces, accounts) = (json!({"names": ["team-*"]}), json!({"names": ["default", "app"]}));
-    let spec = json!({"namespaces": namespaces, "serviceAccounts": accounts, "secretTemplate": {"name": SECRET}});
+    let spec =
+        json!({"namespaces": namespaces, "attach": {"serviceAccounts": accounts}, "secretTemplate": {"name": SECRET}});
     world.credential("darwin", spec);
     for name in ["team-a", "team-b"] {
         world.wait_entries(name, "default", &[SECRET]);

@@ -94,7 +94,10 @@ fn a_namespace_goes_unhindered_and_nothing_is_written_into_one_that_is_going() {
     for name in ["team-a", "team-b"] {
         world.namespace(name, json!({}));
     }
-    world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}, "serviceAccounts": {"names": ["*"]}}));
+    world.credential(
+        "darwin",
+        json!({"namespaces": {"names": ["team-*"]}, "attach": {"serviceAccounts": {"names": ["*"]}}}),
+    );
     world.wait_namespaces("darwin", "2/2");
 
     // It stays Terminating for as long as something in it has a finalizer.

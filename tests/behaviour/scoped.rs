@@ -243,7 +243,10 @@ fn a_service_account_beyond_those_that_the_role_names_is_refused_by_name_and_the
     namespaces(&world.cluster, "team", 1);
     world.service_account("team-0", "builder", json!({}), &[]);
     world.source("key", &key('a'));
-    world.credential("darwin", json!({"namespaces": {"names": ["team-0"]}, "serviceAccounts": {"names": ["*"]}}));
+    world.credential(
+        "darwin",
+        json!({"namespaces": {"names": ["team-0"]}, "attach": {"serviceAccounts": {"names": ["*"]}}}),
+    );
     let message = world.wait_failure("darwin", "team-0", "WriteDenied");
     assert!(message.contains(r#"serviceaccounts "builder" is forbidden"#), "{message}");
     assert!(message.contains("cannot patch resource"), "{message}");

@@ -39,7 +39,10 @@ fn a_secret_with_forged_marks_is_neither_written_nor_deleted_and_no_forged_annot
     };
     let before = forged();
 
-    world.credential("darwin", json!({"namespaces": {"names": ["target"]}, "serviceAccounts": {"names": ["*"]}}));
+    world.credential(
+        "darwin",
+        json!({"namespaces": {"names": ["target"]}, "attach": {"serviceAccounts": {"names": ["*"]}}}),
+    );
     world.wait_failure("darwin", "target", "ForeignSecret");
     world.settle();
     world.kubectl(&["delete", "registrycredential", "darwin"]);

@@ -173,7 +173,7 @@ fn only_pods_that_were_too_early_are_counted_and_evicted() {
     world.stuck_pod(Pod { namespace: "elsewhere", ..pod("no-target") });
 
     let accounts = json!({"names": ["default", "theirs"]});
-    world.credential("darwin", json!({"namespaces": {"names": ["team-a"]}, "serviceAccounts": accounts}));
+    world.credential("darwin", json!({"namespaces": {"names": ["team-a"]}, "attach": {"serviceAccounts": accounts}}));
     world.wait_entries("team-a", "theirs", &["theirs", "darwin"]);
     let stuck = ["team-a/early", "team-a/early-init", "team-a/early-theirs"];
     world.wait_stuck(json!({"count": 3, "pods": stuck}));
@@ -218,7 +218,7 @@ fn only_pods_that_were_too_early_are_counted_and_evicted() {
     assert_eq!(version(&world), before);
 
     // Off takes the count away, and Report brings it back.
-    world.patch_spec("darwin", json!({"stuckPods": "Off"}));
+    world.patch_spec("darwin", json!({"stuckPods": "Ignore"}));
     world.wait_stuck(Value::Null);
     world.patch_spec("darwin", json!({"stuckPods": "Report"}));
     world.wait_stuck(json!({"count": 3, "pods": stuck}));

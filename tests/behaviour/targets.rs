@@ -57,11 +57,12 @@ fn service_accounts_are_chosen_by_name_or_selector_and_foreign_entries_keep_thei
     world.service_account("team-a", "deployer", json!({"pulls": "private"}), &["x", "y"]);
     let accounts = ["default", "builder", "deployer"];
     let before: Vec<_> = accounts.iter().map(|name| world.account("team-a", name)).collect();
-    let choose = |accounts: serde_json::Value| {
-        world.credential("darwin", json!({"namespaces": {"names": ["team-a"]}, "serviceAccounts": accounts}));
+    let attach = |attach: serde_json::Value| {
+        world.credential("darwin", json!({"namespaces": {"names": ["team-a"]}, "attach": attach}));
     };
+    let choose = |accounts: serde_json::Value| attach(json!({"serviceAccounts": accounts}));
 
-    choose(json!({"attach": "None"}));
+    attach(json!({"mode": "None"}));
     world.wait_password("team-a", "darwin", &key('a'));
     assert_eq!(world.wait_ready("darwin")["serviceAccounts"]["summary"], "0/0");
     for (name, before) in accounts.iter().zip(&before) {
@@ -87,7 +88,14 @@ fn service_accounts_are_chosen_by_name_or_selector_and_foreign_entries_keep_thei
     world.kubectl(&["-n", "team-a", "label", "serviceaccount", "builder", "pulls-"]);
     world.wait_accounts_with("darwin", &["team-a/deployer"]);
 
-    choose(json!({"attach": "None"}));
+    // What is excluded is left out whatever else says; each glob counts, and taking it out brings the entry back.
+    choose(json!({"names": ["*"], "exclude": ["default", "dep*"]}));
+    world.wait_accounts_with("darwin", &["team-a/builder", "team-a/later"]);
+    world.wait_entries("team-a", "deployer", &["x", "y"]);
+    choose(json!({"names": ["*"], "exclude": ["default"]}));
+    world.wait_accounts_with("darwin", &["team-a/builder", "team-a/deployer", "team-a/later"]);
+
+    attach(json!({"mode": "None"}));
     world.wait_accounts_with("darwin", &[]);
     world.wait_entries("team-a", "deployer", &["x", "y"]);
     world.wait_password("team-a", "darwin", &key('a'));
@@ -99,7 +107,10 @@ fn two_credentials_in_one_namespace_are_two_entries_and_one_write_for_each_servi
     let world = World::new();
     world.source("key", &key('a'));
     for name in ["first", "second"] {
-        world.credential(name, json!({"namespaces": {"names": ["team-a"]}, "serviceAccounts": {"names": ["*"]}}));
+        world.credential(
+            name,
+            json!({"namespaces": {"names": ["team-a"]}, "attach": {"serviceAccounts": {"names": ["*"]}}}),
+        );
         world.wait_ready(name);
     }
     world.namespace("team-a", json!({}));

@@ -23,7 +23,7 @@ fn furnished() -> World {
         world.foreign_secret(name, "other", "kubernetes.io/dockerconfigjson");
         world.wait_account(name, "default");
     }
-    let spec = json!({"namespaces": {"names": ["team-*"]}, "serviceAccounts": {"names": ["*"]}});
+    let spec = json!({"namespaces": {"names": ["team-*"]}, "attach": {"serviceAccounts": {"names": ["*"]}}});
     world.credential("darwin", spec);
     world.wait_namespaces("darwin", "2/2");
     world.wait_ready("darwin");

@@ -615,18 +615,18 @@ fn spec(wish: &Wish, source: &str, template: &str, suspend: bool) -> Value {
     if let Some((key, value)) = &wish.label {
         namespaces["selector"] = json!({"matchLabels": {key: value}});
     }
-    let accounts = match wish.accounts {
+    let attach = match wish.accounts {
         Accounts::Default => json!({}),
-        Accounts::All => json!({"names": ["*"]}),
-        Accounts::Labelled => json!({"selector": {"matchLabels": {PULLS.0: PULLS.1}}}),
-        Accounts::None => json!({"attach": "None"}),
+        Accounts::All => json!({"serviceAccounts": {"names": ["*"]}}),
+        Accounts::Labelled => json!({"serviceAccounts": {"selector": {"matchLabels": {PULLS.0: PULLS.1}}}}),
+        Accounts::None => json!({"mode": "None"}),
     };
     json!({
         "credential": {"gcpServiceAccountKey": {"secretRef": {"name": source, "key": "key.json"}}},
         "registries": ["gcr.io/darwin/"],
         "secretTemplate": {"name": wish.secret, "labels": {"template": template}},
         "namespaces": namespaces,
-        "serviceAccounts": accounts,
+        "attach": attach,
         "conflictPolicy": if wish.adopt { "Adopt" } else { "Fail" },
         "suspend": suspend,
     })

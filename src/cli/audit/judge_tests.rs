@@ -24,7 +24,7 @@ fn darwin() -> Credential {
         "spec": {
             "credential": {"gcpServiceAccountKey": {"secretRef": {"name": "key"}}},
             "registries": ["gcr.io/darwin/"], "namespaces": {"names": ["team-*"]},
-            "serviceAccounts": {"names": ["default", "builder"]},
+            "attach": {"serviceAccounts": {"names": ["default", "builder"]}},
         },
         "status": {"conditions": [{"type": "Ready", "status": "False", "reason": "InvalidKey"}]},
     });

@@ -139,7 +139,7 @@ fn targets(root: &Node<'_>, problems: &mut Vec<Problem>) {
     if let Some(all) = excluded.iter().find(|all| selects && all.pattern.covers(&any)) {
         say(all, "it leaves out every namespace, so nothing is selected: take it out".to_owned());
     }
-    for account in named(root, &["spec", "serviceAccounts", "names"]) {
+    for account in named(root, &["spec", "attach", "serviceAccounts", "names"]) {
         if !account.pattern.can_name_a_service_account() {
             let remedy = "each part between dots begins and ends with a letter or digit";
             say(&account, format!("no service account can have such a name: {remedy}"));

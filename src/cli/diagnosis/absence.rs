@@ -91,7 +91,7 @@ impl Absence {
             }
             Self::ServiceAccountMissing => "Make the service account again: without it no pod of its can be created.",
             Self::ServiceAccountNotChosen => {
-                "Add the service account to the RegistryCredential's spec.serviceAccounts, or name the Secret in the \
+                "Add the service account to the RegistryCredential's spec.attach.serviceAccounts, or name the Secret in the \
                  pod's imagePullSecrets."
             }
             Self::EntryMissing => {

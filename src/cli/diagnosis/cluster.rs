@@ -220,7 +220,7 @@ mod tests {
             "spec": {
                 "credential": {"gcpServiceAccountKey": {"secretRef": {"name": "key"}}},
                 "registries": ["gcr.io/darwin/"], "namespaces": {"names": [namespaces]},
-                "serviceAccounts": {"names": [account]},
+                "attach": {"serviceAccounts": {"names": [account]}},
             },
             "status": {"observedGeneration": 1, "conditions": [{"type": "Ready", "reason": "RolledOut"}]},
         })

@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 
 use super::world::{FIELDS, SECRETS, StoredSecret, World, data_of};
 use crate::{
-    api::{ADDED_PREFIX, Attach, ConflictPolicy, CredentialName, NamespaceTargets, ServiceAccountTargets},
+    api::{
+        ADDED_PREFIX, AttachMode, AttachTargets, ConflictPolicy, CredentialName, NamespaceTargets,
+        ServiceAccountTargets,
+    },
     credential::{
         Revision,
         testing::{resolved, spec},
@@ -84,14 +87,15 @@ fn desired(credential: &str, secret: &str, kind: Kind) -> Option<Desired> {
         Kind::HeldUnknown => (ConflictPolicy::Fail, Chosen::None, "", true),
     };
     let namespaces = NamespaceTargets { names: vec![targets.to_owned()], ..NamespaceTargets::default() };
-    let service_accounts = match chosen {
-        Chosen::None => ServiceAccountTargets { attach: Attach::None, ..ServiceAccountTargets::default() },
-        Chosen::First => ServiceAccountTargets { names: Some(vec![FIRST.to_owned()]), ..Default::default() },
-        Chosen::All => ServiceAccountTargets { names: Some(vec!["*".to_owned()]), ..Default::default() },
+    let named = |name: &str| ServiceAccountTargets { names: Some(vec![name.to_owned()]), ..Default::default() };
+    let attach = match chosen {
+        Chosen::None => AttachTargets { mode: AttachMode::None, service_accounts: None },
+        Chosen::First => AttachTargets { service_accounts: Some(named(FIRST)), ..Default::default() },
+        Chosen::All => AttachTargets { service_accounts: Some(named("*")), ..Default::default() },
     };
     let scope = Scope::Known {
         namespaces: NamespaceRule::new(&namespaces).expect("no selector"),
-        service_accounts: ServiceAccountRule::new(&service_accounts).expect("no selector"),
+        service_accounts: ServiceAccountRule::new(&attach).expect("no selector"),
     };
     let resolved = || DesiredState::Resolved { revision: revision(credential), fields: FIELDS };
     Some(Desired {

@@ -16,7 +16,7 @@ const CHARTS: usize = 6;
 pub fn a_pod_that_was_too_early_runs_once_it_is_made_again(case: &Case) {
     let image = case.image("gcr.io", &case.name);
     // As where config/policy/at-creation isn't installed.
-    let accounts = json!({"serviceAccounts": {"names": ["*"], "attachWhen": "AfterSecret"}});
+    let accounts = json!({"attach": {"serviceAccounts": {"names": ["*"], "when": "AfterSecret"}}});
     let version = source(case);
     case.credential(accounts);
     case.wait_rolled_out(&version);
@@ -55,7 +55,7 @@ pub fn a_pod_that_was_too_early_runs_once_it_is_made_again(case: &Case) {
 pub fn every_pod_runs_whose_service_account_is_created_with_its_entry(case: &Case) {
     let image = case.image("gcr.io", &case.name);
     let version = source(case);
-    case.credential(json!({"serviceAccounts": {"names": ["*"]}}));
+    case.credential(json!({"attach": {"serviceAccounts": {"names": ["*"]}}}));
     case.wait_rolled_out(&version);
     let first = case.namespace("first", true);
     let args = ["-n", &first, "create", "serviceaccount", "probe", "--dry-run=server", "-o", "json"];
@@ -124,7 +124,7 @@ pub fn a_deployment_that_was_too_early_heals_where_its_pods_are_evicted(case: &C
 pub fn a_chart_whose_pod_names_the_secret_heals_by_itself(case: &Case) {
     let image = case.image("gcr.io", &case.name);
     let version = source(case);
-    case.credential(json!({"serviceAccounts": {"attach": "None"}}));
+    case.credential(json!({"attach": {"mode": "None"}}));
     case.wait_rolled_out(&version);
     let named = json!({"imagePullSecrets": [{"name": case.secret()}]});
     // The second one's Secret comes only when the first pull has failed: the kubelet reads it anew for each try.

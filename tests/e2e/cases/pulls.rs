@@ -27,7 +27,7 @@ pub fn a_pod_that_names_the_secret_itself_pulls_and_no_service_account_is_touche
     let key = case.key("first");
     case.accept(&key);
     let version = case.source(&key);
-    case.credential(json!({"serviceAccounts": {"attach": "None"}}));
+    case.credential(json!({"attach": {"mode": "None"}}));
     case.wait_rolled_out(&version);
     let containers = json!([{"name": "app", "image": image, "imagePullPolicy": "Always"}]);
     let named = json!({"imagePullSecrets": [{"name": case.secret()}]});

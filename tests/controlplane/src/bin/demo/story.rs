@@ -174,7 +174,7 @@ fn clean_up(stage: &mut Stage) -> Outcome {
 /// All namespaces that `config/samples/darwin.yaml` targets, from step 5 on.
 const ALL: [&str; 5] = ["default", "legacy", "team-a", "team-b", "team-c"];
 
-const IDENTITY: &str = "kubectl get registrycredential darwin -o jsonpath='{.status.identity.privateKeyID}{\"\\n\"}'";
+const IDENTITY: &str = "kubectl get registrycredential darwin -o jsonpath='{.status.identity.detail}{\"\\n\"}'";
 
 /// Replaces the key in the source Secret.
 fn put_key(stage: &Stage, file: &str) -> Outcome {
@@ -204,8 +204,8 @@ fn expect(so: bool, otherwise: &str) -> Outcome {
 }
 
 fn expect_identity(stage: &Stage, id: &str) -> Outcome {
-    let found = &stage.object("registrycredential darwin")?["status"]["identity"]["privateKeyID"];
-    expect(found == id, &format!("status.identity.privateKeyID is {found}"))
+    let found = &stage.object("registrycredential darwin")?["status"]["identity"]["detail"];
+    expect(*found == format!("project darwin, key {id}"), &format!("status.identity.detail is {found}"))
 }
 
 /// That exactly these namespaces have the key's pull secret (but for the one in `legacy`, until it is adopted) and a
