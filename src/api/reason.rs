@@ -59,11 +59,11 @@ reasons! {
     TokenExpired,
     /// The source Secret is of a type that its credential kind doesn't read.
     SourceTypeNotAllowed,
-    /// The owner of the source Secret hasn't marked it for this use.
+    /// The owner of the source Secret hasn't said that it may be used so.
     SourceNotMarked,
     /// The source has no login for a registry that the spec asks for.
     RegistryNotInSource,
-    /// The owner of the source Secret has withdrawn all registries that the credential was for.
+    /// The owner of the source Secret says that it may not be used so: none of the registries, or not at all.
     Revoked,
     /// secretRef names a namespace that isn't one of --credential-namespaces.
     NamespaceNotAllowed,
@@ -151,8 +151,10 @@ impl Stalled {
             | Reason::InvalidKey
             | Reason::InvalidCredential
             | Reason::TokenExpired
+            // A Secret that is made anew, or replaced, is without its mark until somebody sets that again.
+            | Reason::SourceNotMarked
             | Reason::RegistryNotInSource => StallCause::Source,
-            Reason::SourceNotMarked | Reason::Revoked => StallCause::Withdrawn,
+            Reason::Revoked => StallCause::Withdrawn,
             Reason::SourceUnreadable => StallCause::Retried,
             _ => StallCause::Spec,
         }

@@ -131,7 +131,7 @@ pub fn logins(
 fn not_marked(source: &SourceSecret, wanted: &[RegistryKey]) -> Stalled {
     let message = format!(
         "{} has no annotation {REGISTRIES_ANNOTATION}, by which its owner says which registries its login may be sent \
-         to, so nothing is rolled out, and what was rolled out is removed; its owner sets it with: {}",
+         to, so nothing of it is rolled out, and what was rolled out before stays; its owner sets it with: {}",
         source.at(),
         hosts::mark_command(source, None, wanted)
     );
@@ -148,16 +148,22 @@ fn check_use(source: &SourceSecret) -> Result<(), Stalled> {
         let message = format!("{at} is one that regcred itself has made; name the Secret that it was made from");
         return Err(Stalled::new(Reason::SourceTypeNotAllowed, message));
     }
-    let refusal = match source.marks().usage.as_deref() {
+    let (reason, refusal) = match source.marks().usage.as_deref() {
         None => return Ok(()),
-        Some("Mint") => "says that it is only for minting tokens, so it is never rolled out",
-        Some(_) => "has a value that this version of regcred doesn't know, so it isn't rolled out",
+        Some("Mint") => (
+            Reason::Revoked,
+            "says that it is only for minting tokens, so it is never rolled out, and what was rolled out is removed",
+        ),
+        Some(_) => (
+            Reason::SourceNotMarked,
+            "has a value that this version of regcred doesn't know, so it isn't rolled out, and what was rolled out \
+             before stays",
+        ),
     };
     let message = format!(
-        "the annotation {USE_ANNOTATION} of {at} {refusal}, and what was rolled out is removed; name another Secret, or \
-         have its owner take the annotation out"
+        "the annotation {USE_ANNOTATION} of {at} {refusal}; name another Secret, or have its owner take the annotation out"
     );
-    Err(Stalled::new(Reason::SourceNotMarked, message))
+    Err(Stalled::new(reason, message))
 }
 
 /// Whether a source may live in a namespace.

@@ -149,12 +149,12 @@ fn a_secret_that_its_owner_has_not_marked_is_not_used() {
     for secret_type in ["kubernetes.io/basic-auth", "Opaque", ""] {
         let source = secret("login", &data, secret_type, Marks::default());
         let invalid = try_all(&basic(&["registry.example.com"]), &source).unwrap_err();
-        assert_eq!((invalid.reason, invalid.cause()), (Reason::SourceNotMarked, StallCause::Withdrawn));
+        assert_eq!((invalid.reason, invalid.cause()), (Reason::SourceNotMarked, StallCause::Source));
         assert_eq!(
             invalid.message,
             "Secret regcred-system/login has no annotation regcred.dev/registries, by which its owner says which \
-             registries its login may be sent to, so nothing is rolled out, and what was rolled out is removed; its owner \
-             sets it with: kubectl -n regcred-system annotate secret login --overwrite \
+             registries its login may be sent to, so nothing of it is rolled out, and what was rolled out before stays; \
+             its owner sets it with: kubectl -n regcred-system annotate secret login --overwrite \
              regcred.dev/registries=registry.example.com"
         );
     }
@@ -173,7 +173,7 @@ fn a_secret_that_its_owner_has_not_marked_is_not_used() {
     }
     let mint = Marks { usage: Some("Mint".to_owned()), ..marked("ghcr.io") };
     let invalid = try_all(&basic(&[]), &secret("login", &data, "Opaque", mint)).unwrap_err();
-    assert_eq!((invalid.reason, invalid.cause()), (Reason::SourceNotMarked, StallCause::Withdrawn));
+    assert_eq!((invalid.reason, invalid.cause()), (Reason::Revoked, StallCause::Withdrawn));
 }
 
 #[test]
