@@ -63,7 +63,7 @@ matrix:
 	done; [ -z "$$failed" ] || { echo "failed on$$failed"; exit 1; }
 
 # Without those in which it would change nothing: no operator runs, or always with rights on named Secrets only.
-SAME_EITHER_WAY = crd:: health:: helm::without_an_operator at_creation_rules:: audit:: check:: explain:: pull_policy:: scoped:: plan::it_lists plan::rights plan::what_cannot plan::before_the fence::the_operators_token fence::nobody_else relocate::
+SAME_EITHER_WAY = crd:: health:: helm::without_an_operator at_creation_rules:: audit:: check:: explain:: pull_policy:: samples:: scoped:: plan::it_lists plan::rights plan::what_cannot plan::before_the fence::the_operators_token fence::nobody_else relocate::
 
 test-scoped: controlplane tools
 	REGCRED_TEST_SCOPED=1 $(ON_VERSION) $(SAME_EITHER_WAY:%=--skip %)

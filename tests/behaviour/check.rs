@@ -38,14 +38,25 @@ fn paths(value: &Value, here: &str, found: &mut Vec<String>) {
     }
 }
 
-/// A manifest that has everything, with one thing about it changed.
+/// Manifests that have everything, each with one thing about it changed; of the further kinds of credentials that part
+/// alone.
 fn mutations() -> Manifests {
-    let text = fs::read_to_string(format!("{ROOT}/tests/cases/crd/everything.yaml")).unwrap();
+    let mut all = mutations_of("everything", "");
+    for case in ["basic-auth-everything", "docker-config-everything"] {
+        all.extend(mutations_of(case, "/spec/credential"));
+    }
+    all
+}
+
+/// One case of the CRD, with one thing about what is below that path changed.
+fn mutations_of(case: &str, below: &str) -> Manifests {
+    let text = fs::read_to_string(format!("{ROOT}/tests/cases/crd/{case}.yaml")).unwrap();
     let mut base: Value = serde_saphyr::from_str(&text).unwrap();
     base["metadata"]["labels"] = json!({"example.com/team": "images"});
     base["metadata"]["annotations"] = json!({"example.com/note": "some words"});
     let mut found = Vec::new();
     paths(&base, "", &mut found);
+    found.retain(|path| path.starts_with(below));
     let kept = ["", "/apiVersion", "/kind", "/metadata", "/metadata/name"];
     let values = [
         json!(null),
@@ -76,13 +87,13 @@ fn mutations() -> Manifests {
         }
         changed.push(mutant);
     }
-    for path in ["", "/metadata", "/spec"] {
+    for path in found.iter().filter(|path| base.pointer(path).is_some_and(Value::is_object)) {
         let mut mutant = base.clone();
         mutant.pointer_mut(path).unwrap()["unknown"] = json!("x");
         changed.push(mutant);
     }
     let named = |(at, mut mutant): (usize, Value)| {
-        let name = format!("mutant-{at}");
+        let name = format!("{case}-{at}");
         mutant["metadata"]["name"] = json!(name);
         (name, mutant.to_string())
     };

@@ -44,7 +44,17 @@ fn the_api_server_accepts_and_refuses_what_the_cases_say() {
 #[test]
 fn kubectl_explains_the_fields_and_shows_the_columns() {
     let cluster = world::cluster(Options::default());
-    for field in ["", ".spec.credential.gcpServiceAccountKey.secretRef.key", ".spec.namespaces", ".status.conditions"] {
+    let fields = [
+        "",
+        ".spec.credential.gcpServiceAccountKey.secretRef.key",
+        ".spec.credential.dockerConfig.secretRef.key",
+        ".spec.credential.basicAuth.usernameKey",
+        ".spec.namespaces",
+        ".spec.attach.serviceAccounts.when",
+        ".status.conditions",
+        ".status.identity.principal",
+    ];
+    for field in fields {
         // The schema is published a moment after the kind is served.
         let explained =
             eventually(SOON, || cluster.kubectl_with_input(&["explain", &format!("registrycredential{field}")], ""));

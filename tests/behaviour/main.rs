@@ -42,6 +42,7 @@ mod removal;
 mod repair;
 mod restart;
 mod rotation;
+mod samples;
 mod scoped;
 mod spoofing;
 mod stuck_pods;

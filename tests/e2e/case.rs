@@ -4,6 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use controlplane::{ControlPlane, eventually, throwaway_key};
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
@@ -20,6 +22,12 @@ pub const JSON_KEY: &str = "_json_key";
 
 /// How the names of all cases' pull secrets end.
 pub const PULL_SECRET: &str = "-pull";
+
+/// The type of a Secret with a docker config.
+pub const DOCKER_CONFIG: &str = "kubernetes.io/dockerconfigjson";
+
+/// A registry, a user name and a password.
+pub type Login<'a> = (&'a str, &'a str, &'a str);
 
 pub struct Case {
     suite: Arc<Suite>,
@@ -89,13 +97,22 @@ impl Case {
 
     /// Puts a text into the source Secret, as a rotation does, and gives the version to wait for.
     pub fn source(&self, text: &str) -> String {
-        let name = format!("{}-key", self.name);
+        self.source_of("Opaque", json!({}), json!({"key.json": text}))
+    }
+
+    /// As [`Case::source`], with a type, annotations and data.
+    pub fn source_of(&self, type_: &str, annotations: Value, data: Value) -> String {
+        let name = self.source_name();
         self.apply(&json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE},
-            "stringData": {"key.json": text},
+            "apiVersion": "v1", "kind": "Secret", "type": type_, "stringData": data,
+            "metadata": {"name": name, "namespace": NAMESPACE, "annotations": annotations},
         }));
         let source = self.cluster().get_json(&["-n", NAMESPACE, "secret", &name]);
         source["metadata"]["resourceVersion"].as_str().expect("a version").to_owned()
+    }
+
+    pub fn source_name(&self) -> String {
+        format!("{}-key", self.name)
     }
 
     /// The name of the Secret that pods pull with.
@@ -104,10 +121,10 @@ impl Case {
     }
 
     /// Applies the case's RegistryCredential, for `gcr.io/CASE/` and the case's target namespaces, with these
-    /// members of the spec besides.
+    /// members of the spec besides; `null` takes one away.
     pub fn credential(&self, more: Value) {
         let mut spec = json!({
-            "credential": {"gcpServiceAccountKey": {"secretRef": {"name": format!("{}-key", self.name)}}},
+            "credential": {"gcpServiceAccountKey": {"secretRef": {"name": self.source_name()}}},
             "registries": [format!("gcr.io/{}/", self.name)],
             "secretTemplate": {"name": self.secret()},
             "namespaces": {"selector": {"matchLabels": {"case": self.name}}},
@@ -115,6 +132,7 @@ impl Case {
         for (member, value) in more.as_object().expect("members") {
             spec[member] = value.clone();
         }
+        spec.as_object_mut().expect("members").retain(|_, value| !value.is_null());
         self.apply(&json!({
             "apiVersion": "regcred.dev/v1alpha1", "kind": "RegistryCredential",
             "metadata": {"name": self.name}, "spec": spec,
@@ -151,6 +169,19 @@ impl Case {
 
     pub fn apply(&self, object: &Value) {
         self.cluster().apply(&object.to_string()).unwrap();
+    }
+
+    /// Makes a pull secret with these logins by hand, as `kubectl create secret docker-registry` does.
+    pub fn by_hand(&self, namespace: &str, name: &str, logins: &[Login]) {
+        self.pull_secret(namespace, name, &docker_config(logins));
+    }
+
+    /// Makes a pull secret with that docker config, whether or not it is one.
+    pub fn pull_secret(&self, namespace: &str, name: &str, config: &str) {
+        self.apply(&json!({
+            "apiVersion": "v1", "kind": "Secret", "type": DOCKER_CONFIG,
+            "metadata": {"name": name, "namespace": namespace}, "stringData": {".dockerconfigjson": config},
+        }));
     }
 
     /// Makes a pod of one container.
@@ -238,6 +269,14 @@ impl Case {
             }
         });
     }
+}
+
+/// A docker config with these logins, as `docker login` writes it.
+pub fn docker_config(logins: &[Login]) -> String {
+    let entry = |&(registry, username, password): &Login| {
+        (registry.to_owned(), json!({"auth": STANDARD.encode(format!("{username}:{password}"))}))
+    };
+    json!({"auths": logins.iter().map(entry).collect::<serde_json::Map<_, _>>()}).to_string()
 }
 
 /// A pod with these containers and these members of the spec besides.

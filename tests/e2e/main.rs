@@ -18,6 +18,7 @@ mod cases {
     pub mod chart;
     pub mod deployment;
     pub mod invalid_key;
+    pub mod kinds;
     pub mod others;
     pub mod pulls;
     pub mod requests;
@@ -40,7 +41,7 @@ type Test = fn(&Case);
 type Look = fn(&Suite);
 
 /// By name; a case's project and namespaces begin with its name's last part.
-const CASES: [(&str, Test); 16] = [
+const CASES: [(&str, Test); 21] = [
     ("pulls::target", cases::pulls::only_pods_in_a_target_namespace_pull),
     ("pulls::named", cases::pulls::a_pod_that_names_the_secret_itself_pulls_and_no_service_account_is_touched),
     ("rotation::always", cases::rotation::after_a_rotation_new_pods_pull_with_the_new_key_and_running_ones_run_on),
@@ -51,6 +52,11 @@ const CASES: [(&str, Test); 16] = [
     ("chart::named", cases::chart::a_chart_whose_pod_names_the_secret_heals_by_itself),
     ("others::list", cases::others::somebody_elses_pull_secret_in_the_same_list_keeps_working),
     ("others::secret", cases::others::a_foreign_secret_of_our_name_stays_and_nothing_refers_to_it),
+    ("kinds::login", cases::kinds::one_login_pulls_from_each_registry_that_its_owner_has_marked_and_from_no_other),
+    ("kinds::config", cases::kinds::a_docker_config_with_three_registries_pulls_from_each_by_its_own_login),
+    ("kinds::new-login", cases::kinds::after_a_rotation_of_a_login_pods_pull_with_the_new_password_alone),
+    ("kinds::new-config", cases::kinds::after_a_rotation_of_a_docker_config_pods_pull_with_the_new_passwords_alone),
+    ("kinds::wrong", cases::kinds::a_wrong_login_ends_in_a_pull_error),
     ("invalid_key::source", cases::invalid_key::pods_pull_by_the_last_good_key_while_the_source_is_broken),
     ("answers::found", cases::answers::explain_names_what_a_real_registry_has_answered),
     (

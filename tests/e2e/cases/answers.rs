@@ -4,13 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use controlplane::{ADMIN, eventually};
 use serde_json::{Value, json};
 
 use crate::answering::{FORBIDDEN, PLAIN, REFUSED, TOO_MANY, UNTRUSTED};
-use crate::case::{Case, SOON, pod};
+use crate::case::{Case, Login, SOON, pod};
 
 /// Forms of a docker config that the API server takes for JSON, and that the kubelet can't read.
 const UNREADABLE: [(&str, &str); 4] = [
@@ -26,7 +24,7 @@ pub fn explain_names_what_a_real_registry_has_answered(case: &Case) {
     case.registry().accept(name, &[("right", "word")]);
     case.image("gcr.io", name);
     for (secret, user) in [("right", "right"), ("wrong", "wrong")] {
-        pull_secret(case, &namespace, secret, &config(&["gcr.io", FORBIDDEN].map(|entry| (entry, user))));
+        case.by_hand(&namespace, secret, &logins(&["gcr.io", FORBIDDEN].map(|entry| (entry, user))));
     }
     let image = |host: &str| format!("{host}/{name}/app:v1");
     let pulls: [(&str, String, &[&str], &str); 9] = [
@@ -78,7 +76,7 @@ pub fn logins_come_in_the_order_that_explain_gives_and_a_wrong_one_keeps_a_publi
         ("c", vec![(&project, "c-project"), (&whole, "c-whole")]),
     ];
     for (secret, entries) in &secrets {
-        pull_secret(case, &namespace, secret, &config(entries));
+        case.by_hand(&namespace, secret, &logins(entries));
     }
     start(case, &namespace, "private", &images[0], &["a", "b", "c"]);
     start(case, &namespace, "public", &images[1], &["b"]);
@@ -114,13 +112,13 @@ pub fn a_secret_that_the_kubelet_cannot_read_blocks_a_public_image_and_one_that_
         case.registry().accept(project, &[("", ""), ("right", "word")]);
     }
     let (image, other) = (case.image("gcr.io", name), case.image("gcr.io", &other));
-    pull_secret(case, &namespace, "good", &config(&[("gcr.io", "right")]));
+    case.by_hand(&namespace, "good", &logins(&[("gcr.io", "right")]));
     case.apply(&json!({
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
         "metadata": {"name": "opaque", "namespace": namespace}, "stringData": {".dockerconfigjson": "broken"},
     }));
     for (form, config) in UNREADABLE {
-        pull_secret(case, &namespace, form, config);
+        case.pull_secret(&namespace, form, config);
         start(case, &namespace, form, &image, &["good", form]);
     }
     start(case, &namespace, "passed-over", &other, &["absent", "opaque", "good"]);
@@ -162,17 +160,9 @@ fn start(case: &Case, namespace: &str, name: &str, image: &str, secrets: &[&str]
     case.apply(&pod(namespace, name, containers, json!({"imagePullSecrets": secrets})));
 }
 
-fn config(entries: &[(&str, &str)]) -> String {
-    let auth = |user: &str| json!({"auth": STANDARD.encode(format!("{user}:word"))});
-    let auths: BTreeMap<&str, Value> = entries.iter().map(|&(entry, user)| (entry, auth(user))).collect();
-    json!({"auths": auths}).to_string()
-}
-
-fn pull_secret(case: &Case, namespace: &str, name: &str, config: &str) {
-    case.apply(&json!({
-        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
-        "metadata": {"name": name, "namespace": namespace}, "stringData": {".dockerconfigjson": config},
-    }));
+/// All have the same password.
+fn logins<'a>(entries: &[(&'a str, &'a str)]) -> Vec<Login<'a>> {
+    entries.iter().map(|&(entry, user)| (entry, user, "word")).collect()
 }
 
 fn key(pod: &str, reason: &str) -> (String, String) {

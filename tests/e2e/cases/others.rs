@@ -1,7 +1,5 @@
 //! What others put beside ours works as before.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use controlplane::eventually;
 use serde_json::json;
 
@@ -12,12 +10,7 @@ pub fn somebody_elses_pull_secret_in_the_same_list_keeps_working(case: &Case) {
     case.registry().accept(&theirs, &[("somebody", "a password")]);
     let images = [case.image("gcr.io", &case.name), case.image("registry.example", &theirs)];
     let namespace = case.namespace("a", true);
-    let auth = STANDARD.encode("somebody:a password");
-    let config = json!({"auths": {"registry.example": {"auth": auth}}}).to_string();
-    case.apply(&json!({
-        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
-        "metadata": {"name": "theirs", "namespace": namespace}, "stringData": {".dockerconfigjson": config},
-    }));
+    case.by_hand(&namespace, "theirs", &[("registry.example", "somebody", "a password")]);
     let patch = json!({"imagePullSecrets": [{"name": "theirs"}]}).to_string();
     case.cluster().kubectl_ok(&["-n", &namespace, "patch", "serviceaccount", "default", "-p", &patch]);
 

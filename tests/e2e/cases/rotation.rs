@@ -1,9 +1,7 @@
 //! A new key in the source: whatever pulls, goes on pulling, and what runs, runs on.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use controlplane::eventually;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::case::{Case, JSON_KEY, SOON, pod, restarts};
 
@@ -22,7 +20,7 @@ pub fn after_a_rotation_new_pods_pull_with_the_new_key_and_running_ones_run_on(c
 
     let new = case.rotate();
     // What a copy of the old key is worth now.
-    case.apply(&by_hand(&namespaces[0], "stale", &old));
+    case.by_hand(&namespaces[0], "stale", &[("gcr.io", JSON_KEY, &old)]);
     let stale = json!({"imagePullSecrets": [{"name": "stale"}]});
     let containers = json!([{"name": "app", "image": image, "imagePullPolicy": "Always"}]);
     case.apply(&pod(&namespaces[0], "stale", containers, stale));
@@ -68,14 +66,4 @@ pub fn an_image_that_is_present_needs_no_pull_before_and_after_a_rotation(case: 
     starts_without_a_pull("third");
     case.restart_container(&namespace, "first");
     assert_eq!(case.registry().requests(&case.name), pulled, "the registry wasn't asked again");
-}
-
-/// What people made before regcred: `kubectl create secret docker-registry`.
-fn by_hand(namespace: &str, name: &str, key: &str) -> Value {
-    let auth = STANDARD.encode(format!("{JSON_KEY}:{key}"));
-    let config = json!({"auths": {"gcr.io": {"auth": auth}}}).to_string();
-    json!({
-        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
-        "metadata": {"name": name, "namespace": namespace}, "stringData": {".dockerconfigjson": config},
-    })
 }
