@@ -218,6 +218,9 @@ pub struct RegistryCredentialStatus {
     /// The source that every ready namespace holds or is being given, or was when it was suspended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_source: Option<ObservedSource>,
+    /// When the first of the logins stops working, where a token in the source says so itself. Absent where none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_expires_at: Option<Time>,
     /// How many target namespaces there are, and how far they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<NamespaceCounts>,

@@ -19,6 +19,8 @@ pub struct Resolution {
     pub source: String,
     /// What the owner of the source or the author of the spec should know, each in a sentence.
     pub notes: Vec<String>,
+    /// When the first of the logins stops working, where one says so itself.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// All that a status is made of.
@@ -41,7 +43,7 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
     let mut status = before.clone();
     status.observed_generation = report.generation;
     let verdicts = match (&report.resolution, &report.summary) {
-        (Ok(Resolution { identity, source, notes }), Some(sums)) => {
+        (Ok(Resolution { identity, source, notes, expires_at }), Some(sums)) => {
             let source = Some(ObservedSource { resource_version: source.clone() });
             let known = before.observed_generation == report.generation && before.observed_source == source;
             if known && sums.behind > 0 && is_settled(before) {
@@ -50,6 +52,7 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
             }
             status.identity = Some(identity.clone());
             status.observed_source = source;
+            status.credential_expires_at = expires_at.map(Time);
             count(&mut status, sums);
             match &report.stuck {
                 Stuck::Unknown => {}
@@ -73,9 +76,13 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
         }
         (Err(stalled), _) => {
             status.stuck_pods = None;
+            if let Some(expired_at) = stalled.expired_at {
+                status.credential_expires_at = Some(Time(expired_at));
+            }
             if stalled.cause() == StallCause::Withdrawn {
                 // What these speak of is taken back.
                 status.observed_source = None;
+                status.credential_expires_at = None;
                 status.namespaces = None;
                 status.service_accounts = None;
                 status.failures.clear();

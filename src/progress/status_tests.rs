@@ -11,7 +11,7 @@ fn resolved(source: &str, summary: Summary) -> Report {
     let identity = Identity { principal: "puller@darwin.iam.gserviceaccount.com".to_owned(), ..Identity::default() };
     Report {
         generation: Some(3),
-        resolution: Ok(Resolution { identity, source: source.to_owned(), notes: Vec::new() }),
+        resolution: Ok(Resolution { identity, source: source.to_owned(), notes: Vec::new(), expires_at: None }),
         summary: Some(summary),
         stuck: Stuck::Untold,
     }
@@ -387,6 +387,37 @@ fn a_credential_without_sums_keeps_its_status() {
     assert_eq!(status.observed_source, ready().observed_source);
 }
 
+/// With the second at which its login ends.
+fn ending(report: Report, end: Option<i64>) -> Report {
+    let resolution = report.resolution.map(|found| Resolution { expires_at: end.map(at), ..found });
+    let resolution = resolution.map_err(|stalled| Stalled { expired_at: end.map(at), ..stalled });
+    Report { resolution, ..report }
+}
+
+#[test]
+fn when_the_login_ends_is_said_until_there_is_another_or_it_is_withdrawn() {
+    let valid = |end| ending(resolved("812", all_ready()), end);
+    let before = build(&new(), &valid(Some(500)), at(100));
+    assert_eq!(before.credential_expires_at, Some(Time(at(500))));
+    let expired = ending(held(Reason::TokenExpired, StallCause::Source), Some(400));
+    let held = |reason| Report { resolution: Err(Stalled::new(reason, "what is wrong")), ..expired.clone() };
+    for (report, end) in [
+        (valid(Some(900)), Some(900)),
+        (valid(None), None),
+        (expired.clone(), Some(400)),
+        // What was rolled out ends as before.
+        (held(Reason::InvalidCredential), Some(500)),
+        (held(Reason::SourceNotFound), Some(500)),
+        (held(Reason::InvalidSpec), Some(500)),
+        (suspended(4, Some(all_ready())), Some(500)),
+        (held(Reason::Revoked), None),
+        (held(Reason::SourceNotMarked), None),
+    ] {
+        let status = build(&before, &report, at(200));
+        assert_eq!(status.credential_expires_at, end.map(|end| Time(at(end))), "{:?}", report.resolution);
+    }
+}
+
 mod restarts {
     use super::super::*;
     use crate::progress::Failure;
@@ -397,7 +428,12 @@ mod restarts {
         let (failed, failures) = if behind == 0 { (1, vec![("team-a".into(), failure)]) } else { Default::default() };
         let ready = 1_usize.saturating_sub(behind);
         let summary = Summary { desired: 2, ready, behind, failed, failures, ..Summary::default() };
-        let state = Ok(Resolution { identity: Identity::default(), source: "812".to_owned(), notes: Vec::new() });
+        let state = Ok(Resolution {
+            identity: Identity::default(),
+            source: "812".to_owned(),
+            notes: Vec::new(),
+            expires_at: None,
+        });
         Report { generation: Some(generation), resolution: state, summary: Some(summary), stuck: Stuck::Unknown }
     }
 
