@@ -76,7 +76,8 @@ async fn bring_up_to_date(context: &Arc<Context>, name: &CredentialName) -> Reco
             context.source_retries.worked(name);
             let Resolved { pull_secret, identity, registries, notes } = resolved;
             let expires_at = pull_secret.expires_at();
-            let state = Ok(Resolution { identity, source: version, notes, expires_at });
+            let names = registries.iter().map(|registry| registry.as_str().to_owned()).collect();
+            let state = Ok(Resolution { identity, registries: names, source: version, notes, expires_at });
             (Some((Arc::new(pull_secret), registries)), state)
         }
         Err(stalled) => {

@@ -44,7 +44,13 @@ mod tests {
     }
 
     fn valid(expires_at: Option<Timestamp>) -> Result<Resolution, Stalled> {
-        Ok(Resolution { identity: Identity::default(), source: "812".to_owned(), notes: Vec::new(), expires_at })
+        Ok(Resolution {
+            identity: Identity::default(),
+            registries: Vec::new(),
+            source: "812".to_owned(),
+            notes: Vec::new(),
+            expires_at,
+        })
     }
 
     #[test]

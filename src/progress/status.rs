@@ -15,6 +15,8 @@ use crate::api::{
 pub struct Resolution {
     /// Whose credential it is.
     pub identity: Identity,
+    /// The registries that it is for, sorted.
+    pub registries: Vec<String>,
     /// metadata.resourceVersion of the source Secret.
     pub source: String,
     /// What the owner of the source or the author of the spec should know, each in a sentence.
@@ -43,7 +45,7 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
     let mut status = before.clone();
     status.observed_generation = report.generation;
     let verdicts = match (&report.resolution, &report.summary) {
-        (Ok(Resolution { identity, source, notes, expires_at }), Some(sums)) => {
+        (Ok(Resolution { identity, registries, source, notes, expires_at }), Some(sums)) => {
             let source = Some(ObservedSource { resource_version: source.clone() });
             let known = before.observed_generation == report.generation && before.observed_source == source;
             if known && sums.behind > 0 && is_settled(before) {
@@ -51,6 +53,7 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
                 return previous.clone();
             }
             status.identity = Some(identity.clone());
+            status.registries = registries.iter().take(RegistryCredentialStatus::MAX_REGISTRIES).cloned().collect();
             status.observed_source = source;
             status.credential_expires_at = expires_at.map(Time);
             count(&mut status, sums);
@@ -82,6 +85,7 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
             if stalled.cause() == StallCause::Withdrawn {
                 // What these speak of is taken back.
                 status.observed_source = None;
+                status.registries.clear();
                 status.credential_expires_at = None;
                 status.namespaces = None;
                 status.service_accounts = None;
