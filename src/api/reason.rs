@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident,)*) => {
         /// Why something is as it is: one CamelCase word from a closed set.
@@ -126,18 +128,26 @@ pub struct Stalled {
     pub message: String,
     /// The key in the source Secret that it is about.
     pub key: Option<String>,
+    /// When its login stopped working, where that is what is wrong.
+    pub expired_at: Option<Timestamp>,
 }
 
 impl Stalled {
     /// For this reason.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), key: None }
+        Self { reason, message: message.into(), key: None, expired_at: None }
     }
 
     /// It is about a key in the source Secret.
     #[must_use]
     pub fn with_key(self, key: &str) -> Self {
         Self { key: Some(key.to_owned()), ..self }
+    }
+
+    /// Its login stopped working then.
+    #[must_use]
+    pub fn with_expiry(self, expired_at: Timestamp) -> Self {
+        Self { expired_at: Some(expired_at), ..self }
     }
 
     /// What it takes to go on.

@@ -215,9 +215,16 @@ pub struct RegistryCredentialStatus {
     /// Who logs in at the registries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
+    /// The registries that the Secrets are for, sorted, and at most 64 of them: those of spec.registries, or of the source as far as its owner permits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub registries: Vec<String>,
     /// The source that every ready namespace holds or is being given, or was when it was suspended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_source: Option<ObservedSource>,
+    /// When the first of the logins stops working, where a token in the source says so itself. Absent where none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_expires_at: Option<Time>,
     /// How many target namespaces there are, and how far they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<NamespaceCounts>,
@@ -237,6 +244,9 @@ pub struct RegistryCredentialStatus {
 }
 
 impl RegistryCredentialStatus {
+    /// How many registries it lists. Where it has as many there may be more.
+    pub const MAX_REGISTRIES: usize = 64;
+
     /// What the API server says before the operator does: the default in the CRD. Without a status every tool that waits
     /// (kstatus, and with it Flux and Helm) takes a RegistryCredential for done that nobody has looked at.
     pub fn pending() -> Self {

@@ -14,6 +14,7 @@ use super::{
     context::{Context, Published},
     error::{WRITE_TIMEOUT, WriteError},
     queue::Priority,
+    token_expiry,
 };
 use crate::{
     api::{CredentialName, NamespaceName, SecretName, StallCause, Stalled},
@@ -35,8 +36,18 @@ const TELL_AFTER: u32 = 7;
 /// Secrets learn that they have no owner any more.
 const ORPHAN_GRACE: Duration = Duration::from_secs(30);
 
-/// Brings the catalog up to date with one RegistryCredential.
+/// Brings the catalog up to date with one RegistryCredential, and looks at it again when its login ends.
 pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> ReconcileResult {
+    let result = bring_up_to_date(context, name).await;
+    let wait =
+        context.states().get(name).and_then(|found| token_expiry::next_look(&found.resolution, Timestamp::now()));
+    if let Some(wait) = wait {
+        context.credentials.add_at(name.clone(), Instant::now() + wait);
+    }
+    result
+}
+
+async fn bring_up_to_date(context: &Arc<Context>, name: &CredentialName) -> ReconcileResult {
     let object = context.objects().get(name).cloned();
     let Some(object) = object.filter(|object| !is_going(object)) else {
         remove(context, name);
@@ -50,6 +61,7 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
     if let Some(known) = &known
         && (&known.uid, known.generation, &known.source) == (&uid, generation, &source)
         && !is_stalled_by(&known.resolution, &[StallCause::Retried])
+        && !token_expiry::is_due(&known.resolution, Timestamp::now())
         && !is_being_orphaned(&object)
     {
         // Only its status or something that we don't use has changed. A status may be one that our predecessor sent
@@ -63,7 +75,9 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
         Ok((resolved, version)) => {
             context.source_retries.worked(name);
             let Resolved { pull_secret, identity, registries, notes } = resolved;
-            let state = Ok(Resolution { identity, source: version, notes });
+            let expires_at = pull_secret.expires_at();
+            let names = registries.iter().map(|registry| registry.as_str().to_owned()).collect();
+            let state = Ok(Resolution { identity, registries: names, source: version, notes, expires_at });
             (Some((Arc::new(pull_secret), registries)), state)
         }
         Err(stalled) => {

@@ -16,6 +16,7 @@ mod queue;
 mod refused_watches;
 mod status;
 mod stuck_pods;
+mod token_expiry;
 mod unconfirmed_patches;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};

@@ -169,7 +169,8 @@ impl Writer {
         };
         let conditions = status.conditions.iter().map(|c| (&*c.type_, &*c.status));
         let counts = status.namespaces.as_ref().map(|counts| [counts.desired, counts.ready, counts.failed]);
-        self.context.metrics.status(name.as_str(), conditions, counts);
+        let expires_at = status.credential_expires_at.as_ref().map(|time| time.0.as_second());
+        self.context.metrics.status(name.as_str(), conditions, counts, expires_at);
         let uid = object.uid().unwrap_or_default();
         if status == previous || found.is_some_and(|found| found.uid != uid) {
             return Ok(Written::Unchanged);

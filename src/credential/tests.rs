@@ -182,6 +182,7 @@ fn a_missing_key_of_the_secret_is_named() {
             reason: Reason::SourceKeyNotFound,
             message: "Secret regcred-system/darwin-gcr-key: it has no key key.json; it has: gcr.json".to_owned(),
             key: Some("key.json".to_owned()),
+            expired_at: None,
         }
     );
 }

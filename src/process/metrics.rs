@@ -158,6 +158,7 @@ pub struct Metrics {
     desired: Family<CredentialLabels, Gauge>,
     ready: Family<CredentialLabels, Gauge>,
     failed: Family<CredentialLabels, Gauge>,
+    expires_at: Family<CredentialLabels, Gauge>,
     known: Arc<Mutex<Known>>,
 }
 
@@ -181,6 +182,7 @@ impl Default for Metrics {
             desired: Family::default(),
             ready: Family::default(),
             failed: Family::default(),
+            expires_at: Family::default(),
             known: Arc::default(),
         };
         registry.register("reconcile", "Reconciles by controller and result", metrics.reconciles.clone());
@@ -213,6 +215,12 @@ impl Default for Metrics {
         registry.register("credential_namespaces_desired", "Target namespaces", metrics.desired.clone());
         registry.register("credential_namespaces_ready", "Target namespaces that are ready", metrics.ready.clone());
         registry.register("credential_namespaces_failed", "Target namespaces that failed", metrics.failed.clone());
+        registry.register_with_unit(
+            "credential_expires_at",
+            "When the first of a RegistryCredential's logins ends, in Unix time, where a token says so itself",
+            Unit::Seconds,
+            metrics.expires_at.clone(),
+        );
         Self { registry: Arc::new(Mutex::new(registry)), ..metrics }
     }
 }
@@ -243,8 +251,14 @@ impl Metrics {
     }
 
     /// What a RegistryCredential's status says: its conditions, each with its type and status, and how many namespaces are
-    /// desired, ready and failed.
-    pub fn status<'a>(&self, name: &str, said: impl Iterator<Item = (&'a str, &'a str)>, namespaces: Option<[i64; 3]>) {
+    /// desired, ready and failed, and when its logins end.
+    pub fn status<'a>(
+        &self,
+        name: &str,
+        said: impl Iterator<Item = (&'a str, &'a str)>,
+        namespaces: Option<[i64; 3]>,
+        expires_at: Option<i64>,
+    ) {
         let credential = || name.to_owned();
         let mut conditions = Vec::new();
         for (condition, status) in said {
@@ -263,6 +277,11 @@ impl Metrics {
             self.ready.get_or_create(&labels).set(ready);
             self.failed.get_or_create(&labels).set(failed);
         }
+        let labels = CredentialLabels { credential: credential() };
+        match expires_at {
+            Some(second) => _ = self.expires_at.get_or_create(&labels).set(second),
+            None => _ = self.expires_at.remove(&labels),
+        }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|(other, _)| other != name);
         known.push((credential(), conditions));
@@ -280,6 +299,7 @@ impl Metrics {
         self.desired.remove(&labels);
         self.ready.remove(&labels);
         self.failed.remove(&labels);
+        self.expires_at.remove(&labels);
     }
 
     /// Everything, in Prometheus' text form.

@@ -15,10 +15,14 @@ use crate::api::{
 pub struct Resolution {
     /// Whose credential it is.
     pub identity: Identity,
+    /// The registries that it is for, sorted.
+    pub registries: Vec<String>,
     /// metadata.resourceVersion of the source Secret.
     pub source: String,
     /// What the owner of the source or the author of the spec should know, each in a sentence.
     pub notes: Vec<String>,
+    /// When the first of the logins stops working, where one says so itself.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// All that a status is made of.
@@ -41,7 +45,7 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
     let mut status = before.clone();
     status.observed_generation = report.generation;
     let verdicts = match (&report.resolution, &report.summary) {
-        (Ok(Resolution { identity, source, notes }), Some(sums)) => {
+        (Ok(Resolution { identity, registries, source, notes, expires_at }), Some(sums)) => {
             let source = Some(ObservedSource { resource_version: source.clone() });
             let known = before.observed_generation == report.generation && before.observed_source == source;
             if known && sums.behind > 0 && is_settled(before) {
@@ -49,7 +53,9 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
                 return previous.clone();
             }
             status.identity = Some(identity.clone());
+            status.registries = registries.iter().take(RegistryCredentialStatus::MAX_REGISTRIES).cloned().collect();
             status.observed_source = source;
+            status.credential_expires_at = expires_at.map(Time);
             count(&mut status, sums);
             match &report.stuck {
                 Stuck::Unknown => {}
@@ -73,9 +79,14 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
         }
         (Err(stalled), _) => {
             status.stuck_pods = None;
+            if let Some(expired_at) = stalled.expired_at {
+                status.credential_expires_at = Some(Time(expired_at));
+            }
             if stalled.cause() == StallCause::Withdrawn {
                 // What these speak of is taken back.
                 status.observed_source = None;
+                status.registries.clear();
+                status.credential_expires_at = None;
                 status.namespaces = None;
                 status.service_accounts = None;
                 status.failures.clear();

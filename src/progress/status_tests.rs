@@ -11,7 +11,13 @@ fn resolved(source: &str, summary: Summary) -> Report {
     let identity = Identity { principal: "puller@darwin.iam.gserviceaccount.com".to_owned(), ..Identity::default() };
     Report {
         generation: Some(3),
-        resolution: Ok(Resolution { identity, source: source.to_owned(), notes: Vec::new() }),
+        resolution: Ok(Resolution {
+            identity,
+            registries: vec!["gcr.io/darwin/".to_owned()],
+            source: source.to_owned(),
+            notes: Vec::new(),
+            expires_at: None,
+        }),
         summary: Some(summary),
         stuck: Stuck::Untold,
     }
@@ -387,6 +393,125 @@ fn a_credential_without_sums_keeps_its_status() {
     assert_eq!(status.observed_source, ready().observed_source);
 }
 
+/// With the second at which its login ends.
+fn ending(report: Report, end: Option<i64>) -> Report {
+    let resolution = report.resolution.map(|found| Resolution { expires_at: end.map(at), ..found });
+    let resolution = resolution.map_err(|stalled| Stalled { expired_at: end.map(at), ..stalled });
+    Report { resolution, ..report }
+}
+
+#[test]
+fn when_the_login_ends_is_said_until_there_is_another_or_it_is_withdrawn() {
+    let valid = |end| ending(resolved("812", all_ready()), end);
+    let before = build(&new(), &valid(Some(500)), at(100));
+    assert_eq!(before.credential_expires_at, Some(Time(at(500))));
+    let expired = ending(held(Reason::TokenExpired, StallCause::Source), Some(400));
+    let held = |reason| Report { resolution: Err(Stalled::new(reason, "what is wrong")), ..expired.clone() };
+    for (report, end) in [
+        (valid(Some(900)), Some(900)),
+        (valid(None), None),
+        (expired.clone(), Some(400)),
+        // What was rolled out ends as before.
+        (held(Reason::InvalidCredential), Some(500)),
+        (held(Reason::SourceNotFound), Some(500)),
+        (held(Reason::InvalidSpec), Some(500)),
+        (suspended(4, Some(all_ready())), Some(500)),
+        (held(Reason::Revoked), None),
+        (held(Reason::SourceNotMarked), None),
+    ] {
+        let status = build(&before, &report, at(200));
+        assert_eq!(status.credential_expires_at, end.map(|end| Time(at(end))), "{:?}", report.resolution);
+    }
+}
+
+#[test]
+fn the_registries_are_those_of_the_source_until_there_are_others_or_they_are_withdrawn() {
+    let names = |count: usize| -> Vec<String> { (0..count).map(|n| format!("r{n:03}.example.com")).collect() };
+    let report = |count: usize| {
+        let report = resolved("812", all_ready());
+        Report { resolution: report.resolution.map(|found| Resolution { registries: names(count), ..found }), ..report }
+    };
+    assert_eq!(ready().registries, ["gcr.io/darwin/"]);
+    assert_eq!(build(&ready(), &report(3), at(200)).registries, names(3));
+    let full = build(&ready(), &report(65), at(200));
+    assert_eq!(full.registries, names(64), "no more than there is room for");
+    assert_eq!(build(&full, &report(65), at(300)), full);
+    for (reason, left) in [
+        (Reason::InvalidCredential, 64),
+        (Reason::SourceNotFound, 64),
+        (Reason::SourceUnreadable, 64),
+        (Reason::InvalidSpec, 64),
+        (Reason::Suspended, 64),
+        (Reason::Revoked, 0),
+        (Reason::SourceNotMarked, 0),
+    ] {
+        let held = Report { resolution: Err(Stalled::new(reason, "")), ..report(0) };
+        assert_eq!(build(&full, &held, at(300)).registries, names(left), "{reason}");
+    }
+}
+
+#[test]
+fn notes_are_the_message_of_credential_valid_for_as_long_as_it_is() {
+    let noted = |notes: &[&str], summary: Summary| {
+        let report = resolved("812", summary);
+        let notes = notes.iter().map(|&note| note.to_owned()).collect();
+        Report { resolution: report.resolution.map(|found| Resolution { notes, ..found }), ..report }
+    };
+    let valid = |status: &RegistryCredentialStatus| said(status)[3].clone();
+    let two = build(&new(), &noted(&["it ends soon", "ghcr.io isn't permitted"], behind()), at(100));
+    assert_eq!(valid(&two), "CredentialValid=True Valid: it ends soon; ghcr.io isn't permitted");
+    assert!(said(&two).iter().filter(|line| line.contains("it ends soon")).count() == 1, "nowhere else");
+    let settled = build(&two, &noted(&["it ends soon", "ghcr.io isn't permitted"], all_ready()), at(200));
+    assert_eq!(valid(&settled), valid(&two));
+    assert_eq!(settled.conditions[3].last_transition_time, Time(at(100)), "a note is no transition");
+
+    // What doesn't speak of the source leaves them as they are.
+    for report in [
+        held(Reason::InvalidSpec, StallCause::Spec),
+        held(Reason::SourceUnreadable, StallCause::Retried),
+        held(Reason::Orphaned, StallCause::Orphaned),
+        suspended(4, Some(all_ready())),
+    ] {
+        assert_eq!(valid(&build(&settled, &report, at(300))), valid(&two), "{:?}", report.resolution);
+    }
+    let broken = build(&settled, &held(Reason::InvalidCredential, StallCause::Source), at(300));
+    assert_eq!(valid(&broken), "CredentialValid=False InvalidCredential: what is wrong");
+    let one = build(&broken, &noted(&["ghcr.io isn't permitted"], all_ready()), at(400));
+    assert_eq!(valid(&one), "CredentialValid=True Valid: ghcr.io isn't permitted");
+    assert_eq!(valid(&build(&one, &noted(&[], all_ready()), at(500))), "CredentialValid=True Valid");
+}
+
+#[test]
+fn what_its_owner_withdraws_is_stalled_and_nothing_of_it_is_said_to_be_there() {
+    let mut before = build(&new(), &resolved("812", partly(1)), at(100));
+    before.stuck_pods = Some(StuckPodCounts { count: 1, pods: vec!["team-a/api-1".to_owned()] });
+    for reason in [Reason::Revoked, Reason::SourceNotMarked] {
+        let withdrawn = build(&before, &held(reason, StallCause::Withdrawn), at(200));
+        assert_eq!(
+            said(&withdrawn),
+            [
+                format!("Ready=False {reason}: what is wrong"),
+                format!("Reconciling=False {reason}"),
+                format!("Stalled=True {reason}: what is wrong"),
+                format!("CredentialValid=False {reason}: what is wrong"),
+                "Suspended=False NotSuspended".to_owned(),
+            ]
+        );
+        assert_eq!((&withdrawn.namespaces, &withdrawn.service_accounts), (&None, &None));
+        assert_eq!((&withdrawn.observed_source, &withdrawn.stuck_pods), (&None, &None));
+        assert_eq!((withdrawn.registries.len(), withdrawn.failures.len()), (0, 0));
+        assert_eq!((&withdrawn.identity, withdrawn.observed_generation), (&before.identity, Some(3)), "whose it was");
+        assert_eq!(build(&withdrawn, &held(reason, StallCause::Withdrawn), at(300)), withdrawn, "it is said once");
+
+        // The same source again, as where its owner has put the annotation back.
+        let back = build(&withdrawn, &resolved("812", behind()), at(300));
+        assert_eq!(said(&back)[0], "Ready=False RollingOut: 1 of 2 namespaces are ready");
+        assert_eq!(back.registries, ["gcr.io/darwin/"]);
+        let suspended = build(&withdrawn, &suspended(4, None), at(300));
+        assert_eq!(said(&suspended)[3], "CredentialValid=Unknown Suspended: spec.suspend is true");
+    }
+}
+
 mod restarts {
     use super::super::*;
     use crate::progress::Failure;
@@ -397,7 +522,13 @@ mod restarts {
         let (failed, failures) = if behind == 0 { (1, vec![("team-a".into(), failure)]) } else { Default::default() };
         let ready = 1_usize.saturating_sub(behind);
         let summary = Summary { desired: 2, ready, behind, failed, failures, ..Summary::default() };
-        let state = Ok(Resolution { identity: Identity::default(), source: "812".to_owned(), notes: Vec::new() });
+        let state = Ok(Resolution {
+            identity: Identity::default(),
+            registries: Vec::new(),
+            source: "812".to_owned(),
+            notes: Vec::new(),
+            expires_at: None,
+        });
         Report { generation: Some(generation), resolution: state, summary: Some(summary), stuck: Stuck::Unknown }
     }
 

@@ -63,7 +63,13 @@ fn following(
 }
 
 fn resolved(generation: i64, summary: Summary) -> RegistryCredentialStatus {
-    let state = Ok(Resolution { identity: Identity::default(), source: "812".to_owned(), notes: Vec::new() });
+    let state = Ok(Resolution {
+        identity: Identity::default(),
+        registries: Vec::new(),
+        source: "812".to_owned(),
+        notes: Vec::new(),
+        expires_at: None,
+    });
     following(&RegistryCredentialStatus::pending(), generation, state, Some(summary))
 }
 

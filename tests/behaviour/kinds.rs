@@ -1,9 +1,12 @@
 //! Docker configs and user names with passwords as sources: rolled out, rotated, kept, taken back, and never taken unless
 //! their owner marked them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use controlplane::eventually;
 use serde_json::{Value, json};
 
@@ -162,6 +165,53 @@ fn a_docker_config_with_three_registries_is_rolled_out_rotated_kept_and_removed(
     assert_rotates_keeps_and_goes(&world, "logins", &config(&three(&b)), &broken, &rendered(&b));
 }
 
+/// A token that says that it ends in so many seconds, and when that is.
+fn token(seconds: u64) -> (String, u64) {
+    let end = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() + seconds;
+    let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    (format!("{}.{}.{MARKER}", part(json!({"alg": "RS256"})), part(json!({"exp": end}))), end)
+}
+
+#[test]
+fn a_token_that_ends_is_said_to_have_ended_without_any_event_and_nothing_goes() {
+    let world = two_teams();
+    let config = |password: &str| {
+        let data = json!({".dockerconfigjson": docker_config(&[("ghcr.io", "me", password)])});
+        secret("logins", "kubernetes.io/dockerconfigjson", json!({}), data)
+    };
+    let (first, end) = token(10);
+    world.put(&config(&first));
+    world.put(&of_kind("darwin", json!({"dockerConfig": {"secretRef": {"name": "logins"}}}), json!({})));
+    let status = world.wait_ready("darwin");
+    let expires_at = status["credentialExpiresAt"].as_str().unwrap().to_owned();
+    world.wait_logins("team-b", "darwin", &[("ghcr.io", "me", &first)]);
+    let metric = |end: u64| format!("regcred_credential_expires_at_seconds{{credential=\"darwin\"}} {end}\n");
+    assert!(world.operator.get("/metrics").unwrap().1.contains(&metric(end)), "{}", metric(end));
+    let before = world.writes("team-a", "secrets").len();
+
+    let message = world.wait_condition("darwin", "CredentialValid", "False", "TokenExpired");
+    assert!(message.contains("the login for ghcr.io is a token that expired at"), "{message}");
+    world.wait_condition("darwin", "Stalled", "True", "TokenExpired");
+    world.settle();
+    assert_eq!(world.status("darwin").unwrap()["credentialExpiresAt"], expires_at, "it is when it was");
+    assert_eq!(world.writes("team-a", "secrets").len(), before);
+    for namespace in ["team-a", "team-b"] {
+        world.wait_logins(namespace, "darwin", &[("ghcr.io", "me", &first)]);
+        world.wait_entries(namespace, "default", &["darwin"]);
+    }
+
+    let (second, end) = token(86_400);
+    world.put(&config(&second));
+    world.wait_ready("darwin");
+    world.wait_logins("team-a", "darwin", &[("ghcr.io", "me", &second)]);
+    assert!(world.operator.get("/metrics").unwrap().1.contains(&metric(end)), "{}", metric(end));
+    world.put(&config("no token"));
+    world.wait_logins("team-a", "darwin", &[("ghcr.io", "me", "no token")]);
+    let status = world.wait_ready("darwin");
+    assert_eq!(status["credentialExpiresAt"], Value::Null, "{status:#}");
+    assert_unsaid(&world, &[MARKER.to_owned()]);
+}
+
 #[test]
 fn a_user_name_and_password_are_rolled_out_rotated_kept_and_removed() {
     let world = two_teams();
@@ -174,7 +224,7 @@ fn a_user_name_and_password_are_rolled_out_rotated_kept_and_removed() {
     world.put(&of_kind("darwin", json!({"basicAuth": {"secretRef": {"name": "login"}}}), json!({})));
     let status = world.wait_ready("darwin");
     assert_eq!(status["identity"]["principal"], "me", "{status:#}");
-    let said = world.wait_condition("darwin", "CredentialValid", "True", "Parsed");
+    let said = world.wait_condition("darwin", "CredentialValid", "True", "Valid");
     assert!(said.contains("key password ends with a line break, which was left out"), "{said}");
     fn rendered(password: &str) -> [(&str, &str, &str); 2] {
         [(HUB, "me", password), ("ghcr.io/team/", "me", password)]
@@ -200,7 +250,7 @@ fn a_registry_that_its_owner_withdraws_goes_and_comes_back_with_his_word() {
 
     world.put(&login(json!("quay.io")));
     world.wait_logins("team-a", "darwin", &both[1..]);
-    let said = world.wait_condition("darwin", "CredentialValid", "True", "Parsed");
+    let said = world.wait_condition("darwin", "CredentialValid", "True", "Valid");
     assert!(said.contains("doesn't permit ghcr.io") && said.contains("annotate"), "{said}");
 
     // None is left: nothing stays.

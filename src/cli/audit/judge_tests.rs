@@ -12,7 +12,7 @@ use crate::{
         docker_logins::{ConfigFault, Login, LoginKind},
         pull::Managed,
     },
-    plan::{Namespace, Second, ServiceAccount},
+    plan::{Namespace, Second, Secret, ServiceAccount},
 };
 
 const NOW: i64 = 1_800_000_000;
@@ -218,6 +218,49 @@ fn a_secret_that_has_not_caught_up_is_told_from_one_of_somebody_elses() {
     let managed = Some(Managed { credential: "darwin".to_owned(), registries: None });
     let unknown = with(named(), vec![("darwin", Seen::NotRead { managed })]);
     assert_eq!(stands(&judged(&unknown)), (Stand::Unknown, None));
+}
+
+#[test]
+fn a_credential_whose_source_names_its_registries_is_found_by_its_status() {
+    let hub = |reason: &str, registries: Value| {
+        let object = json!({
+            "apiVersion": "regcred.dev/v1alpha1", "kind": "RegistryCredential",
+            "metadata": {"name": "darwin", "uid": "u", "generation": 1},
+            "spec": {
+                "credential": {"dockerConfig": {"secretRef": {"name": "logins"}}}, "namespaces": {"names": ["team-*"]},
+            },
+            "status": {
+                "observedGeneration": 1, "registries": registries,
+                "conditions": [{"type": "Ready", "status": "True", "reason": reason}],
+            },
+        });
+        Credential::new(&serde_json::from_value(object).unwrap()).unwrap()
+    };
+    let secret = || Secret {
+        label: Some("darwin".into()),
+        credential_owners: vec![("darwin".into(), "u".into())].into(),
+        ..Secret::default()
+    };
+    let judged = |credential: Credential, entries: &[&str], image: &str| {
+        let mut cluster = cluster(&[pod("team-a", "api", "default", entries, image)]);
+        let known = Known::not_read(&secret(), std::slice::from_ref(&credential));
+        cluster.secrets = Some([(("team-a".into(), "darwin".into()), known)].into());
+        cluster.credentials = vec![credential];
+        judged(&cluster)
+    };
+    let both = || json!(["docker.io", "ghcr.io/team/"]);
+    for (registries, reason, entries, image, expected) in [
+        (both(), "RolledOut", &["darwin"][..], "nginx", Some((Stand::Covered, None))),
+        (both(), "RolledOut", &["darwin"], "ghcr.io/team/api:1", Some((Stand::Covered, None))),
+        (both(), "RolledOut", &["darwin"], "ghcr.io/other/api:1", None),
+        (both(), "RolledOut", &[], "nginx", Some((Stand::NotCovered, Some("OlderThanEntry")))),
+        // The Secret may have others by now.
+        (both(), "RollingOut", &["darwin"], "nginx", Some((Stand::Unknown, None))),
+        (json!(null), "RolledOut", &["darwin"], "nginx", None),
+    ] {
+        let report = judged(hub(reason, registries), entries, image);
+        assert_eq!(report.containers.first().map(|it| (it.coverage, it.reason)), expected, "{reason} {image}");
+    }
 }
 
 #[test]

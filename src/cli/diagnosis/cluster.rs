@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use kube::api::DynamicObject;
 
 use crate::{
-    api::{CredentialName, NamespaceName, Reason, SecretName, ServiceAccountName, Stalled},
+    api::{CredentialName, NamespaceName, Reason, RegistryCredentialStatus, SecretName, ServiceAccountName, Stalled},
     cli::pod::Pod,
     cluster::observe::{NamespaceMeta, Observed},
-    credential::{hosts::HostRule, kinds},
+    credential::{RegistryKey, hosts::HostRule, kinds},
     image::{
         Keyring, Reference,
         pull::{Managed, Seen},
@@ -40,9 +40,9 @@ pub struct Cluster {
 pub struct Credential {
     /// Where it wants its Secrets.
     pub desired: Desired,
-    /// What they are for.
+    /// What they are for, each by the one name that we call it by.
     pub registries: Vec<String>,
-    /// Whether its Secrets have exactly these: what its source names, and what its owner permits, stands elsewhere.
+    /// Whether these are all: where the source, or its owner, names them, the status must have had room for them.
     pub names_all: bool,
     /// The reason of its Ready condition.
     pub status: String,
@@ -58,10 +58,19 @@ impl Credential {
     pub fn new(object: &DynamicObject) -> Result<Self, Stalled> {
         let decoded = DecodedCredential::new(object, &Limits::default());
         let spec = decoded.decoded().map_err(Stalled::clone)?;
-        let registries = spec.registries.clone();
         let hosts = kinds::of(&spec.credential).map(|kind| kind.hosts());
-        let names_all = matches!(hosts, Ok(HostRule::Provider(_)));
         let status = |path: &str| object.data.pointer(path);
+        let found = status("/status/registries").and_then(|registries| registries.as_array());
+        let found: Vec<&str> = found.into_iter().flatten().filter_map(|registry| registry.as_str()).collect();
+        let (names, names_all) = match hosts {
+            Ok(HostRule::NamedBySource | HostRule::MarkedByOwner) if !found.is_empty() => {
+                let names_all = found.len() < RegistryCredentialStatus::MAX_REGISTRIES;
+                (found, names_all)
+            }
+            // An operator that wrote no such list, or one that hasn't read the source.
+            _ => (spec.registries.iter().map(String::as_str).collect(), matches!(hosts, Ok(HostRule::Provider(_)))),
+        };
+        let registries = names.into_iter().map(canonical).collect();
         let conditions = status("/status/conditions").and_then(|conditions| conditions.as_array());
         let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
         let reason = ready.and_then(|condition| condition["reason"].as_str()).unwrap_or("not there yet");
@@ -86,6 +95,16 @@ impl Credential {
         secret.label.as_ref() == Some(self.name())
             && secret.credential_owners.iter().any(|(_, uid)| *uid == self.desired.uid)
     }
+}
+
+/// A registry by the one name that we call it by. Nothing is rolled out with what isn't one.
+fn canonical(registry: &str) -> String {
+    RegistryKey::parse(registry).map_or_else(|_| registry.to_owned(), |key| key.canonical().as_str().to_owned())
+}
+
+/// The name of a registry's entry in our Secrets.
+fn entry_name(registry: &String) -> String {
+    RegistryKey::parse(registry).map_or_else(|_| registry.clone(), |key| key.entry_name().to_owned())
 }
 
 /// A Secret that is named as a pull secret, or could be.
@@ -117,7 +136,8 @@ impl Known {
         let owner = credentials.iter().find(|credential| credential.owns(secret));
         let managed = owner.map(|owner| Managed {
             credential: owner.name().to_string(),
-            registries: (owner.is_rolled_out && owner.names_all).then(|| owner.registries.clone()),
+            registries: (owner.is_rolled_out && owner.names_all)
+                .then(|| owner.registries.iter().map(entry_name).collect()),
         });
         Self::new(Seen::NotRead { managed }, secret, credentials)
     }
@@ -240,6 +260,53 @@ mod tests {
         let held = said(|it| it["status"]["conditions"][0]["reason"] = json!("RegistryNotAllowed"));
         assert_eq!(held, (false, "RegistryNotAllowed".to_owned()));
         assert_eq!(said(|it| it["status"] = Value::Null), (false, "not there yet".to_owned()));
+    }
+
+    #[test]
+    fn what_it_is_for_stands_in_the_status_where_its_source_says_so() {
+        let read = |kind: &str, spec: Value, status: Value| {
+            let mut object = object("darwin", "team-*", true);
+            object["spec"]["credential"] = json!({kind: {"secretRef": {"name": "key"}}});
+            object["spec"]["registries"] = spec;
+            object["status"]["registries"] = status;
+            let read = Credential::new(&serde_json::from_value(object).unwrap()).ok().unwrap();
+            (read.registries, read.names_all)
+        };
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        for kind in ["dockerConfig", "basicAuth"] {
+            for (spec, status, wanted, names_all) in [
+                (json!([]), json!(["docker.io", "ghcr.io"]), &["docker.io", "ghcr.io"][..], true),
+                (json!(["ghcr.io", "quay.io"]), json!(["ghcr.io"]), &["ghcr.io"], true),
+                (json!(["hub.docker.com"]), json!([]), &["docker.io"], false),
+                (json!([]), Value::Null, &[], false),
+            ] {
+                assert_eq!(
+                    read(kind, spec.clone(), status.clone()),
+                    (names(wanted), names_all),
+                    "{kind} {spec} {status}"
+                );
+            }
+            let full: Vec<String> = (0..64).map(|n| format!("r{n}.example.com")).collect();
+            assert_eq!(read(kind, json!([]), json!(full)), (full, false), "there may be more");
+        }
+        let google = read("gcpServiceAccountKey", json!(["gcr.io"]), json!(["gcr.io", "eu.gcr.io"]));
+        assert_eq!(google, (names(&["gcr.io"]), true));
+    }
+
+    #[test]
+    fn entries_of_a_secret_that_was_not_read_are_those_that_the_kubelet_finds() {
+        let mut darwin = object("darwin", "team-*", true);
+        darwin["spec"]["credential"] = json!({"dockerConfig": {"secretRef": {"name": "key"}}});
+        darwin["status"]["registries"] = json!(["docker.io", "docker.io/team/", "ghcr.io"]);
+        let credentials = [Credential::new(&serde_json::from_value(darwin).unwrap()).ok().unwrap()];
+        let secret = Secret {
+            label: Some("darwin".into()),
+            credential_owners: vec![("darwin".into(), "u".into())].into(),
+            ..Secret::default()
+        };
+        let Seen::NotRead { managed: Some(managed) } = Known::not_read(&secret, &credentials).seen else { panic!() };
+        let names = ["https://index.docker.io/v1/", "docker.io/team/", "ghcr.io"].map(str::to_owned).to_vec();
+        assert_eq!(managed.registries, Some(names));
     }
 
     #[test]

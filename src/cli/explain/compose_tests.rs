@@ -181,6 +181,33 @@ fn a_credential_that_would_do_and_is_not_named_is_found() {
 }
 
 #[test]
+fn a_credential_whose_source_names_its_registries_is_found_by_its_status() {
+    let credential = |registries: serde_json::Value| {
+        let object = serde_json::json!({
+            "apiVersion": "regcred.dev/v1alpha1", "kind": "RegistryCredential",
+            "metadata": {"name": "hub", "uid": "u", "generation": 1},
+            "spec": {
+                "credential": {"basicAuth": {"secretRef": {"name": "login"}}}, "namespaces": {"names": ["team-*"]},
+            },
+            "status": {
+                "observedGeneration": 1, "registries": registries,
+                "conditions": [{"type": "Ready", "reason": "RolledOut"}],
+            },
+        });
+        Credential::new(&serde_json::from_value(object).unwrap()).ok().unwrap()
+    };
+    let mut known = case(Vec::new());
+    for (registries, image, expected) in [
+        (serde_json::json!(["docker.io"]), "nginx", &["EntryMissing"][..]),
+        (serde_json::json!(["docker.io"]), IMAGE, &[]),
+        (serde_json::json!(null), "nginx", &[]),
+    ] {
+        known.cluster.credentials = vec![credential(registries)];
+        assert_eq!(reasons(&explain(&known, Some(image))), expected, "{image}");
+    }
+}
+
+#[test]
 fn a_secret_that_a_credential_is_to_make_is_said_once_to_be_missing() {
     let mut waits = case(vec![("darwin", Seen::Missing)]);
     waits.cluster.credentials = vec![Credential::of("darwin", "team-*", true)];

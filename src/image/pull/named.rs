@@ -34,6 +34,6 @@ pub enum Seen {
 pub struct Managed {
     /// The RegistryCredential's name.
     pub credential: String,
-    /// `spec.registries`, which are the names of its Secrets' entries; `None` where these may still be others.
+    /// The names of its Secrets' entries; `None` where these may still be others.
     pub registries: Option<Vec<String>>,
 }

@@ -103,7 +103,7 @@ impl Kind for BasicAuthSource {
         if let Some(end) = expires_at {
             if end <= now {
                 let message = format!("{at}, key {key}: it is a token that expired at {end}; store one that is valid");
-                return Err(Stalled::new(Reason::TokenExpired, message).with_key(key));
+                return Err(Stalled::new(Reason::TokenExpired, message).with_key(key).with_expiry(end));
             }
             notes.push(format!("the password in {at} is a token that expires at {end}; store a new one before then"));
         }

@@ -99,7 +99,7 @@ impl Kind for DockerConfigSource {
             let message = format!(
                 "{at}, key {key}: the login for {registry} is a token that expired at {expired}; store one that is valid"
             );
-            return Err(Stalled::new(Reason::TokenExpired, message).with_key(key));
+            return Err(Stalled::new(Reason::TokenExpired, message).with_key(key).with_expiry(*expired));
         }
         let note = |(registry, end): &(&RegistryKey, Timestamp)| {
             format!("the login for {registry} in {at} is a token that expires at {end}; store a new one before then")
