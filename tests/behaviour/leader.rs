@@ -117,8 +117,11 @@ fn begin_roll_out(world: &World, count: usize) {
 }
 
 fn wait_rolled_out(world: &World, count: usize) {
-    let status = world.wait_ready("darwin");
-    assert_eq!(status["serviceAccounts"]["summary"], format!("{count}/{count}"));
+    // A namespace that has just been made may not have its service account yet, and is then another roll-out.
+    eventually(SOON, || match world.wait_ready("darwin")["serviceAccounts"]["summary"].clone() {
+        summary if summary == format!("{count}/{count}") => Ok(()),
+        summary => Err(summary.to_string()),
+    });
 }
 
 fn wait_exit(operator: &Operator) -> i32 {

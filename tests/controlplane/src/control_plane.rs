@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::controllers::{self, Controllers};
 use crate::etcd::Contents;
 use crate::kubectl::Kubectl;
 use crate::process::{Exit, Process};
+use crate::reader::Reader;
 use crate::users::{self, ADMIN, User};
 use crate::{etcd, wait};
 
@@ -52,6 +53,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct ControlPlane {
     // Dropped, that is stopped, in this order.
+    reader: OnceLock<Reader>,
     controller_manager: Mutex<Option<Process>>,
     apiserver: Mutex<Option<Process>>,
     etcd: Process,
@@ -116,6 +118,7 @@ impl ControlPlane {
         let controller_manager = Mutex::new(None);
         let (disturbed, requests_from) = (AtomicBool::new(false), RequestsFrom::default());
         let this = ControlPlane {
+            reader: OnceLock::new(),
             controller_manager,
             apiserver,
             etcd,
@@ -311,6 +314,15 @@ impl ControlPlane {
             thread::sleep(Duration::from_millis(30));
             if quiet > 2 { Ok(()) } else { Err("something goes on changing it".to_owned()) }
         })
+    }
+
+    /// For what is only looked at; started when something is.
+    pub(crate) fn reader(&self) -> Result<&Reader, String> {
+        if let Some(reader) = self.reader.get() {
+            return Ok(reader);
+        }
+        let started = Reader::start(self.folder(), &self.kubectl)?;
+        Ok(self.reader.get_or_init(|| started))
     }
 
     pub(crate) fn kubectl_of(&self, user: &str) -> Kubectl {

@@ -20,6 +20,7 @@ mod overlay;
 mod pool;
 mod ports;
 mod process;
+mod reader;
 mod requests;
 mod users;
 mod wait;
