@@ -1,48 +1,25 @@
 //! regcred: a Kubernetes operator that manages registry pull secrets.
 //!
-//! The data's way through the modules, from the ground up:
+//! From the top down; a room imports only from those below it, which `tests/structure.rs` checks:
 //!
-//! - [`text`], [`small_map`]: how what is cached stays small.
-//! - [`printable`]: text of others, made fit to be shown.
-//! - [`names`]: names of Kubernetes objects as types.
-//! - [`image`]: pure; what an image reference names, when it is pulled, and which entries of docker configs are for it.
-//! - [`api`]: the custom resource, its rules, reasons and status.
+//! - [`cli`]: the commands, among them `run`, which is the operator.
+//! - [`leader`]: which replica writes.
+//! - [`controller`]: IO; watches fill the caches, and queues of credentials, namespaces and statuses are worked off.
+//! - [`cluster`]: IO; the API server: how it is reached, the gate that writes pass, and the cache of what it has told.
+//! - [`progress`]: pure; the outcomes of namespaces → statuses.
+//! - [`plan`]: pure; what is desired and what is there in one namespace → the steps to take.
 //! - [`credential`]: pure; a source Secret's bytes → a pull secret, and the body that is applied.
-//! - [`pull`]: pure; an image and the pull secrets of a pod → which credentials the kubelet tries, in which order.
-//! - [`managed_names`]: which Secret names may be managed.
-//! - [`plan`]: pure; what is wanted and what is there in one namespace → the steps to take.
-//! - [`catalog`]: all RegistryCredentials, each with its claim and its pull secret.
-//! - [`observe`]: the API server's objects → what a plan looks at; nothing else of them is decoded.
-//! - [`index`]: what the watches have told, by namespace.
-//! - [`rollout`]: pure; the outcomes of namespaces → statuses.
-//! - [`wish`]: pure; a RegistryCredential → what it wants, or why nothing may be written for it.
-//! - [`gate`]: lets writes onto the wire only while this replica leads.
-//! - [`controller`]: IO; watches fill the index and the catalog, a queue of namespaces is planned and written.
-//! - [`leader`]: IO; which of the replicas writes.
-//! - [`cli`]: the commands of the binary, with what they share.
-//! - [`metrics`], [`server`], [`telemetry`], [`cluster`], [`process`]: what a well-behaved process needs.
+//! - [`image`]: pure; image references, docker configs, and which logins the kubelet tries for a pod.
+//! - [`api`]: the custom resource, its rules, reasons and status; names of Kubernetes objects.
+//! - [`process`]: the HTTP server, metrics and logs; text, maps and JSON for what is cached or secret.
 
 pub mod api;
-pub mod catalog;
 pub mod cli;
 pub mod cluster;
 pub mod controller;
 pub mod credential;
-pub mod gate;
 pub mod image;
-pub mod index;
 pub mod leader;
-pub mod managed_names;
-pub mod metrics;
-pub mod names;
-pub mod observe;
 pub mod plan;
-pub mod printable;
 pub mod process;
-pub mod pull;
-pub mod rollout;
-pub mod server;
-pub mod small_map;
-pub mod telemetry;
-pub mod text;
-pub mod wish;
+pub mod progress;

@@ -8,12 +8,12 @@ use std::sync::OnceLock;
 use arbitrary::Arbitrary;
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
-pub use regcred::{api, credential, names, plan, text};
+pub use regcred::{api, credential, plan, process};
 use serde_json::{Value, json};
 
 #[allow(dead_code, missing_docs)]
-#[path = "../../src/plan/proof/foretold.rs"]
-mod foretold;
+#[path = "../../src/plan/proof/forecast_check.rs"]
+mod forecast_check;
 #[allow(dead_code, missing_docs)]
 #[path = "../../src/plan/proof/spec.rs"]
 mod spec;
@@ -21,14 +21,14 @@ mod spec;
 #[path = "../../src/plan/proof/world.rs"]
 mod world;
 
-use api::{ADDED_PREFIX, Attach, ConflictPolicy, NamespaceTargets, ServiceAccountTargets};
+use api::{ADDED_PREFIX, Attach, ConflictPolicy, NamespaceTargets, SecretName, ServiceAccountTargets};
 use credential::{
     PullSecret, Revision,
     docker_config::{DockerConfig, Username},
 };
-use names::SecretName;
+
 use plan::{
-    Claim, ClaimState, Contested, NamespaceRule, OtherOwners, ResourceVersion, Scope, Second, Secret,
+    Desired, DesiredState, Contested, NamespaceRule, OtherOwners, ResourceVersion, Scope, Second, Secret,
     ServiceAccountRule, Step,
 };
 use world::{Answer, FIELDS, SECRETS, StoredSecret, World, data_of};
@@ -43,7 +43,7 @@ const ROUNDS: usize = 4;
 
 #[derive(Debug, Arbitrary)]
 struct Input {
-    claims: [Option<AnyClaim>; 4],
+    all_desired: [Option<AnyClaim>; 4],
     secrets: [Option<AnySecret>; 2],
     accounts: [Option<AnyAccount>; 3],
     /// Which steps of each of the first plans are lost.
@@ -105,7 +105,7 @@ fn revision(credential: &str) -> Revision {
 }
 
 impl AnyClaim {
-    fn claim(&self, credential: &str) -> Claim {
+    fn desired(&self, credential: &str) -> Desired {
         let namespaces = NamespaceTargets {
             names: vec![if self.elsewhere { "elsewhere" } else { NAMESPACE }.to_owned()],
             ..NamespaceTargets::default()
@@ -120,7 +120,7 @@ impl AnyClaim {
         };
         // One whose spec can't be read is always held.
         let held = self.held || self.unknown;
-        Claim {
+        Desired {
             credential: credential.into(),
             uid: uid(credential).into(),
             created: Timestamp::from_second(i64::from(self.created % 3)).expect("a time"),
@@ -128,8 +128,8 @@ impl AnyClaim {
             scope: if self.unknown { Scope::Unknown } else { scope },
             policy: if self.adopts { ConflictPolicy::Adopt } else { ConflictPolicy::Fail },
             state: match held {
-                true => ClaimState::Held,
-                false => ClaimState::Resolved { revision: revision(credential), fields: FIELDS },
+                true => DesiredState::Stalled,
+                false => DesiredState::Resolved { revision: revision(credential), fields: FIELDS },
             },
             stuck: Default::default(),
         }
@@ -196,10 +196,10 @@ impl AnyAccount {
 }
 
 fuzz_target!(|input: Input| {
-    let claims = CREDENTIALS.iter().zip(&input.claims);
-    let mut claims: Vec<Claim> = claims.filter_map(|(name, any)| any.as_ref().map(|any| any.claim(name))).collect();
-    claims.sort_by(|a, b| a.credential.cmp(&b.credential));
-    let claims: Vec<&Claim> = claims.iter().collect();
+    let all_desired = CREDENTIALS.iter().zip(&input.all_desired);
+    let mut all_desired: Vec<Desired> = all_desired.filter_map(|(name, any)| any.as_ref().map(|any| any.desired(name))).collect();
+    all_desired.sort_by(|a, b| a.credential.cmp(&b.credential));
+    let all_desired: Vec<&Desired> = all_desired.iter().collect();
     let secrets = SECRETS.iter().zip(&input.secrets);
     let accounts = || ACCOUNTS.iter().zip(&input.accounts);
     let mut world = World {
@@ -214,11 +214,11 @@ fuzz_target!(|input: Input| {
 
     let namespace = NAMESPACE.into();
     let start = world.clone();
-    let end = spec::specified_end(&namespace, &claims, &world, &contested);
+    let end = spec::specified_end(&namespace, &all_desired, &world, &contested);
     for round in 0.. {
         assert!(round <= ROUNDS + input.lost.len(), "the run doesn't end");
         let seen = world.observe();
-        let mut steps = plan::plan(&namespace, &claims, &seen, &contested);
+        let mut steps = plan::plan(&namespace, &all_desired, &seen, &contested);
         steps.retain(|step| !matches!(step, Step::Refuse { .. }));
         if steps.is_empty() {
             break;
@@ -228,11 +228,11 @@ fuzz_target!(|input: Input| {
             // A shift by more than a byte has: that step isn't lost.
             if u32::from(lost).checked_shr(at as u32).unwrap_or_default() & 1 == 0 {
                 let before = world.clone();
-                assert_eq!(world.execute(step, &claims, &seen), Answer::Done, "{step:?}");
+                assert_eq!(world.execute(step, &all_desired, &seen), Answer::Done, "{step:?}");
                 assert_ne!(world, before, "a write for nothing: {step:?}");
             }
         }
     }
     assert_eq!(world.timeless(), end, "it ends elsewhere than specified");
-    foretold::check(&namespace, &claims, &contested, &start, &world);
+    forecast_check::check(&namespace, &all_desired, &contested, &start, &world);
 });

@@ -1,12 +1,19 @@
-//! The API: the custom resource, its reasons, and the labels and annotations that mark what is ours.
+//! The API: the custom resource, its rules and reasons, and the labels and annotations that mark what is ours; names of
+//! Kubernetes objects, and text of others made fit to be shown.
 
 pub mod crd;
+mod names;
+mod pattern;
+mod printable;
 pub mod reason;
 pub mod registry_credential;
 mod rules;
 mod schema;
 
-pub use reason::Reason;
+pub use names::{CredentialName, Labels, NamespaceName, PodName, SecretName, ServiceAccountName};
+pub use pattern::Pattern;
+pub use printable::{plain, printable};
+pub use reason::{Reason, StallCause, Stalled};
 pub use registry_credential::*;
 
 /// The field manager of every write.

@@ -86,3 +86,53 @@ impl fmt::Display for Reason {
         f.write_str(self.as_str())
     }
 }
+
+/// What it takes for a stalled credential to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StallCause {
+    /// `suspend: false`.
+    Suspended,
+    /// Nothing: it is being deleted with `--cascade=orphan`.
+    Orphaned,
+    /// A person has to mend the spec.
+    Spec,
+    /// A person has to mend the source.
+    Source,
+    /// Nobody: it is tried again.
+    Retried,
+}
+
+/// Why nothing is written for a RegistryCredential, and nothing removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stalled {
+    /// The reason, for a condition.
+    pub reason: Reason,
+    /// What is wrong, where, and what to do. It holds nothing of a credential.
+    pub message: String,
+}
+
+impl Stalled {
+    /// For this reason.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+
+    /// What it takes to go on.
+    pub fn cause(&self) -> StallCause {
+        match self.reason {
+            Reason::Suspended => StallCause::Suspended,
+            Reason::Orphaned => StallCause::Orphaned,
+            Reason::SourceNotFound | Reason::SourceKeyNotFound | Reason::InvalidKey => StallCause::Source,
+            Reason::SourceUnreadable => StallCause::Retried,
+            _ => StallCause::Spec,
+        }
+    }
+}
+
+impl fmt::Display for Stalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.message)
+    }
+}
+
+impl std::error::Error for Stalled {}

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Reason, rules, schema};
-use crate::names::{CredentialName, SecretName};
+use crate::api::{CredentialName, SecretName};
 
 /// What a RegistryCredential asks for.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -75,11 +75,13 @@ impl RegistryCredential {
 
     /// The name of its Secrets in every namespace.
     pub fn secret_name(&self) -> SecretName {
-        match &self.spec.secret_template.name {
-            Some(name) => name.as_str().into(),
-            None => self.name_any().into(),
-        }
+        secret_name(&self.name_any(), self.spec.secret_template.name.as_deref())
     }
+}
+
+/// The name of a RegistryCredential's Secrets: `secretTemplate.name`, else its own.
+pub fn secret_name(own: &str, template: Option<&str>) -> SecretName {
+    template.unwrap_or(own).into()
 }
 
 /// One credential; exactly one member is set.

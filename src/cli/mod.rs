@@ -11,6 +11,7 @@ pub mod completion;
 pub mod diagnosis;
 pub mod explain;
 pub mod invocation;
+pub mod lister;
 pub mod out;
 pub mod plan;
 pub mod pod;
@@ -18,7 +19,6 @@ pub mod progress;
 pub mod prose;
 pub mod run;
 pub mod secret;
-pub mod survey;
 pub mod table;
 
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! Text for people, in lines.
 
-use crate::printable::plain;
+use crate::api::plain;
 
 /// The width of a line, where no word is longer.
 const WIDTH: usize = 100;

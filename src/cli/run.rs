@@ -16,17 +16,17 @@ use tokio::{
 use tracing::info;
 
 use crate::{
-    cluster::{self, Connected, Where},
+    api::SecretName,
+    cluster::{self, Connected, Where, gate::Gate},
     controller::{self, Context, Role, Settings},
     credential::AllowedRegistries,
-    gate::Gate,
     leader::Election,
-    managed_names::parse_name,
-    metrics::Metrics,
-    names::SecretName,
-    server,
-    telemetry::{self, LogFormat},
-    wish::Limits,
+    plan::{decoded::Limits, managed_names::parse_name},
+    process::{
+        metrics::Metrics,
+        server,
+        telemetry::{self, LogFormat},
+    },
 };
 
 /// The client's own log of each failed request or watch repeats what we say of it.
@@ -113,7 +113,13 @@ pub async fn run(args: RunArgs) -> Result<(), String> {
     };
     let context = Context::new(client, lease_namespace.map(|_| gate.clone()), settings, Metrics::default());
     let election = lease_namespace.map(|namespace| Election::new(&election, namespace, &gate, &context));
-    let server = tokio::spawn(server::serve(listener, context.clone(), readiness, stopped.clone()));
+    let (scraped, asked) = (context.clone(), context.clone());
+    let unready = move || {
+        let planned = *readiness.borrow();
+        asked.refused_for_long().or_else(|| (!planned).then(|| "not every namespace has been planned yet".to_owned()))
+    };
+    let metrics = move || scraped.render_metrics();
+    let server = tokio::spawn(server::serve(listener, metrics, unready, stopped.clone()));
     let (roles, role) = watch::channel(if election.is_some() { Role::Undecided } else { Role::Leader });
     let (finish, finished) = watch::channel(false);
     let mut leadership = tokio::spawn(lead(election, roles, finished));

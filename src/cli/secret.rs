@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
-    credential::{
-        SourceSecret,
+    credential::SourceSecret,
+    image::{
         docker_logins::{self, ConfigFormat},
+        pull::Seen,
     },
-    pull::Seen,
 };
 
 /// A whole Secret, with its data; `None` if it isn't one.

@@ -5,7 +5,7 @@ use std::{
     io::{self, IsTerminal, Write},
 };
 
-use crate::printable::plain;
+use crate::api::plain;
 
 /// Spaces between two columns.
 const GAP: usize = 3;

@@ -1,5 +1,9 @@
-//! Which cluster to talk to, and how to ask it for what must not be decoded.
+//! IO: the API server: which one to talk to, the gate that writes pass, how to ask for what must not be decoded, and the
+//! cache of what it has told.
 
+pub mod gate;
+pub mod index;
+pub mod observe;
 mod source;
 mod transport;
 
@@ -14,7 +18,7 @@ pub use source::{SourceFailure, read_source};
 pub use transport::client;
 use zeroize::Zeroizing;
 
-use crate::gate::Gate;
+use crate::cluster::gate::Gate;
 
 /// The operator's connections to its cluster.
 pub struct Connected {

@@ -18,7 +18,7 @@ use kube::{
 };
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
-use crate::gate::{Fenced, Gate};
+use crate::cluster::gate::{Fenced, Gate};
 
 /// When a connection on which nothing comes in is probed first. A watch can be as quiet for a minute, and nothing else tells
 /// a quiet one from one whose other end has gone without a word (a node that lost its power, a firewall that forgot it):

@@ -11,18 +11,16 @@ use serde_json::{Value, json};
 use tracing::debug;
 
 use super::{
+    adaptive_concurrency::Answer,
     context::Context,
     error::{self, WRITE_TIMEOUT, WriteError},
-    pace::Answer,
 };
 use crate::{
-    api::{FIELD_MANAGER, SECRET_TYPE},
-    catalog::Entry,
+    api::{FIELD_MANAGER, NamespaceName, PodName, SECRET_TYPE, SecretName, ServiceAccountName},
+    cluster::observe::Observed,
     credential::{Guard, Owner, PullSecret, SecretManifest},
-    metrics::WriteKind,
-    names::{NamespaceName, PodName, SecretName, ServiceAccountName},
-    observe::Observed,
-    plan::{Change, Pod, ResourceVersion, Secret, ServiceAccount},
+    plan::{Change, Pod, ResourceVersion, Secret, ServiceAccount, catalog::Entry},
+    process::metrics::WriteKind,
 };
 
 /// A step with all that it takes to execute it.
@@ -52,7 +50,7 @@ pub async fn execute(context: &Context, namespace: &NamespaceName, task: &Task) 
     };
     context.metrics.write(kind, error::result(&result));
     let answer = if matches!(result, Err(WriteError::TooBusy(_))) { Answer::TooBusy } else { Answer::Given };
-    if let Some(limit) = context.pace.ended(started.elapsed(), answer) {
+    if let Some(limit) = context.adaptive_concurrency.ended(started.elapsed(), answer) {
         debug!(limit, "the roll-out's pace has changed");
         context.namespaces.limit_bulk(limit);
     }
@@ -69,7 +67,7 @@ async fn apply_secret(
     let Some(pull_secret) = &entry.pull_secret else {
         return Ok(()); // held: nothing is written
     };
-    let owner = Owner { name: entry.claim.credential.clone(), uid: entry.claim.uid.to_string() };
+    let owner = Owner { name: entry.desired.credential.clone(), uid: entry.desired.uid.to_string() };
     let manifest = SecretManifest::new(pull_secret, namespace, &owner, guard);
     let api = secrets(&context.client, namespace);
     // Force: what we take over is ours, or `conflictPolicy: Adopt` says so; the guard makes sure of which object it is.
@@ -143,9 +141,9 @@ async fn patch_service_account(
     let result = send_patch(context, namespace, name, &api, &patch).await;
     // Without an answer of the API server it may have been done all the same, which its event then tells.
     if matches!(result, Err(WriteError::Unavailable(_) | WriteError::TooBusy(_))) {
-        context.doubts().begin(namespace, name);
+        context.unconfirmed_patches().begin(namespace, name);
     } else {
-        context.doubts().end(namespace, name);
+        context.unconfirmed_patches().end(namespace, name);
         removed().for_each(|secret| context.index().removed(namespace, name, secret));
     }
     result
@@ -154,8 +152,8 @@ async fn patch_service_account(
 /// Reads a service account whose last patch had no answer.
 ///
 /// # Errors
-/// Where that has none, either: the doubt stays.
-pub async fn settle_doubt(
+/// Where that has none, either: it stays unconfirmed.
+pub async fn settle_unconfirmed_patch(
     context: &Context,
     namespace: &NamespaceName,
     name: &ServiceAccountName,
@@ -163,7 +161,7 @@ pub async fn settle_doubt(
     let api: Api<Observed<ServiceAccount>> = Api::namespaced(context.client.clone(), namespace.as_str());
     let before = context.index().service_account_version(namespace, name);
     read_service_account(context, namespace, name, &api, before).await?;
-    context.doubts().end(namespace, name);
+    context.unconfirmed_patches().end(namespace, name);
     Ok(())
 }
 

@@ -20,18 +20,17 @@ use super::{
     backoff::WatchBackoff,
     context::Context,
     credential,
-    queue::Lane,
-    refusals::{self, Asked},
+    queue::Priority,
+    refused_watches::{self, Asked},
 };
 use crate::{
-    api::{RegistryCredential, SECRET_TYPE},
-    index::{Effect, Index, Kind},
-    managed_names::ManagedNames,
-    metrics::Watch,
-    names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
-    observe::{NamespaceMeta, Observed},
-    plan::{ResourceVersion, Secret, ServiceAccount},
-    wish::is_being_orphaned,
+    api::{CredentialName, NamespaceName, RegistryCredential, SECRET_TYPE, SecretName, ServiceAccountName},
+    cluster::{
+        index::{Effect, Index, Kind},
+        observe::{NamespaceMeta, Observed},
+    },
+    plan::{ResourceVersion, Secret, ServiceAccount, decoded::is_being_orphaned, managed_names::ManagedNames},
+    process::metrics::Watch,
 };
 
 /// Tells when a watch has listed everything once.
@@ -76,12 +75,12 @@ pub fn watch_credentials(context: &Arc<Context>) -> Synced {
                     credential::hold(context, &name);
                 }
                 context.objects().insert(name.clone(), Arc::new(object));
-                context.credentials.add(name, Lane::Live);
+                context.credentials.add(name, Priority::Live);
             }
             Event::Delete(object) => {
                 let name = name(&object);
                 context.objects().remove(&name);
-                context.credentials.add(name, Lane::Live);
+                context.credentials.add(name, Priority::Live);
             }
             Event::InitDone => {
                 let listed = listed.take().unwrap_or_default();
@@ -89,7 +88,7 @@ pub fn watch_credentials(context: &Arc<Context>) -> Synced {
                 let gone: Vec<_> = objects.keys().filter(|name| !listed.contains(*name)).cloned().collect();
                 for name in gone {
                     objects.remove(&name);
-                    context.credentials.add(name, Lane::Live);
+                    context.credentials.add(name, Priority::Live);
                 }
             }
         }
@@ -142,14 +141,14 @@ pub fn watch_namespaces(context: &Arc<Context>) -> Synced {
             let name = NamespaceName::from(seen.name);
             let NamespaceMeta { labels, terminating } = seen.object;
             let effect = context.index().namespace_seen(&name, labels, terminating);
-            context.happened(&name, None, effect);
+            context.enqueue(&name, None, effect);
         }
         Event::Delete(seen) => {
             let name = NamespaceName::from(seen.name);
-            context.fights().forget(&name);
-            context.vanished().forget(&name);
+            context.removal_tracker().forget(&name);
+            context.recreate_backoff().forget(&name);
             let effect = context.index().namespace_gone(&name);
-            context.happened(&name, None, effect);
+            context.enqueue(&name, None, effect);
         }
         Event::Init => context.index().relist_begins(Kind::Namespace),
         Event::InitDone => relisted(context, Kind::Namespace),
@@ -181,18 +180,18 @@ fn watch_secrets_of(context: &Arc<Context>, kind: Kind, name: &str, selector: &s
         Event::InitApply(seen) | Event::Apply(seen) => {
             let ((namespace, name), at) = (seen.key::<SecretName>(), seen.resource_version());
             let change = |index: &mut Index| index.secret_seen(&namespace, &name, seen.object);
-            told(context, kind.clone(), at, &namespace, None, change);
+            observe(context, kind.clone(), at, &namespace, None, change);
         }
         Event::Delete(seen) => {
             let ((namespace, name), at) = (seen.key::<SecretName>(), seen.resource_version());
             let change = |index: &mut Index| {
                 let effect = index.secret_gone(&namespace, &name, at);
                 if effect == Effect::Changed {
-                    context.vanished().gone(&namespace, &name, Instant::now());
+                    context.recreate_backoff().gone(&namespace, &name, Instant::now());
                 }
                 effect
             };
-            told(context, kind.clone(), at, &namespace, None, change);
+            observe(context, kind.clone(), at, &namespace, None, change);
         }
         Event::Init => context.index().relist_begins(kind.clone()),
         Event::InitDone => relisted(context, kind.clone()),
@@ -207,12 +206,12 @@ pub fn watch_service_accounts(context: &Arc<Context>) -> Synced {
         Event::InitApply(seen) | Event::Apply(seen) => {
             let ((namespace, name), at) = (seen.key::<ServiceAccountName>(), seen.resource_version());
             let change = |index: &mut Index| index.service_account_seen(&namespace, &name, seen.object);
-            told(context, Kind::ServiceAccount, at, &namespace, Some(&name), change);
+            observe(context, Kind::ServiceAccount, at, &namespace, Some(&name), change);
         }
         Event::Delete(seen) => {
             let ((namespace, name), at) = (seen.key::<ServiceAccountName>(), seen.resource_version());
             let change = |index: &mut Index| index.service_account_gone(&namespace, &name, at);
-            told(context, Kind::ServiceAccount, at, &namespace, None, change);
+            observe(context, Kind::ServiceAccount, at, &namespace, None, change);
         }
         Event::Init => context.index().relist_begins(Kind::ServiceAccount),
         Event::InitDone => relisted(context, Kind::ServiceAccount),
@@ -220,7 +219,7 @@ pub fn watch_service_accounts(context: &Arc<Context>) -> Synced {
 }
 
 /// A watch has told of an object of this version: the index follows, and then the namespace.
-fn told(
+fn observe(
     context: &Context,
     kind: Kind,
     at: ResourceVersion,
@@ -229,16 +228,16 @@ fn told(
     change: impl FnOnce(&mut Index) -> Effect,
 ) {
     let mut index = context.index();
-    index.told(kind, at);
+    index.observe_version(kind, at);
     let effect = change(&mut index);
     drop(index);
-    context.happened(namespace, account, effect);
+    context.enqueue(namespace, account, effect);
 }
 
 fn relisted(context: &Context, kind: Kind) {
     let changed = context.index().relist_ends(kind);
     for namespace in changed {
-        context.happened(&namespace, None, Effect::Changed);
+        context.enqueue(&namespace, None, Effect::Changed);
     }
 }
 
@@ -281,7 +280,7 @@ where
                     report(watch, &error, failing);
                     failing = true;
                     if let Some(status) = refusal(&error) {
-                        context.refused(&asked, refusals::sentence(watch, status));
+                        context.refused(&asked, refused_watches::sentence(watch, status));
                         if watch == Watch::Sources {
                             // Nobody needs to wait for these: what can't be read is said of those that name it.
                             synced.send_replace(true);
@@ -300,9 +299,9 @@ pub(super) fn report(watch: Watch, error: &watcher::Error, again: bool) {
     let name = watch.as_str();
     match (refusal(error), status(error)) {
         _ if again => debug!(watch = name, "the watch still fails"),
-        (Some(status), _) => warn!(watch = name, code = status.code, "{}", refusals::sentence(watch, status)),
+        (Some(status), _) => warn!(watch = name, code = status.code, "{}", refused_watches::sentence(watch, status)),
         (None, Some(status)) => {
-            let message = crate::printable::printable(&status.message);
+            let message = crate::api::printable(&status.message);
             warn!(watch = name, code = status.code, message, "the watch failed and is tried again");
         }
         (None, None) => warn!(watch = name, "the watch broke off and is tried again"),

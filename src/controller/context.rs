@@ -13,22 +13,22 @@ use kube::{Client, api::DynamicObject};
 use tokio::sync::watch;
 
 use super::{
+    adaptive_concurrency::AdaptiveConcurrency,
     backoff::Backoff,
-    doubts::Doubts,
     known_pods::Stuck,
-    pace::Pace,
-    queue::{Lane, Queue},
-    refusals::{Asked, Refusals},
+    queue::{Priority, Queue},
+    refused_watches::{Asked, RefusedWatches},
+    unconfirmed_patches::UnconfirmedPatches,
 };
 use crate::{
-    catalog::Catalog,
-    gate::Gate,
-    index::{Effect, Index},
-    metrics::{Metrics, Watch},
-    names::{CredentialName, NamespaceName, ServiceAccountName},
-    plan::{Fights, Vanished},
-    rollout::{Ledger, State},
-    wish::Limits,
+    api::{CredentialName, NamespaceName, ServiceAccountName, Stalled},
+    cluster::{
+        gate::Gate,
+        index::{Effect, Index},
+    },
+    plan::{RecreateBackoff, RemovalTracker, catalog::Catalog, decoded::Limits},
+    process::metrics::{Controller, Metrics, Watch},
+    progress::{Resolution, RolloutProgress},
 };
 
 /// What the operator was told at its start.
@@ -49,7 +49,7 @@ pub struct Context {
     /// What the operator was told at its start.
     pub settings: Settings,
     /// How much of a roll-out the API server takes at once.
-    pub pace: Pace,
+    pub adaptive_concurrency: AdaptiveConcurrency,
     /// Counters for Prometheus.
     pub metrics: Metrics,
     /// Namespaces to plan.
@@ -62,19 +62,19 @@ pub struct Context {
     pub retries: Backoff<NamespaceName>,
     /// How often a credential's source has failed to be read in a row.
     pub source_retries: Backoff<CredentialName>,
-    /// Pods that were too early.
+    /// Pods that were created before their pull secret.
     pub stuck: Stuck,
     catalog: RwLock<Arc<Catalog>>,
     index: Mutex<Index>,
-    fights: Mutex<Fights>,
-    vanished: Mutex<Vanished>,
-    doubts: Mutex<Doubts>,
-    ledger: Mutex<Ledger>,
+    removal_tracker: Mutex<RemovalTracker>,
+    recreate_backoff: Mutex<RecreateBackoff>,
+    unconfirmed_patches: Mutex<UnconfirmedPatches>,
+    rollout: Mutex<RolloutProgress>,
     objects: Mutex<BTreeMap<CredentialName, Arc<DynamicObject>>>,
     sources: Mutex<HashMap<SourceKey, String>>,
     states: Mutex<HashMap<CredentialName, Published>>,
     orphaned: Mutex<HashMap<String, Option<Instant>>>,
-    refusals: Mutex<Refusals>,
+    refused_watches: Mutex<RefusedWatches>,
     synced: watch::Sender<bool>,
     planning: AtomicBool,
 }
@@ -94,7 +94,7 @@ pub struct Published {
     /// metadata.resourceVersion of the source when it was looked for; `None` where there was none.
     pub source: Option<String>,
     /// What came of it.
-    pub state: State,
+    pub resolution: Result<Resolution, Stalled>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -113,7 +113,7 @@ impl Context {
             gate,
             settings,
             metrics,
-            pace: Pace::new(bulk),
+            adaptive_concurrency: AdaptiveConcurrency::new(bulk),
             namespaces: Queue::new(bulk),
             credentials: Queue::new(1),
             statuses: Queue::new(1),
@@ -122,15 +122,15 @@ impl Context {
             stuck: Stuck::default(),
             catalog: RwLock::default(),
             index: Mutex::new(index),
-            fights: Mutex::default(),
-            vanished: Mutex::default(),
-            doubts: Mutex::default(),
-            ledger: Mutex::default(),
+            removal_tracker: Mutex::default(),
+            recreate_backoff: Mutex::default(),
+            unconfirmed_patches: Mutex::default(),
+            rollout: Mutex::default(),
             objects: Mutex::default(),
             sources: Mutex::default(),
             states: Mutex::default(),
             orphaned: Mutex::default(),
-            refusals: Mutex::default(),
+            refused_watches: Mutex::default(),
             synced: watch::Sender::new(false),
             planning: AtomicBool::new(false),
         })
@@ -153,23 +153,23 @@ impl Context {
     }
 
     /// Entries that somebody keeps taking away.
-    pub fn fights(&self) -> MutexGuard<'_, Fights> {
-        lock(&self.fights)
+    pub fn removal_tracker(&self) -> MutexGuard<'_, RemovalTracker> {
+        lock(&self.removal_tracker)
     }
 
     /// Service accounts that a patch without an answer may have changed.
-    pub fn doubts(&self) -> MutexGuard<'_, Doubts> {
-        lock(&self.doubts)
+    pub fn unconfirmed_patches(&self) -> MutexGuard<'_, UnconfirmedPatches> {
+        lock(&self.unconfirmed_patches)
     }
 
     /// Secrets that vanish again and again.
-    pub fn vanished(&self) -> MutexGuard<'_, Vanished> {
-        lock(&self.vanished)
+    pub fn recreate_backoff(&self) -> MutexGuard<'_, RecreateBackoff> {
+        lock(&self.recreate_backoff)
     }
 
     /// How far every credential is.
-    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        lock(&self.ledger)
+    pub fn rollout(&self) -> MutexGuard<'_, RolloutProgress> {
+        lock(&self.rollout)
     }
 
     /// All RegistryCredentials as the API server has them.
@@ -194,13 +194,13 @@ impl Context {
     }
 
     /// Watches that the API server refuses.
-    pub fn refusals(&self) -> MutexGuard<'_, Refusals> {
-        lock(&self.refusals)
+    pub fn refused_watches(&self) -> MutexGuard<'_, RefusedWatches> {
+        lock(&self.refused_watches)
     }
 
     /// A watch was refused, and this says so.
     pub fn refused(&self, asked: &Asked, sentence: String) {
-        let is_news = self.refusals().refused(asked.clone(), sentence, Instant::now());
+        let is_news = self.refused_watches().refused(asked.clone(), sentence, Instant::now());
         if is_news && asked.0 == Watch::Sources {
             self.source_changed();
         }
@@ -211,7 +211,7 @@ impl Context {
 
     /// A watch was served.
     pub fn granted(&self, asked: &Asked) {
-        let is_news = self.refusals().granted(asked);
+        let is_news = self.refused_watches().granted(asked);
         if is_news && asked.0 == Watch::Sources {
             self.source_changed();
         }
@@ -222,18 +222,25 @@ impl Context {
 
     /// Why changes go unseen now, where a watch is refused; a sentence.
     pub fn blind(&self) -> Option<String> {
-        self.refusals().blinding(Instant::now()).map(str::to_owned)
+        self.refused_watches().blinding(Instant::now()).map(str::to_owned)
     }
 
     /// What this replica needs and is refused; a sentence.
     pub fn refused_for_long(&self) -> Option<String> {
-        self.refusals().standing(Instant::now()).map(str::to_owned)
+        self.refused_watches().standing(Instant::now()).map(str::to_owned)
+    }
+
+    /// All metrics, in Prometheus' text form.
+    pub fn render_metrics(&self) -> String {
+        let depths =
+            [(Controller::Credential, self.credentials.depth()), (Controller::Namespace, self.namespaces.depth())];
+        self.metrics.render(&depths, self.adaptive_concurrency.limit(), self.leads())
     }
 
     /// Every status may have something new to say.
     pub fn report_all(&self) {
         let names: Vec<_> = self.objects().keys().cloned().collect();
-        self.statuses.add_all(names, Lane::Live);
+        self.statuses.add_all(names, Priority::Live);
     }
 
     /// Turns true when every cache and the catalog have synced.
@@ -261,28 +268,28 @@ impl Context {
         if self.is_planning() {
             let mut names: Vec<_> = self.index().iter().map(|(name, _)| name.clone()).collect();
             names.sort_unstable();
-            self.namespaces.add_all(names, Lane::Bulk);
+            self.namespaces.add_all(names, Priority::Bulk);
         }
     }
 
     /// A Secret in a credential namespace has changed: any RegistryCredential may point to it.
     pub fn source_changed(&self) {
         let names: Vec<_> = self.objects().keys().cloned().collect();
-        self.credentials.add_all(names, Lane::Live);
+        self.credentials.add_all(names, Priority::Live);
     }
 
     /// Something has happened in a namespace.
-    pub fn happened(&self, namespace: &NamespaceName, account: Option<&ServiceAccountName>, effect: Effect) {
+    pub fn enqueue(&self, namespace: &NamespaceName, account: Option<&ServiceAccountName>, effect: Effect) {
         // Who stands by can't tell whether it was the leader that took an entry away.
         if let (true, Effect::TakenAway(secrets), Some(account)) = (self.is_planning(), &effect, account) {
             let now = Instant::now();
-            let mut fights = self.fights();
+            let mut removal_tracker = self.removal_tracker();
             for secret in secrets {
-                fights.taken_away(namespace, account, secret, now);
+                removal_tracker.taken_away(namespace, account, secret, now);
             }
         }
         if effect != Effect::None && self.is_planning() {
-            self.namespaces.add(namespace.clone(), Lane::Live);
+            self.namespaces.add(namespace.clone(), Priority::Live);
         }
     }
 }

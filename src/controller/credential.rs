@@ -12,18 +12,19 @@ use super::{
     backoff::TRANSIENT,
     context::{Context, Published},
     error::{WRITE_TIMEOUT, WriteError},
-    queue::Lane,
+    queue::Priority,
 };
 use crate::{
-    catalog::{Entry, Epoch},
-    cluster::{SourceFailure, read_source},
+    api::{CredentialName, NamespaceName, SecretName, StallCause, Stalled},
+    cluster::{SourceFailure, observe::Observed, read_source},
     credential::{PullSecret, Resolved, SourceSecret},
-    metrics::{ReconcileResult, Watch},
-    names::{CredentialName, NamespaceName, SecretName},
-    observe::Observed,
-    plan::{Claim, ClaimState, Secret},
-    rollout::{Hold, State},
-    wish::{Held, Wish, is_being_orphaned, is_going},
+    plan::{
+        Desired, DesiredState, Secret,
+        catalog::{Entry, Epoch},
+        decoded::{DecodedCredential, is_being_orphaned, is_going, source_missing, source_unreadable},
+    },
+    process::metrics::{ReconcileResult, Watch},
+    progress::Resolution,
 };
 
 /// After how many failures in a row, about twenty seconds, the status says that the source can't be read.
@@ -40,53 +41,51 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
         remove(context, name);
         return ReconcileResult::Done;
     };
-    let wish = Wish::new(&object, &context.settings.limits);
-    let source = wish.source_key(&context.settings.limits).and_then(|key| context.sources().get(&key).cloned());
+    let decoded = DecodedCredential::new(&object, &context.settings.limits);
+    let source = decoded.source_key(&context.settings.limits).and_then(|key| context.sources().get(&key).cloned());
     let uid = object.metadata.uid.clone().unwrap_or_default();
     let generation = object.metadata.generation;
     let known = context.states().get(name).cloned();
     if let Some(known) = &known
         && (&known.uid, known.generation, &known.source) == (&uid, generation, &source)
-        && !matches!(known.state, State::Held { hold: Hold::Retried, .. })
+        && !is_stalled_by(&known.resolution, &[StallCause::Retried])
         && !is_being_orphaned(&object)
     {
         // Only its status or something that we don't use has changed. A status may be one that our predecessor sent
         // before it was killed, and that arrived late, or somebody's.
-        context.statuses.add(name.clone(), Lane::Live);
+        context.statuses.add(name.clone(), Priority::Live);
         return ReconcileResult::Done;
     }
 
-    let found = resolve(context, &wish).await;
+    let found = resolve(context, &decoded).await;
     let (pull_secret, state) = match found {
         Ok((resolved, version)) => {
             context.source_retries.worked(name);
-            let state = State::Resolved { identity: resolved.identity, source: version };
+            let state = Ok(Resolution { identity: resolved.identity, source: version });
             (Some(Arc::new(resolved.pull_secret)), state)
         }
-        Err(held) => {
-            if held.hold == Hold::Retried {
+        Err(stalled) => {
+            if stalled.cause() == StallCause::Retried {
                 let wait = context.source_retries.failed(name, TRANSIENT);
                 context.credentials.add_at(name.clone(), Instant::now() + wait);
-                warn!(credential = %name, reason = held.reason.as_str(), message = held.message, "tried again");
+                warn!(credential = %name, reason = stalled.reason.as_str(), message = stalled.message, "tried again");
                 let stands = known.filter(|known| known.uid == uid && known.generation == generation);
                 if let Some(known) = stands {
                     // What was found last stands, and namespaces go on getting it.
                     if context.source_retries.count(name) == TELL_AFTER {
-                        let state = State::Held { reason: held.reason, message: held.message, hold: held.hold };
-                        context.states().insert(name.clone(), Published { state, ..known });
-                        context.statuses.add(name.clone(), Lane::Live);
+                        context.states().insert(name.clone(), Published { resolution: Err(stalled), ..known });
+                        context.statuses.add(name.clone(), Priority::Live);
                     }
                     return ReconcileResult::Failed;
                 }
             }
-            let state = State::Held { reason: held.reason, message: held.message, hold: held.hold };
-            (None, state)
+            (None, Err(stalled))
         }
     };
     // What was read is newer than, or the same as, what the cache had: the event that follows says nothing new.
     let source = match &state {
-        State::Resolved { source, .. } => Some(source.clone()),
-        State::Held { .. } => source,
+        Ok(found) => Some(found.source.clone()),
+        Err(_) => source,
     };
     let current = context.objects().get(name).cloned();
     let is_same = |now: Arc<DynamicObject>| {
@@ -96,20 +95,28 @@ pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> Reconci
     if !current.is_some_and(is_same) {
         return ReconcileResult::Done; // it changed while its source was read, and is queued again
     }
-    let claim = wish.claim(pull_secret.as_deref().into());
-    let result = match &state {
-        State::Held { hold: Hold::Spec | Hold::Source | Hold::Retried, .. } => ReconcileResult::Failed,
-        State::Held { hold: Hold::Suspended | Hold::Orphaned, .. } | State::Resolved { .. } => ReconcileResult::Done,
-    };
-    publish(context, claim, pull_secret, Published { since: Instant::now(), uid, generation, source, state }).await;
+    let desired = decoded.desired(pull_secret.as_deref().into());
+    let fails = is_stalled_by(&state, &[StallCause::Spec, StallCause::Source, StallCause::Retried]);
+    let result = if fails { ReconcileResult::Failed } else { ReconcileResult::Done };
+    publish(
+        context,
+        desired,
+        pull_secret,
+        Published { since: Instant::now(), uid, generation, source, resolution: state },
+    )
+    .await;
     result
+}
+
+fn is_stalled_by<T>(resolution: &Result<T, Stalled>, causes: &[StallCause]) -> bool {
+    resolution.as_ref().is_err_and(|stalled| causes.contains(&stalled.cause()))
 }
 
 /// It is gone or going: the one thing that leads to removal.
 fn remove(context: &Arc<Context>, name: &CredentialName) {
     context.states().remove(name);
     context.source_retries.worked(name);
-    let uid = context.catalog().get(name).map(|entry| entry.claim.uid.to_string()).unwrap_or_default();
+    let uid = context.catalog().get(name).map(|entry| entry.desired.uid.to_string()).unwrap_or_default();
     let now = Instant::now();
     let grace = context.orphaned().get_mut(&uid).map(|until| *until.get_or_insert(now + ORPHAN_GRACE));
     match grace {
@@ -129,8 +136,8 @@ fn remove(context: &Arc<Context>, name: &CredentialName) {
 pub fn hold(context: &Context, name: &CredentialName) {
     context.change_catalog(|catalog| {
         if let Some(entry) = catalog.get(name).cloned() {
-            let claim = Claim { state: ClaimState::Held, ..entry.claim.clone() };
-            catalog.insert(Entry { claim, pull_secret: None, epoch: entry.epoch });
+            let desired = Desired { state: DesiredState::Stalled, ..entry.desired.clone() };
+            catalog.insert(Entry { desired, pull_secret: None, epoch: entry.epoch });
         }
     });
 }
@@ -138,61 +145,61 @@ pub fn hold(context: &Context, name: &CredentialName) {
 fn forget(context: &Context, name: &CredentialName) {
     if context.change_catalog(|catalog| catalog.remove(name)).is_some() {
         info!(credential = %name, "the RegistryCredential is gone: its entries and Secrets go, too");
-        context.ledger().end(name);
+        context.rollout().end(name);
         context.stuck.wanted_by(&context.catalog());
-        context.metrics.forget(name);
-        context.statuses.add(name.clone(), Lane::Live); // the writer forgets it, too
+        context.metrics.forget(name.as_str());
+        context.statuses.add(name.clone(), Priority::Live); // the writer forgets it, too
         context.plan_all();
     }
 }
 
-async fn publish(context: &Arc<Context>, claim: Claim, pull_secret: Option<Arc<PullSecret>>, found: Published) {
-    let name = claim.credential.clone();
-    let secret = claim.secret.clone();
-    match &found.state {
-        State::Resolved { source, .. } => info!(credential = %name, source, "resolved"),
-        State::Held { reason, message, .. } => info!(credential = %name, reason = reason.as_str(), message, "held"),
+async fn publish(context: &Arc<Context>, desired: Desired, pull_secret: Option<Arc<PullSecret>>, found: Published) {
+    let name = desired.credential.clone();
+    let secret = desired.secret.clone();
+    match &found.resolution {
+        Ok(Resolution { source, .. }) => info!(credential = %name, source, "resolved"),
+        Err(Stalled { reason, message }) => info!(credential = %name, reason = reason.as_str(), message, "held"),
     }
     let is_new_name = context.index().take_interest(&secret);
     if is_new_name && *context.synced().borrow() && context.settings.limits.managed_names.allow(&secret) {
         look_for(context, &secret).await;
     }
     // One that is suspended is counted on: namespaces come and go, and people change things.
-    let is_counted = matches!(found.state, State::Resolved { .. } | State::Held { hold: Hold::Suspended, .. });
+    let is_counted = found.resolution.is_ok() || is_stalled_by(&found.resolution, &[StallCause::Suspended]);
     let epoch = context.change_catalog(|catalog| {
         let epoch = Epoch(catalog.get(&name).map_or(0, |entry| entry.epoch.0) + 1);
-        catalog.insert(Entry { claim: claim.clone(), pull_secret, epoch });
+        catalog.insert(Entry { desired: desired.clone(), pull_secret, epoch });
         epoch
     });
     context.stuck.wanted_by(&context.catalog());
     // A namespace that comes after this is planned with the new catalog and counts itself.
-    let targets = targets(context, &claim);
+    let targets = targets(context, &desired);
     if is_counted {
-        context.ledger().begin(&name, epoch, targets);
+        context.rollout().begin(&name, epoch, targets);
     } else {
-        context.ledger().end(&name);
+        context.rollout().end(&name);
     }
     context.states().insert(name.clone(), found);
-    context.statuses.add(name, Lane::Live);
+    context.statuses.add(name, Priority::Live);
     context.plan_all();
 }
 
-fn targets(context: &Context, claim: &Claim) -> Vec<NamespaceName> {
+fn targets(context: &Context, desired: &Desired) -> Vec<NamespaceName> {
     let index = context.index();
-    let all = index.iter().filter(|(name, namespace)| !namespace.terminating && claim.targets(name, namespace));
+    let all = index.iter().filter(|(name, namespace)| !namespace.terminating && desired.targets(name, namespace));
     all.map(|(name, _)| name.clone()).collect()
 }
 
 /// Counts anew in all credentials, as after a restart: who stood by wasn't told which namespaces came and went.
 pub fn count_anew(context: &Context) {
-    // The ledger first, so that a change of the catalog that comes later is also counted later.
-    let mut ledger = context.ledger();
+    // The rollout first, so that a change of the catalog that comes later is also counted later.
+    let mut rollout = context.rollout();
     for entry in context.catalog().entries() {
-        if ledger.counts(&entry.claim.credential) {
-            ledger.begin(&entry.claim.credential, entry.epoch, targets(context, &entry.claim));
+        if rollout.counts(&entry.desired.credential) {
+            rollout.begin(&entry.desired.credential, entry.epoch, targets(context, &entry.desired));
         }
     }
-    drop(ledger);
+    drop(rollout);
     let now = Instant::now();
     context.states().values_mut().for_each(|found| found.since = now);
 }
@@ -216,30 +223,30 @@ async fn look_for(context: &Context, secret: &SecretName) {
 }
 
 /// The pull secret, and the version of the source that it was made from.
-async fn resolve(context: &Context, wish: &Wish) -> Result<(Resolved, String), Held> {
+async fn resolve(context: &Context, decoded: &DecodedCredential) -> Result<(Resolved, String), Stalled> {
     let limits = &context.settings.limits;
-    let (namespace, source) = wish.source(limits)?;
+    let (namespace, source) = decoded.source(limits)?;
     let secret = read(context, namespace, &source.name).await?;
-    let resolved = wish.resolve(&secret, limits)?;
+    let resolved = decoded.resolve(&secret, limits)?;
     Ok((resolved, secret.resource_version().to_owned()))
 }
 
 /// Reads a source.
-async fn read(context: &Context, namespace: &str, name: &str) -> Result<SourceSecret, Held> {
-    let unreadable = |why: &str| Held::source_unreadable(namespace, name, why);
+async fn read(context: &Context, namespace: &str, name: &str) -> Result<SourceSecret, Stalled> {
+    let unreadable = |why: &str| source_unreadable(namespace, name, why);
     let forbidden = format!(
         "the operator's service account may not read Secrets in {namespace}; bind the Role of config/rbac there"
     );
-    if context.refusals().has(&(Watch::Sources, namespace.to_owned()), Instant::now()) {
+    if context.refused_watches().has(&(Watch::Sources, namespace.to_owned()), Instant::now()) {
         return Err(unreadable(&forbidden));
     }
     if !context.sources().contains_key(&(namespace.to_owned(), name.to_owned())) {
-        return Err(Held::source_missing(namespace, name));
+        return Err(source_missing(namespace, name));
     }
     let answer = read_source(&context.client, namespace, name);
     match tokio::time::timeout(WRITE_TIMEOUT, answer).await {
         Ok(Ok(Some(source))) => Ok(source),
-        Ok(Ok(None)) => Err(Held::source_missing(namespace, name)),
+        Ok(Ok(None)) => Err(source_missing(namespace, name)),
         Ok(Err(SourceFailure::Forbidden)) => Err(unreadable(&forbidden)),
         Ok(Err(SourceFailure::Answer(why))) => Err(unreadable(&why)),
         Ok(Err(SourceFailure::Client(error))) => Err(unreadable(&WriteError::from(error).to_string())),

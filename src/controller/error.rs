@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use kube::core::Status;
 
-use crate::{api::Reason, gate::NotLeading, metrics::WriteResult, printable::printable};
+use crate::{
+    api::{Reason, printable},
+    cluster::gate::NotLeading,
+    process::metrics::WriteResult,
+};
 
 /// How long a write may take before we count it as failed. The answer may still come: the next plan sees.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);

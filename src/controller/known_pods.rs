@@ -1,4 +1,4 @@
-//! What is known of pods that were too early, for the watch, the statuses and the evictions.
+//! What is known of pods that were created before their pull secret, for the watch, the statuses and the evictions.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,15 +6,13 @@ use tokio::sync::{Notify, watch};
 
 use super::backoff::Backoff;
 use crate::{
-    api::StuckPods,
-    catalog::Catalog,
-    names::CredentialName,
-    plan::{Turns, WaitingPods},
-    rollout::{self, Tally},
-    text::Text,
+    api::{CredentialName, StuckPods},
+    plan::{EvictionLimiter, WaitingPods, catalog::Catalog},
+    process::Text,
+    progress::{self, StuckCounts},
 };
 
-/// What is known of pods that were too early.
+/// What is known of pods that were created before their pull secret.
 #[derive(Default)]
 pub struct Stuck {
     known: Mutex<Known>,
@@ -30,20 +28,20 @@ pub struct Stuck {
 #[derive(Default)]
 pub struct Known {
     /// Whether pods are seen.
-    pub sight: Sight,
+    pub visibility: Visibility,
     /// Those that wait for an image.
     pub pods: WaitingPods,
-    /// Those that were too early, by credential.
-    pub tally: Tally,
+    /// Those that were created before their pull secret, by credential.
+    pub stuck_counts: StuckCounts,
     /// Whose turn it is to be evicted.
-    pub turns: Turns,
+    pub eviction_limiter: EvictionLimiter,
     /// The last eviction was refused, and that has been said.
     pub refused: bool,
 }
 
 /// Whether pods are seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sight {
+pub enum Visibility {
     /// They haven't been listed yet.
     #[default]
     NotYet,
@@ -56,17 +54,17 @@ pub enum Sight {
 impl Stuck {
     /// The RegistryCredentials have changed.
     pub fn wanted_by(&self, catalog: &Catalog) {
-        let wanted = catalog.entries().any(|entry| entry.claim.stuck.policy != StuckPods::Off);
+        let wanted = catalog.entries().any(|entry| entry.desired.stuck.policy != StuckPods::Off);
         self.wanted.send_if_modified(|before| std::mem::replace(before, wanted) != wanted);
     }
 
     /// What a status says.
-    pub fn report(&self, name: &CredentialName, catalog: &Catalog) -> rollout::Stuck {
+    pub fn report(&self, name: &CredentialName, catalog: &Catalog) -> progress::Stuck {
         let known = self.known();
-        match (catalog.get(name).map(|entry| entry.claim.stuck.policy), known.sight) {
-            (None | Some(StuckPods::Off), _) | (_, Sight::Forbidden) => rollout::Stuck::Untold,
-            (_, Sight::NotYet) => rollout::Stuck::Unknown,
-            (_, Sight::All) => rollout::Stuck::Found(known.tally.counts(name)),
+        match (catalog.get(name).map(|entry| entry.desired.stuck.policy), known.visibility) {
+            (None | Some(StuckPods::Off), _) | (_, Visibility::Forbidden) => progress::Stuck::Untold,
+            (_, Visibility::NotYet) => progress::Stuck::Unknown,
+            (_, Visibility::All) => progress::Stuck::Found(known.stuck_counts.counts(name)),
         }
     }
 
@@ -77,10 +75,11 @@ impl Stuck {
     }
 
     /// Nothing is known any more. Returns whether that is news for the statuses.
-    pub fn forget(&self, sight: Sight) -> bool {
+    pub fn forget(&self, visibility: Visibility) -> bool {
         let mut known = self.known();
-        let before = known.sight;
-        (known.sight, known.pods, known.tally) = (sight, WaitingPods::default(), Tally::default());
-        before != sight
+        let before = known.visibility;
+        (known.visibility, known.pods, known.stuck_counts) =
+            (visibility, WaitingPods::default(), StuckCounts::default());
+        before != visibility
     }
 }

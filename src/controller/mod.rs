@@ -2,21 +2,21 @@
 //! executes and reports.
 
 mod access;
+mod adaptive_concurrency;
 mod apply;
 mod at_creation;
 mod backoff;
 mod caches;
 mod context;
 mod credential;
-mod doubts;
 mod error;
 mod known_pods;
 mod namespace;
-mod pace;
 mod queue;
-mod refusals;
+mod refused_watches;
 mod status;
-mod stuck;
+mod stuck_pods;
+mod unconfirmed_patches;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -30,11 +30,12 @@ use tracing::{Instrument, info, info_span, warn};
 pub use backoff::WatchBackoff;
 pub use caches::{list_and_watch, refusal};
 pub use context::{Context, Settings};
-pub use refusals::sentence;
+pub use refused_watches::sentence;
 
 use crate::{
-    metrics::Controller,
-    names::{NamespaceName, SecretName},
+    api::{NamespaceName, SecretName},
+    plan::decoded::secret_name,
+    process::metrics::Controller,
 };
 
 /// How long writes in flight may take to end after SIGTERM.
@@ -95,7 +96,7 @@ pub async fn run(
         result = namespaces(&context, pass, stop) => result,
         _ = resolving => Err(Panicked),
         _ = tokio::spawn(status::Writer::new(context.clone()).run()) => Err(Panicked),
-        _ = tokio::spawn(stuck::run(context.clone())) => Err(Panicked),
+        _ = tokio::spawn(stuck_pods::run(context.clone())) => Err(Panicked),
         _ = tokio::spawn(go_on(context.clone(), role)) => Err(Panicked),
     }
 }
@@ -110,15 +111,7 @@ async fn sync(context: &Arc<Context>) {
     // RegistryCredentials come before Secrets: a Secret that lost its owner before its RegistryCredential vanished has
     // then lost it in the list of Secrets, too; and their Secret names say which foreign Secrets to keep in view.
     credentials.wait().await;
-    let names: Vec<SecretName> = {
-        let objects = context.objects();
-        let template = |o: &kube::api::DynamicObject| o.data.pointer("/spec/secretTemplate/name").cloned();
-        let name = |(name, object): (&crate::names::CredentialName, &Arc<kube::api::DynamicObject>)| {
-            let template = template(object);
-            template.as_ref().and_then(|t| t.as_str()).unwrap_or(name.as_str()).into()
-        };
-        objects.iter().map(name).collect()
-    };
+    let names: Vec<SecretName> = context.objects().values().map(|object| secret_name(object)).collect();
     for name in &names {
         context.index().take_interest(name);
     }

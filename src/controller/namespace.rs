@@ -14,17 +14,15 @@ use super::{
     backoff::{LASTING, TRANSIENT},
     context::Context,
     error::WriteError,
-    queue::Lane,
-    stuck,
+    queue::Priority,
+    stuck_pods,
 };
 use crate::{
-    api::Reason,
-    catalog::Catalog,
+    api::{CredentialName, NamespaceName, Reason, SecretName, ServiceAccountName},
     credential::Guard,
-    metrics::ReconcileResult,
-    names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
-    plan::{self, Change, Contested, Step},
-    rollout::{Failure, Outcome},
+    plan::{self, Change, Contested, Step, catalog::Catalog},
+    process::metrics::ReconcileResult,
+    progress::{Failure, Outcome},
 };
 
 /// How often a plan is made anew in one reconcile. Three rounds do all work: Secrets, entries, deletions; the others
@@ -39,8 +37,8 @@ const WRITES: usize = 8;
 
 /// Reconciles one namespace and says when to come again.
 pub async fn reconcile(context: &Arc<Context>, name: &NamespaceName) -> ReconcileResult {
-    let (contested, until) = context.fights().contested(name, Instant::now());
-    let (vanishing, due) = context.vanished().waiting(name, Instant::now());
+    let (contested, until) = context.removal_tracker().contested(name, Instant::now());
+    let (vanishing, due) = context.recreate_backoff().waiting(name, Instant::now());
     context.index().forget_unwatched(name);
     let mut run = Run {
         context,
@@ -51,24 +49,24 @@ pub async fn reconcile(context: &Arc<Context>, name: &NamespaceName) -> Reconcil
         written: HashMap::new(),
         failed: BTreeMap::new(),
         refused: HashMap::new(),
-        waits_for_doubts: false,
+        waits_for_unconfirmed: false,
     };
     for _ in 0..ROUNDS {
         let tasks = run.plan();
         if !tasks.is_empty() {
             run.execute(tasks).await;
-        } else if !run.settle_doubts().await {
+        } else if !run.settle_unconfirmed().await {
             break;
         }
     }
     for task in run.plan() {
         // It has moved in every round.
-        run.failed.insert(target(&task), (wishes(&task), WriteError::Moved));
+        run.failed.insert(target(&task), (affected(&task), WriteError::Moved));
     }
     let wait = run.wait();
     let failed = !run.refused.is_empty() || run.failed.values().any(|(_, error)| *error != WriteError::Gone);
     run.report();
-    stuck::look(context, name);
+    stuck_pods::refresh(context, name);
     match wait {
         Some(wait) => context.namespaces.add_at(name.clone(), Instant::now() + wait),
         None => context.retries.worked(name),
@@ -96,28 +94,28 @@ struct Run<'a> {
     vanishing: BTreeSet<SecretName>,
     /// How often each was written.
     written: HashMap<Target, usize>,
-    /// Writes that failed, and whose wish each was.
+    /// Writes that failed, and the credentials whose status speaks of each.
     failed: BTreeMap<Target, (Vec<CredentialName>, WriteError)>,
     refused: HashMap<CredentialName, plan::Refusal>,
     /// A Secret isn't deleted yet, as it isn't certain that no service account names it.
-    waits_for_doubts: bool,
+    waits_for_unconfirmed: bool,
 }
 
 impl Run<'_> {
     /// The steps that are right now and haven't failed yet, with all that it takes to execute them.
     fn plan(&mut self) -> Vec<Task> {
         self.refused.clear();
-        self.waits_for_doubts = false;
+        self.waits_for_unconfirmed = false;
         // A round may take seconds: what was suspended or deleted meanwhile is gone on with no more.
         self.catalog = self.context.catalog();
         let index = self.context.index();
         let Some(namespace) = index.get(self.name) else {
-            self.context.doubts().forget(self.name);
+            self.context.unconfirmed_patches().forget(self.name);
             return Vec::new();
         };
-        let is_certain = !self.context.doubts().has(self.name);
+        let is_certain = !self.context.unconfirmed_patches().has(self.name);
         let mut tasks = Vec::new();
-        for step in plan::plan(self.name, &self.catalog.claims(), namespace, &self.contested) {
+        for step in plan::plan(self.name, &self.catalog.all_desired(), namespace, &self.contested) {
             let task = match step {
                 Step::Refuse { credential, refusal } => {
                     // One is enough for a status line; the same one each time, so that statuses don't flap.
@@ -136,7 +134,7 @@ impl Run<'_> {
                     Task::PatchServiceAccount { service_account, changes, patch }
                 }
                 Step::DeleteSecret { .. } if !is_certain => {
-                    self.waits_for_doubts = true;
+                    self.waits_for_unconfirmed = true;
                     continue;
                 }
                 Step::DeleteSecret { secret, uid, resource_version } => {
@@ -150,20 +148,20 @@ impl Run<'_> {
         tasks
     }
 
-    /// Reads service accounts that are in doubt, and says whether there is something to plan anew. One whose patch has
+    /// Reads service accounts with an unconfirmed patch, and says whether there is something to plan anew. One whose patch has
     /// just failed is read only if something waits for it: it is tried again anyway.
-    async fn settle_doubts(&self) -> bool {
-        let mut doubts = self.context.doubts().of(self.name);
-        if !self.waits_for_doubts {
-            doubts.retain(|account| !self.failed.contains_key(&Target::ServiceAccount(account.clone())));
+    async fn settle_unconfirmed(&self) -> bool {
+        let mut unconfirmed_patches = self.context.unconfirmed_patches().of(self.name);
+        if !self.waits_for_unconfirmed {
+            unconfirmed_patches.retain(|account| !self.failed.contains_key(&Target::ServiceAccount(account.clone())));
         }
-        for account in &doubts {
-            if let Err(error) = apply::settle_doubt(self.context, self.name, account).await {
+        for account in &unconfirmed_patches {
+            if let Err(error) = apply::settle_unconfirmed_patch(self.context, self.name, account).await {
                 debug!(namespace = %self.name, %account, %error, "still in doubt");
                 return false;
             }
         }
-        !doubts.is_empty()
+        !unconfirmed_patches.is_empty()
     }
 
     async fn execute(&mut self, tasks: Vec<Task>) {
@@ -193,7 +191,7 @@ impl Run<'_> {
                     if error != WriteError::Gone {
                         warn!(namespace = %name, ?target, reason = error.reason().as_str(), %error, "a write failed");
                     }
-                    self.failed.insert(target, (wishes(&task), error));
+                    self.failed.insert(target, (affected(&task), error));
                 }
             }
         }
@@ -203,7 +201,7 @@ impl Run<'_> {
     fn wait(&self) -> Option<Duration> {
         let unseen = self.refused.values().any(|refusal| refusal.reason() == Reason::WrongType);
         let mut longest = unseen.then_some(LASTING);
-        if self.context.doubts().has(self.name) {
+        if self.context.unconfirmed_patches().has(self.name) {
             longest = Some(TRANSIENT);
         }
         for (_, error) in self.failed.values() {
@@ -226,8 +224,8 @@ impl Run<'_> {
             return; // the namespace, or what was in it, is going: what becomes of it is known next time
         }
         let outcomes = self.outcomes();
-        let touched = self.context.ledger().record(self.name, &self.catalog, &outcomes);
-        self.context.statuses.add_all(touched, Lane::Live);
+        let touched = self.context.rollout().record(self.name, &self.catalog, &outcomes);
+        self.context.statuses.add_all(touched, Priority::Live);
     }
 
     fn outcomes(&self) -> Vec<Outcome> {
@@ -235,10 +233,10 @@ impl Run<'_> {
         let Some(namespace) = index.get(self.name) else {
             return Vec::new();
         };
-        let progress = plan::assess(self.name, &self.catalog.claims(), namespace);
+        let progress = plan::assess(self.name, &self.catalog.all_desired(), namespace);
         drop(index);
         let outcome = |(credential, progress): (CredentialName, plan::Progress)| {
-            let failed = self.failed.values().find(|(wishes, _)| wishes.contains(&credential));
+            let failed = self.failed.values().find(|(affected, _)| affected.contains(&credential));
             let failure = match (self.refused.get(&credential), failed) {
                 (Some(refusal), _) => Some(Failure { reason: refusal.reason(), message: refusal.to_string() }),
                 (None, Some((_, error))) => Some(Failure { reason: error.reason(), message: error.to_string() }),
@@ -258,9 +256,9 @@ fn target(task: &Task) -> Target {
 }
 
 /// Whose status speaks of a failure of this write.
-fn wishes(task: &Task) -> Vec<CredentialName> {
+fn affected(task: &Task) -> Vec<CredentialName> {
     match task {
-        Task::ApplySecret { entry, .. } => vec![entry.claim.credential.clone()],
+        Task::ApplySecret { entry, .. } => vec![entry.desired.credential.clone()],
         Task::PatchServiceAccount { changes, .. } => changes
             .iter()
             .filter_map(|change| match change {

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 /// How urgent work is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lane {
+pub enum Priority {
     /// Everything at once: a first roll-out, a rotation, a changed spec.
     Bulk,
     /// Something has just happened.
@@ -46,8 +46,8 @@ struct Inner<K> {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Key {
-    queued: Option<Lane>,
-    running: Option<Lane>,
+    queued: Option<Priority>,
+    running: Option<Priority>,
     /// The one entry of `delayed` that counts; others are left over from before.
     due: Option<Instant>,
 }
@@ -67,16 +67,16 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
 
     /// Queues `key`, at the back of its lane. Where it is queued already, it moves up to the live lane or stays; where
     /// it is in work, it comes again after that.
-    pub fn add(&self, key: K, lane: Lane) {
-        self.lock().add(key, lane);
+    pub fn add(&self, key: K, priority: Priority) {
+        self.lock().add(key, priority);
         self.changed.notify_one();
     }
 
     /// Queues many keys in their order.
-    pub fn add_all(&self, keys: impl IntoIterator<Item = K>, lane: Lane) {
+    pub fn add_all(&self, keys: impl IntoIterator<Item = K>, priority: Priority) {
         let mut inner = self.lock();
         for key in keys {
-            inner.add(key, lane);
+            inner.add(key, priority);
         }
         drop(inner);
         self.changed.notify_one();
@@ -138,22 +138,22 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
 }
 
 impl<K: Clone + Eq + Hash + Ord> Inner<K> {
-    fn add(&mut self, key: K, lane: Lane) {
+    fn add(&mut self, key: K, priority: Priority) {
         let state = self.keys.entry(key.clone()).or_default();
-        if state.queued >= Some(lane) {
+        if state.queued >= Some(priority) {
             return;
         }
-        state.queued = Some(lane);
+        state.queued = Some(priority);
         if state.running.is_none() {
             // A key that moves up leaves its old place behind; `take` passes over that.
-            self.lane(lane).push_back(key);
+            self.priority(priority).push_back(key);
         }
     }
 
-    fn lane(&mut self, lane: Lane) -> &mut VecDeque<K> {
-        match lane {
-            Lane::Live => &mut self.live,
-            Lane::Bulk => &mut self.bulk,
+    fn priority(&mut self, priority: Priority) -> &mut VecDeque<K> {
+        match priority {
+            Priority::Live => &mut self.live,
+            Priority::Bulk => &mut self.bulk,
         }
     }
 
@@ -167,19 +167,19 @@ impl<K: Clone + Eq + Hash + Ord> Inner<K> {
             {
                 state.due = None;
                 // Behind what has just happened: after an outage all namespaces may come back at once.
-                self.add(key, Lane::Bulk);
+                self.add(key, Priority::Bulk);
             }
         }
-        for lane in [Lane::Live, Lane::Bulk] {
-            if lane == Lane::Bulk && self.bulk_running >= bulk_limit {
+        for priority in [Priority::Live, Priority::Bulk] {
+            if priority == Priority::Bulk && self.bulk_running >= bulk_limit {
                 return None;
             }
-            while let Some(key) = self.lane(lane).pop_front() {
+            while let Some(key) = self.priority(priority).pop_front() {
                 let Some(state) = self.keys.get_mut(&key) else { continue };
-                if state.queued == Some(lane) && state.running.is_none() {
+                if state.queued == Some(priority) && state.running.is_none() {
                     state.queued = None;
-                    state.running = Some(lane);
-                    self.bulk_running += usize::from(lane == Lane::Bulk);
+                    state.running = Some(priority);
+                    self.bulk_running += usize::from(priority == Priority::Bulk);
                     return Some(key);
                 }
             }
@@ -192,9 +192,9 @@ impl<K: Clone + Eq + Hash + Ord> Inner<K> {
         let was = state.running.take();
         let again = state.queued;
         let idle = again.is_none() && state.due.is_none();
-        self.bulk_running -= usize::from(was == Some(Lane::Bulk));
-        if let Some(lane) = again {
-            self.lane(lane).push_back(key.clone());
+        self.bulk_running -= usize::from(was == Some(Priority::Bulk));
+        if let Some(priority) = again {
+            self.priority(priority).push_back(key.clone());
         }
         if idle {
             self.keys.remove(key);
@@ -215,17 +215,17 @@ mod tests {
     #[test]
     fn live_work_goes_past_bulk_work() {
         let queue = Queue::new(9);
-        queue.add_all(["a", "b", "c"], Lane::Bulk);
-        queue.add("new", Lane::Live);
+        queue.add_all(["a", "b", "c"], Priority::Bulk);
+        queue.add("new", Priority::Live);
         assert_eq!(drain(&queue), ["new", "a", "b", "c"]);
     }
 
     #[test]
     fn a_key_that_waits_in_bulk_moves_up_and_comes_once() {
         let queue = Queue::new(9);
-        queue.add_all(["a", "b"], Lane::Bulk);
-        queue.add("b", Lane::Live);
-        queue.add("b", Lane::Bulk);
+        queue.add_all(["a", "b"], Priority::Bulk);
+        queue.add("b", Priority::Live);
+        queue.add("b", Priority::Bulk);
         assert_eq!(queue.depth(), 2);
         assert_eq!(drain(&queue), ["b", "a"]);
     }
@@ -233,10 +233,10 @@ mod tests {
     #[test]
     fn a_key_in_work_comes_again_only_after_that() {
         let queue = Queue::new(9);
-        queue.add("a", Lane::Bulk);
+        queue.add("a", Priority::Bulk);
         assert_eq!(drain(&queue), ["a"]);
-        queue.add("a", Lane::Live);
-        queue.add("a", Lane::Live);
+        queue.add("a", Priority::Live);
+        queue.add("a", Priority::Live);
         assert!(drain(&queue).is_empty());
         queue.done(&"a");
         assert_eq!(drain(&queue), ["a"]);
@@ -248,13 +248,13 @@ mod tests {
     #[test]
     fn bulk_work_never_takes_the_last_workers() {
         let queue = Queue::new(2);
-        queue.add_all(["a", "b", "c"], Lane::Bulk);
+        queue.add_all(["a", "b", "c"], Priority::Bulk);
         assert_eq!(drain(&queue), ["a", "b"]);
-        queue.add("new", Lane::Live);
+        queue.add("new", Priority::Live);
         assert_eq!(drain(&queue), ["new"]);
         queue.done(&"a");
         assert_eq!(drain(&queue), ["c"]);
-        queue.add_all(["d", "e", "f"], Lane::Bulk);
+        queue.add_all(["d", "e", "f"], Priority::Bulk);
         queue.limit_bulk(1);
         queue.done(&"b");
         assert!(drain(&queue).is_empty(), "c goes on");
@@ -283,7 +283,7 @@ mod tests {
             let queue = queue.clone();
             async move { (queue.next().await, queue.next().await) }
         });
-        queue.add("now", Lane::Live);
+        queue.add("now", Priority::Live);
         queue.add_at("later", Instant::now() + Duration::from_millis(20));
         assert_eq!(waiting.await.unwrap(), ("now", "later"));
     }

@@ -21,14 +21,13 @@ use super::{
     backoff::{Backoff, TRANSIENT},
     context::{Context, Published},
     error::{self, WRITE_TIMEOUT, WriteError},
-    refusals::STANDS,
+    refused_watches::STANDS,
 };
 use crate::{
-    api::{FIELD_MANAGER, Reason, RegistryCredential, RegistryCredentialStatus},
-    metrics::WriteKind,
-    names::CredentialName,
+    api::{CredentialName, FIELD_MANAGER, Reason, RegistryCredential, RegistryCredentialStatus, StallCause, Stalled},
     plan::ResourceVersion,
-    rollout::{self, Hold, Report, State},
+    process::metrics::WriteKind,
+    progress::{self, Report},
 };
 
 /// A roll-out often ends within this time of its start: then one write says it all.
@@ -141,7 +140,7 @@ impl Writer {
     }
 
     fn is_behind(&self, name: &CredentialName) -> bool {
-        self.context.ledger().summary(name).is_some_and(|sums| sums.behind > 0)
+        self.context.rollout().summary(name).is_some_and(|sums| sums.behind > 0)
     }
 
     async fn write(
@@ -158,16 +157,19 @@ impl Writer {
         let previous = previous.and_then(|s| serde_json::from_value::<RegistryCredentialStatus>(s).ok());
         let previous = previous.unwrap_or_default();
         let status = match (blind, found) {
-            (Some(why), _) => rollout::blind(&previous, object.metadata.generation, why, Timestamp::now()),
+            (Some(why), _) => progress::blind(&previous, object.metadata.generation, why, Timestamp::now()),
             (None, Some(found)) => {
-                let summary = self.context.ledger().summary(name);
+                let summary = self.context.rollout().summary(name);
                 let stuck = self.context.stuck.report(name, &self.context.catalog());
-                let report = Report { generation: found.generation, state: found.state.clone(), summary, stuck };
-                rollout::build(&previous, &report, Timestamp::now())
+                let report =
+                    Report { generation: found.generation, resolution: found.resolution.clone(), summary, stuck };
+                progress::build(&previous, &report, Timestamp::now())
             }
             (None, None) => return Ok(Written::Unchanged),
         };
-        self.context.metrics.status(name, &status);
+        let conditions = status.conditions.iter().map(|c| (&*c.type_, &*c.status));
+        let counts = status.namespaces.as_ref().map(|counts| [counts.desired, counts.ready, counts.failed]);
+        self.context.metrics.status(name.as_str(), conditions, counts);
         let uid = object.uid().unwrap_or_default();
         if status == previous || found.is_some_and(|found| found.uid != uid) {
             return Ok(Written::Unchanged);
@@ -191,7 +193,7 @@ impl Writer {
         self.context.metrics.write(WriteKind::Status, error::result(&result));
         let written = result?;
         self.remember(name, written);
-        self.publish(&object, &previous, &status, found.map(|found| &found.state));
+        self.publish(&object, &previous, &status, found.and_then(|found| found.resolution.as_ref().err()));
         Ok(Written::Yes)
     }
 
@@ -214,7 +216,7 @@ impl Writer {
         object: &DynamicObject,
         previous: &RegistryCredentialStatus,
         status: &RegistryCredentialStatus,
-        state: Option<&State>,
+        stalled: Option<&Stalled>,
     ) {
         let ready = |status: &RegistryCredentialStatus| {
             let ready = status.conditions.iter().find(|c| c.type_ == "Ready")?;
@@ -225,8 +227,8 @@ impl Writer {
         if before.as_deref() == Some(&*reason) || reason == Reason::RollingOut.as_str() {
             return;
         }
-        let calm =
-            is_ready == "True" || matches!(state, Some(State::Held { hold: Hold::Suspended | Hold::Orphaned, .. }));
+        let calm = is_ready == "True"
+            || matches!(stalled.map(Stalled::cause), Some(StallCause::Suspended | StallCause::Orphaned));
         let event = Event {
             type_: if calm { EventType::Normal } else { EventType::Warning },
             reason,

@@ -4,12 +4,11 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::{
-    json::{self, Fault, Member},
-    key_error::KeyError,
-    key_file, private_key,
+use super::{key_error::KeyError, key_file, private_key};
+use crate::{
+    api::Identity,
+    process::json::{self, Fault, Member},
 };
-use crate::api::Identity;
 
 /// The largest file that is looked at; Google's have about 2,400 bytes.
 pub const MAX_FILE_BYTES: usize = 64 * 1024;

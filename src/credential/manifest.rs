@@ -6,10 +6,7 @@ use kube::Resource;
 use serde::Serialize;
 
 use super::pull_secret::PullSecret;
-use crate::{
-    api::{CREDENTIAL_LABEL, REVISION_ANNOTATION, RegistryCredential},
-    names::{CredentialName, NamespaceName},
-};
+use crate::api::{CREDENTIAL_LABEL, CredentialName, NamespaceName, REVISION_ANNOTATION, RegistryCredential};
 
 /// Labels and annotations that every managed Secret has besides the template's.
 const OWN_FIELDS: usize = 2;

@@ -1,14 +1,11 @@
-//! PURE: a source's bytes → a pull secret, and what a docker config has for whom. No client, no clock, no async, no
-//! logging.
+//! PURE: a source's bytes → a pull secret. No client, no clock, no async, no logging.
 //!
 //! [`resolve`] is the whole way: the spec and the source Secret → a checked key → a docker config → a [`PullSecret`],
-//! which [`SecretManifest`] makes the body of an apply of. Everything that fails is an [`Invalid`]: a reason and a message
+//! which [`SecretManifest`] makes the body of an apply of. Everything that fails is a [`Stalled`]: a reason and a message
 //! for the status, which holds nothing of the credential.
 
 pub mod docker_config;
-pub mod docker_logins;
 pub mod gcp_key;
-mod json;
 mod key_error;
 mod key_file;
 pub mod manifest;
@@ -22,12 +19,9 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
-use crate::{
-    api::{Identity, Reason, RegistryCredentialSpec, SecretKeyRef},
-    names::{CredentialName, SecretName},
-};
+use crate::api::{Identity, Reason, RegistryCredentialSpec, SecretKeyRef, SecretName, Stalled};
 use docker_config::{DockerConfig, Username};
 
 pub use gcp_key::GcpServiceAccountKey;
@@ -50,51 +44,28 @@ pub struct Resolved {
     pub identity: Identity,
 }
 
-/// Why a RegistryCredential stands for nothing that can be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invalid {
-    /// The reason, for a condition.
-    pub reason: Reason,
-    /// What is wrong, where, and what to do.
-    pub message: String,
-}
-
-impl Invalid {
-    fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
-    }
-}
-
-impl fmt::Display for Invalid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.reason, self.message)
-    }
-}
-
-impl std::error::Error for Invalid {}
-
-/// Makes the pull secret of a RegistryCredential.
+/// Makes the pull secret of a RegistryCredential, whose Secrets have this name.
 ///
 /// # Errors
 /// The first thing that is wrong with the spec or the source.
 pub fn resolve(
-    name: &CredentialName,
+    name: SecretName,
     spec: &RegistryCredentialSpec,
     source: &SourceSecret,
     allowed: &AllowedRegistries,
-) -> Result<Resolved, Invalid> {
+) -> Result<Resolved, Stalled> {
     let reference = source_ref(spec)?;
-    let secret_name = secret_name(name, spec)?;
+    check_secret_name(&name, spec)?;
     check_template(spec)?;
     let registries = check_registries(spec, allowed)?;
 
     let key = read_key(&reference.key, source)?;
     let config = DockerConfig::render(&registries, Username::JSON_KEY, key.expose_file())
-        .map_err(|error| Invalid::new(Reason::InvalidSpec, format!("spec.registries: {error}")))?;
+        .map_err(|error| Stalled::new(Reason::InvalidSpec, format!("spec.registries: {error}")))?;
 
     let template = &spec.secret_template;
     Ok(Resolved {
-        pull_secret: PullSecret::new(secret_name, template.labels.clone(), template.annotations.clone(), &config, None),
+        pull_secret: PullSecret::new(name, template.labels.clone(), template.annotations.clone(), &config, None),
         identity: key.identity().clone(),
     })
 }
@@ -103,21 +74,21 @@ pub fn resolve(
 ///
 /// # Errors
 /// If there is none, or it isn't usable.
-pub fn read_key(key: &str, source: &SourceSecret) -> Result<GcpServiceAccountKey, Invalid> {
+pub fn read_key(key: &str, source: &SourceSecret) -> Result<GcpServiceAccountKey, Stalled> {
     let at = format!("Secret {}/{}", source.namespace(), source.name());
-    let file = source.get(key).map_err(|error| Invalid::new(Reason::SourceKeyNotFound, format!("{at}: {error}")))?;
+    let file = source.get(key).map_err(|error| Stalled::new(Reason::SourceKeyNotFound, format!("{at}: {error}")))?;
     GcpServiceAccountKey::parse(file)
-        .map_err(|error| Invalid::new(Reason::InvalidKey, format!("{at}, key {key}: {error}")))
+        .map_err(|error| Stalled::new(Reason::InvalidKey, format!("{at}, key {key}: {error}")))
 }
 
 /// Which Secret the credential comes from.
 ///
 /// # Errors
 /// If `spec.credential` has none of the members that this version knows.
-pub fn source_ref(spec: &RegistryCredentialSpec) -> Result<&SecretKeyRef, Invalid> {
+pub fn source_ref(spec: &RegistryCredentialSpec) -> Result<&SecretKeyRef, Stalled> {
     match &spec.credential.gcp_service_account_key {
         Some(source) => Ok(&source.secret_ref),
-        None => Err(Invalid::new(
+        None => Err(Stalled::new(
             Reason::UnsupportedCredential,
             "spec.credential has no member that this version of regcred knows; upgrade regcred, or use gcpServiceAccountKey",
         )),
@@ -128,7 +99,7 @@ pub fn source_ref(spec: &RegistryCredentialSpec) -> Result<&SecretKeyRef, Invali
 ///
 /// # Errors
 /// If it isn't one of those allowed.
-pub fn check_namespace(namespace: &str, allowed: &[String]) -> Result<(), Invalid> {
+pub fn check_namespace(namespace: &str, allowed: &[String]) -> Result<(), Stalled> {
     if allowed.iter().any(|one| one == namespace) {
         return Ok(());
     }
@@ -137,7 +108,7 @@ pub fn check_namespace(namespace: &str, allowed: &[String]) -> Result<(), Invali
          there, or have the administrator add {namespace}",
         allowed.join(", ")
     );
-    Err(Invalid::new(Reason::NamespaceNotAllowed, message))
+    Err(Stalled::new(Reason::NamespaceNotAllowed, message))
 }
 
 /// The registries of the spec, sorted, each once.
@@ -147,9 +118,9 @@ pub fn check_namespace(namespace: &str, allowed: &[String]) -> Result<(), Invali
 pub fn check_registries(
     spec: &RegistryCredentialSpec,
     allowed: &AllowedRegistries,
-) -> Result<Vec<RegistryKey>, Invalid> {
+) -> Result<Vec<RegistryKey>, Stalled> {
     if spec.registries.is_empty() {
-        return Err(Invalid::new(
+        return Err(Stalled::new(
             Reason::InvalidSpec,
             "spec.registries is empty; list the registries that the key is for, such as gcr.io",
         ));
@@ -165,36 +136,35 @@ pub fn check_registries(
 ///
 /// # Errors
 /// If it isn't a registry, or not a permitted one.
-pub fn check_registry(at: usize, text: &str, allowed: &AllowedRegistries) -> Result<RegistryKey, Invalid> {
+pub fn check_registry(at: usize, text: &str, allowed: &AllowedRegistries) -> Result<RegistryKey, Stalled> {
     let key = RegistryKey::parse(text).map_err(|error| {
         let message = format!("spec.registries[{at}] isn't a registry: {error}");
-        Invalid::new(Reason::InvalidSpec, message)
+        Stalled::new(Reason::InvalidSpec, message)
     })?;
     if allowed.permits(&key) { Ok(key) } else { Err(not_allowed(at, &key)) }
 }
 
-fn not_allowed(at: usize, key: &RegistryKey) -> Invalid {
+fn not_allowed(at: usize, key: &RegistryKey) -> Stalled {
     let message = format!(
         "spec.registries[{at}], {key}, isn't one of Google's (gcr.io, *.gcr.io, *.pkg.dev, on port 443), so the key isn't \
          sent there; correct it, or have an administrator add {} to the operator's --allowed-registries",
         key.authority()
     );
-    Invalid::new(Reason::RegistryNotAllowed, message)
+    Stalled::new(Reason::RegistryNotAllowed, message)
 }
 
-/// The name of the Secrets: the template's, else the RegistryCredential's own.
-fn secret_name(name: &CredentialName, spec: &RegistryCredentialSpec) -> Result<SecretName, Invalid> {
-    let invalid = |message: &str| Err(Invalid::new(Reason::InvalidSpec, message));
-    if !is_secret_name(name.as_str()) {
-        return invalid("metadata.name has more than 63 characters; use a shorter one");
+/// Whether Secrets can have the name that the template or the RegistryCredential's own name gives them.
+fn check_secret_name(name: &SecretName, spec: &RegistryCredentialSpec) -> Result<(), Stalled> {
+    if is_secret_name(name.as_str()) {
+        return Ok(());
     }
-    match spec.secret_template.name.as_deref() {
-        None => Ok(name.as_str().into()),
-        Some(own) if is_secret_name(own) => Ok(own.into()),
-        Some(_) => invalid(
-            "spec.secretTemplate.name isn't a Secret's name of at most 63 characters (a-z, 0-9, - and ., a letter or digit at both ends)",
-        ),
-    }
+    let message = match spec.secret_template.name {
+        None => "metadata.name has more than 63 characters; use a shorter one",
+        Some(_) => {
+            "spec.secretTemplate.name isn't a Secret's name of at most 63 characters (a-z, 0-9, - and ., a letter or digit at both ends)"
+        }
+    };
+    Err(Stalled::new(Reason::InvalidSpec, message))
 }
 
 /// Whether the text is a DNS subdomain, as names of Secrets are, and short enough.
@@ -209,13 +179,13 @@ pub fn is_secret_name(text: &str) -> bool {
 }
 
 /// The template can't set what says whose a Secret is.
-fn check_template(spec: &RegistryCredentialSpec) -> Result<(), Invalid> {
+fn check_template(spec: &RegistryCredentialSpec) -> Result<(), Stalled> {
     let template = &spec.secret_template;
     for (field, map) in [("labels", &template.labels), ("annotations", &template.annotations)] {
         if let Some(owner) = map.keys().find_map(|key| reserved_by(key)) {
             let message =
                 format!("spec.secretTemplate.{field} has a key by which {owner} marks what it manages; take it out");
-            return Err(Invalid::new(Reason::InvalidSpec, message));
+            return Err(Stalled::new(Reason::InvalidSpec, message));
         }
     }
     Ok(())

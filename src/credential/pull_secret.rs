@@ -12,7 +12,7 @@ use ring::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
 use super::docker_config::DockerConfig;
-use crate::names::SecretName;
+use crate::api::SecretName;
 
 /// How many bytes of the hash stand in a revision, each as two hexadecimal digits.
 const HASH_BYTES: usize = 16;

@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::json;
 
 use super::{AllowedRegistries, PullSecret, SourceSecret, resolve};
-use crate::api::{CredentialSource, GcpServiceAccountKeySource, RegistryCredentialSpec, SecretKeyRef};
+use crate::api::{CredentialSource, GcpServiceAccountKeySource, RegistryCredentialSpec, SecretKeyRef, secret_name};
 
 pub(crate) const KEY_A: &str = include_str!("../../tests/fixtures/throwaway-key-a.json");
 pub(crate) const KEY_B: &str = include_str!("../../tests/fixtures/throwaway-key-b.json");
@@ -54,5 +54,6 @@ pub(crate) fn spec(registries: &[&str]) -> RegistryCredentialSpec {
 pub(crate) fn resolved(name: &str, spec: &RegistryCredentialSpec) -> PullSecret {
     let source = source(&[("key.json", KEY_A.as_bytes())]);
     let allowed = AllowedRegistries::default();
-    resolve(&name.into(), spec, &source, &allowed).unwrap().pull_secret
+    let name = secret_name(name, spec.secret_template.name.as_deref());
+    resolve(name, spec, &source, &allowed).unwrap().pull_secret
 }

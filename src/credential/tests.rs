@@ -7,10 +7,12 @@ use super::{
     testing::{KEY_A, KEY_B, source, spec},
     *,
 };
+use crate::api::secret_name;
 
-fn try_resolve(spec: &RegistryCredentialSpec, file: &str) -> Result<Resolved, Invalid> {
+fn try_resolve(spec: &RegistryCredentialSpec, file: &str) -> Result<Resolved, Stalled> {
     let source = source(&[("key.json", file.as_bytes())]);
-    resolve(&"darwin".into(), spec, &source, &AllowedRegistries::default())
+    let name = secret_name("darwin", spec.secret_template.name.as_deref());
+    resolve(name, spec, &source, &AllowedRegistries::default())
 }
 
 fn fault(spec: &RegistryCredentialSpec, file: &str) -> (Reason, String) {
@@ -77,7 +79,7 @@ fn the_template_names_the_secret() {
 fn a_name_that_is_no_label_value_is_refused() {
     let named = |name: String| {
         let source = source(&[("key.json", KEY_A.as_bytes())]);
-        resolve(&name.into(), &spec(&["gcr.io"]), &source, &AllowedRegistries::default())
+        resolve(name.into(), &spec(&["gcr.io"]), &source, &AllowedRegistries::default())
     };
     assert!(named("a".repeat(63)).is_ok());
     let invalid = named("a".repeat(64)).unwrap_err();
@@ -165,10 +167,10 @@ fn no_registries_and_too_many_are_invalid() {
 #[test]
 fn a_missing_key_of_the_secret_is_named() {
     let source = source(&[("gcr.json", KEY_A.as_bytes())]);
-    let invalid = resolve(&"darwin".into(), &spec(&["gcr.io"]), &source, &AllowedRegistries::default()).unwrap_err();
+    let invalid = resolve("darwin".into(), &spec(&["gcr.io"]), &source, &AllowedRegistries::default()).unwrap_err();
     assert_eq!(
         invalid,
-        Invalid {
+        Stalled {
             reason: Reason::SourceKeyNotFound,
             message: "Secret regcred-system/darwin-gcr-key: it has no key key.json; it has: gcr.json".to_owned(),
         }

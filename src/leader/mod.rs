@@ -1,11 +1,11 @@
 //! IO: which of the replicas writes, decided by the Lease `regcred` (coordination.k8s.io/v1).
 //!
 //! The leader writes until [`WRITES`] after it sent its last renewal that went through; another takes the Lease no
-//! sooner than [`sight::TERM`] after it saw that renewal. Both go by their own monotonic clocks, and the second begins later.
+//! sooner than [`lease_state::TERM`] after it saw that renewal. Both go by their own monotonic clocks, and the second begins later.
 //! A leader whose time is up writes nothing and goes on trying: a renewal that replaces the very Lease that it had proves
 //! that nobody has followed it.
 
-mod sight;
+mod lease_state;
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -27,12 +27,12 @@ use kube::{
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use self::sight::Sight;
+use self::lease_state::LeaseState;
 use crate::{
+    api::printable,
+    cluster::gate::Gate,
     controller::{Context, Role, WatchBackoff, list_and_watch, sentence},
-    gate::Gate,
-    metrics::Watch,
-    printable::printable,
+    process::metrics::Watch,
 };
 
 /// The Lease's name.
@@ -91,7 +91,7 @@ pub struct Election {
     news: BoxStream<'static, watcher::Result<Event<Lease>>>,
     /// Whether the list that is coming in has the Lease.
     listed: bool,
-    sight: Sight,
+    lease_state: LeaseState,
     /// The API server hasn't answered since the Lease was last seen: its holder may have been as cut off as we are.
     is_cut_off: bool,
     failing: bool,
@@ -109,7 +109,7 @@ impl Election {
             identity: identity(),
             gate: gate.clone(),
             listed: false,
-            sight: Sight::default(),
+            lease_state: LeaseState::default(),
             is_cut_off: false,
             failing: false,
             context: context.clone(),
@@ -139,7 +139,7 @@ impl Election {
         let mut next = Instant::now();
         let mut leader = None;
         loop {
-            if let Some(holder) = self.sight.holder()
+            if let Some(holder) = self.lease_state.holder()
                 && leader.as_deref() != Some(holder)
             {
                 info!(lease = self.lease, identity = self.identity, leader = holder, "standing by");
@@ -149,8 +149,8 @@ impl Election {
             let is_synced = *synced.borrow();
             let runs = is_synced || self.context.blind().is_some();
             let later = if is_synced { Duration::ZERO } else { HESITATES };
-            let ours = self.sight.holder() == Some(&self.identity);
-            let due = if ours { Some(next) } else { self.sight.free_at().map(|free| (free + later).max(next)) };
+            let ours = self.lease_state.holder() == Some(&self.identity);
+            let due = if ours { Some(next) } else { self.lease_state.free_at().map(|free| (free + later).max(next)) };
             tokio::select! {
                 () = self.look() => {}
                 // An error means that the sender is gone, which happens at the end only.
@@ -176,7 +176,7 @@ impl Election {
         let mut is_told = false;
         loop {
             let lease = || self.lease.clone();
-            match self.sight.holder() {
+            match self.lease_state.holder() {
                 Some(holder) if holder != self.identity => {
                     self.gate.lose();
                     return Err(Lost::Taken { lease: lease(), holder: holder.to_owned() });
@@ -215,8 +215,8 @@ impl Election {
             return;
         }
         let release = async {
-            while self.sight.holder() == Some(&self.identity) {
-                let Some(lease) = self.sight.released() else { break };
+            while self.lease_state.holder() == Some(&self.identity) {
+                let Some(lease) = self.lease_state.released() else { break };
                 match self.write(&lease).await {
                     Ok(_) => return info!(lease = self.lease, "released"),
                     Err(_) => self.news = news(&self.api),
@@ -236,13 +236,13 @@ impl Election {
 
     /// Takes the Lease or keeps it, and says whether that worked. It goes through only if nothing has changed meanwhile.
     async fn hold(&mut self) -> bool {
-        let was_ours = self.sight.holder() == Some(&self.identity);
-        let lease = self.sight.held_by(&self.identity, NAME, Timestamp::now());
+        let was_ours = self.lease_state.holder() == Some(&self.identity);
+        let lease = self.lease_state.held_by(&self.identity, NAME, Timestamp::now());
         let sent = Instant::now();
         let answer = tokio::time::timeout(ANSWER, self.write(&lease)).await;
         let error = match answer {
             Ok(Ok(lease)) => {
-                self.sight.seen(lease, Instant::now());
+                self.lease_state.seen(lease, Instant::now());
                 if was_ours {
                     self.gate.reopen(sent + WRITES);
                 } else {
@@ -270,8 +270,8 @@ impl Election {
         match answer {
             Ok(Ok(list)) => {
                 match list.items.into_iter().next() {
-                    Some(lease) => self.sight.seen(lease, now),
-                    None => self.sight.gone(now),
+                    Some(lease) => self.lease_state.seen(lease, now),
+                    None => self.lease_state.gone(now),
                 }
                 self.is_heard();
                 true
@@ -289,7 +289,7 @@ impl Election {
 
     async fn write(&mut self, lease: &Lease) -> kube::Result<Lease> {
         let params = PostParams { field_manager: Some(crate::api::FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        if self.sight.exists() {
+        if self.lease_state.exists() {
             self.api.replace(NAME, &params, lease).await
         } else {
             self.api.create(&params, lease).await
@@ -307,12 +307,12 @@ impl Election {
             Some(Ok(Event::Init)) => self.listed = false,
             Some(Ok(Event::InitApply(lease))) => {
                 self.listed = true;
-                self.sight.seen(lease, now);
+                self.lease_state.seen(lease, now);
             }
             Some(Ok(Event::InitDone)) if self.listed => {}
-            Some(Ok(Event::InitDone)) => self.sight.gone(now),
-            Some(Ok(Event::Apply(lease))) => self.sight.seen(lease, now),
-            Some(Ok(Event::Delete(lease))) => self.sight.deleted(&lease, now),
+            Some(Ok(Event::InitDone)) => self.lease_state.gone(now),
+            Some(Ok(Event::Apply(lease))) => self.lease_state.seen(lease, now),
+            Some(Ok(Event::Delete(lease))) => self.lease_state.deleted(&lease, now),
             Some(Err(error)) => match error {
                 watcher::Error::InitialListFailed(error)
                 | watcher::Error::WatchStartFailed(error)

@@ -1,12 +1,11 @@
 //! How far one namespace is, for the status.
 
 use super::{
-    claim::{Claim, ClaimState},
+    decision::{Ownership, SecretDecision, ownership},
+    desired::{Desired, DesiredState},
     observed::Namespace,
-    ownership::{self, Ownership},
-    verdict::Verdict,
 };
-use crate::names::{CredentialName, NamespaceName};
+use crate::api::{CredentialName, NamespaceName};
 
 /// How far one credential is in one of its target namespaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,42 +37,46 @@ impl Progress {
 
 /// The progress of each credential that targets this namespace. A held one has nothing that it wants there now: it is
 /// measured by what was made for it, whatever that holds.
-pub fn assess(name: &NamespaceName, claims: &[&Claim], namespace: &Namespace) -> Vec<(CredentialName, Progress)> {
+pub fn assess(
+    name: &NamespaceName,
+    all_desired: &[&Desired],
+    namespace: &Namespace,
+) -> Vec<(CredentialName, Progress)> {
     if namespace.terminating {
         return Vec::new();
     }
-    let wishes = claims.iter().filter(|c| c.targets(name, namespace));
-    wishes
-        .map(|claim| {
-            let current = match claim.state {
-                ClaimState::Resolved { .. } => holds(claim, name, claims, namespace),
-                ClaimState::Held => keeps(claim, claims, namespace),
+    let affected = all_desired.iter().filter(|c| c.targets(name, namespace));
+    affected
+        .map(|desired| {
+            let current = match desired.state {
+                DesiredState::Resolved { .. } => holds(desired, name, all_desired, namespace),
+                DesiredState::Stalled => keeps(desired, all_desired, namespace),
             };
-            let chosen = namespace.service_accounts.iter().filter(|(n, a)| !a.deleting && claim.chooses(n, a));
-            let (mut desired, mut ready) = (0, 0);
+            let chosen = namespace.service_accounts.iter().filter(|(n, a)| !a.deleting && desired.chooses(n, a));
+            let (mut chosen_count, mut ready) = (0, 0);
             for (_, account) in chosen {
-                desired += 1;
-                ready += usize::from(current && account.entries.contains(&claim.secret));
+                chosen_count += 1;
+                ready += usize::from(current && account.entries.contains(&desired.secret));
             }
             let secret = if current { SecretProgress::Current } else { SecretProgress::Missing };
-            (claim.credential.clone(), Progress { secret, desired, ready })
+            (desired.credential.clone(), Progress { secret, desired: chosen_count, ready })
         })
         .collect()
 }
 
-/// Whether the Secret that was made for the claim is there, and nobody has changed its value since.
-fn keeps(claim: &Claim, claims: &[&Claim], namespace: &Namespace) -> bool {
-    namespace.secrets.get(&claim.secret).is_some_and(|secret| {
-        ownership::of(secret, claims) == Ownership::Ours(claim.credential.clone())
+/// Whether the Secret that was made for the credential is there, and nobody has changed its value since.
+fn keeps(desired: &Desired, all_desired: &[&Desired], namespace: &Namespace) -> bool {
+    namespace.secrets.get(&desired.secret).is_some_and(|secret| {
+        ownership(secret, all_desired) == Ownership::Ours(desired.credential.clone())
             && secret.applied_fields.is_some()
             && !secret.wrong_type
             && !secret.deleting
     })
 }
 
-/// Whether this namespace holds the claim's Secret as it should be.
-pub(super) fn holds(claim: &Claim, name: &NamespaceName, claims: &[&Claim], namespace: &Namespace) -> bool {
-    let verdict = Verdict::new(&claim.secret, name, claims, namespace);
-    matches!(verdict, Verdict::Present(winner) if winner.credential == claim.credential)
-        && namespace.secrets.get(&claim.secret).is_some_and(|s| claim.is_current(s) && !s.deleting)
+/// Whether this namespace holds the credential's Secret as it should be.
+pub(super) fn holds(desired: &Desired, name: &NamespaceName, all_desired: &[&Desired], namespace: &Namespace) -> bool {
+    let decision = SecretDecision::new(&desired.secret, name, all_desired, namespace);
+    matches!(decision, SecretDecision::Present(name_owner) if name_owner.credential == desired.credential)
+        && namespace.secrets.get(&desired.secret).is_some_and(|s| desired.is_current(s) && !s.deleting)
 }

@@ -4,15 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Change, Claim, ClaimState, Contested, Namespace, Step,
-    observed::{Annotations, OtherOwners, ResourceVersion, Secret, ServiceAccount},
-    ownership::{self, Ownership},
-    plan,
+    decision::{Ownership, ownership},
+    desired::{Desired, DesiredState},
+    observed::{Annotations, Namespace, OtherOwners, ResourceVersion, Secret, ServiceAccount},
+    patch::Change,
     refusal::Refusal,
+    removal_tracker::Contested,
+    steps::{Step, plan},
 };
 use crate::{
+    api::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
     credential::Guard,
-    names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
 };
 
 /// How many plans in a row are executed at most. The proof says that four do all work; the collector may make it two
@@ -40,11 +42,11 @@ pub enum Effect {
         /// Whose it becomes, or was.
         credential: CredentialName,
         /// What becomes of it.
-        fate: EntryFate,
+        fate: RefFate,
     },
     /// Nothing is, though a credential wants it.
     Refused {
-        /// Whose wish it is.
+        /// Whose it is.
         credential: CredentialName,
         /// Why.
         refusal: Refusal,
@@ -79,7 +81,7 @@ pub enum UpdateCause {
 
 /// What becomes of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EntryFate {
+pub enum RefFate {
     /// It is appended, and recorded as regcred's.
     Added,
     /// It is there, and recorded as regcred's, or as another credential's.
@@ -100,10 +102,15 @@ pub struct Forecast {
 }
 
 /// The forecast for one namespace, given *all* RegistryCredentials that exist.
-pub fn forecast(name: &NamespaceName, claims: &[&Claim], namespace: &Namespace, contested: &Contested) -> Forecast {
-    let mut run = Run { claims, now: namespace.clone(), secrets: BTreeMap::new(), entries: BTreeSet::new() };
+pub fn forecast(
+    name: &NamespaceName,
+    all_desired: &[&Desired],
+    namespace: &Namespace,
+    contested: &Contested,
+) -> Forecast {
+    let mut run = Run { all_desired, now: namespace.clone(), secrets: BTreeMap::new(), entries: BTreeSet::new() };
     for _ in 0..ROUNDS {
-        let steps = plan(name, claims, &run.now, contested);
+        let steps = plan(name, all_desired, &run.now, contested);
         let mut written = false;
         for step in &steps {
             written |= run.execute(step);
@@ -112,7 +119,7 @@ pub fn forecast(name: &NamespaceName, claims: &[&Claim], namespace: &Namespace, 
             break;
         }
     }
-    let refused = plan(name, claims, &run.now, contested).into_iter().filter_map(|step| match step {
+    let refused = plan(name, all_desired, &run.now, contested).into_iter().filter_map(|step| match step {
         Step::Refuse { credential, refusal } => Some(Effect::Refused { credential, refusal }),
         _ => None,
     });
@@ -130,7 +137,7 @@ pub fn forecast(name: &NamespaceName, claims: &[&Claim], namespace: &Namespace, 
 }
 
 struct Run<'a> {
-    claims: &'a [&'a Claim],
+    all_desired: &'a [&'a Desired],
     now: Namespace,
     secrets: BTreeMap<SecretName, (CredentialName, SecretFate)>,
     /// Those that are changed at least once.
@@ -163,22 +170,24 @@ impl Run<'_> {
     }
 
     fn apply(&mut self, credential: &CredentialName, name: &SecretName, guard: &Guard) -> bool {
-        let claim = self.claims.iter().find(|claim| claim.credential == *credential);
-        let Some((claim, ClaimState::Resolved { revision, fields })) = claim.map(|claim| (*claim, &claim.state)) else {
+        let desired = self.all_desired.iter().find(|desired| desired.credential == *credential);
+        let Some((desired, DesiredState::Resolved { revision, fields })) =
+            desired.map(|desired| (*desired, &desired.state))
+        else {
             return false;
         };
         let before = self.now.secrets.get(name);
         let fate = match (guard, before, self.secrets.get(name)) {
-            (Guard::Exact { .. }, Some(before), _) => SecretFate::Updated(self.cause(claim, before)),
+            (Guard::Exact { .. }, Some(before), _) => SecretFate::Updated(self.cause(desired, before)),
             (_, _, Some((_, SecretFate::Deleted))) => SecretFate::Updated(UpdateCause::Replaced),
             _ => SecretFate::Created,
         };
         let before = before.cloned().unwrap_or_default();
         let secret = Secret {
             resource_version: next(before.resource_version),
-            label: Some(claim.credential.clone()),
+            label: Some(desired.credential.clone()),
             // Owner references that earlier applies set go; those of others stay.
-            credential_owners: [(claim.credential.clone(), claim.uid.clone())].into(),
+            credential_owners: [(desired.credential.clone(), desired.uid.clone())].into(),
             revision: Some(revision.as_str().into()),
             applied_fields: Some(*fields),
             ..before
@@ -188,10 +197,10 @@ impl Run<'_> {
         true
     }
 
-    fn cause(&self, claim: &Claim, before: &Secret) -> UpdateCause {
-        match ownership::of(before, self.claims) {
-            Ownership::Ours(owner) if owner == claim.credential => match &claim.state {
-                ClaimState::Resolved { revision, .. }
+    fn cause(&self, desired: &Desired, before: &Secret) -> UpdateCause {
+        match ownership(before, self.all_desired) {
+            Ownership::Ours(owner) if owner == desired.credential => match &desired.state {
+                DesiredState::Resolved { revision, .. }
                     if before.revision.as_ref().is_some_and(|before| before.as_str() == revision.as_str()) =>
                 {
                     UpdateCause::Drift
@@ -205,7 +214,7 @@ impl Run<'_> {
 
     /// Deletes the Secrets whose owners were RegistryCredentials and are all gone, and says whether there were any.
     fn collect_garbage(&mut self) -> bool {
-        let exists = |uid: &crate::text::Text| self.claims.iter().any(|claim| claim.uid == *uid);
+        let exists = |uid: &crate::process::Text| self.all_desired.iter().any(|desired| desired.uid == *uid);
         let is_garbage = |secret: &Secret| {
             let owners = &secret.credential_owners;
             !secret.deleting
@@ -230,15 +239,15 @@ impl Run<'_> {
 }
 
 /// What becomes of an entry in all: one that is taken back may be added again.
-fn entry(before: &ServiceAccount, after: &ServiceAccount, secret: &SecretName) -> Option<(CredentialName, EntryFate)> {
+fn entry(before: &ServiceAccount, after: &ServiceAccount, secret: &SecretName) -> Option<(CredentialName, RefFate)> {
     let count = |account: &ServiceAccount| account.entries.iter().filter(|entry| *entry == secret).count();
     let (had, has) = (count(before), count(after));
     let (was, is) = (before.added.get(secret), after.added.get(secret));
     let fate = match is {
-        Some(_) if has > had => EntryFate::Added,
-        Some(_) if is != was => EntryFate::Recorded,
-        None if has < had => EntryFate::Removed,
-        None if was.is_some() => EntryFate::Forgotten,
+        Some(_) if has > had => RefFate::Added,
+        Some(_) if is != was => RefFate::Recorded,
+        None if has < had => RefFate::Removed,
+        None if was.is_some() => RefFate::Forgotten,
         _ => return None,
     };
     Some((is.or(was).cloned().unwrap_or_default(), fate))

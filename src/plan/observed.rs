@@ -2,11 +2,9 @@
 
 use std::{fmt, num::ParseIntError, str::FromStr};
 
-use super::targets::Labels;
 use crate::{
-    names::{CredentialName, SecretName, ServiceAccountName},
-    small_map::SmallMap,
-    text::Text,
+    api::{CredentialName, Labels, SecretName, ServiceAccountName},
+    process::{SmallMap, Text},
 };
 
 /// `metadata.resourceVersion`: numbers that grow, comparable within one resource since Kubernetes 1.35 (KEP-5504).
@@ -102,6 +100,25 @@ pub struct ServiceAccount {
     /// When we last wrote to it, as managedFields say. The API server keeps none for one that was empty when it was
     /// made, as `default` is: then it is when it was made.
     pub written: Second,
+}
+
+/// A pod that waits for an image and that a controller would make again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// `metadata.uid`.
+    pub uid: Box<str>,
+    /// `metadata.resourceVersion`.
+    pub resource_version: ResourceVersion,
+    /// `metadata.creationTimestamp`.
+    pub created: Second,
+    /// The UID of the controller that made it.
+    pub owner: Text,
+    /// The service account that it runs as.
+    pub service_account: ServiceAccountName,
+    /// The names in its imagePullSecrets; it keeps them.
+    pub entries: Box<[SecretName]>,
+    /// The images that it waits for.
+    pub images: Box<[Text]>,
 }
 
 /// Whether an object has a map of annotations.

@@ -3,9 +3,8 @@
 use std::fmt;
 
 use crate::{
-    api::Reason,
-    names::{CredentialName, SecretName, ServiceAccountName},
-    text::Text,
+    api::{CredentialName, Reason, SecretName, ServiceAccountName},
+    process::Text,
 };
 
 /// Why something wanted isn't done. It stays so until a person or another tool changes something.
@@ -26,7 +25,7 @@ pub enum Refusal {
         /// The Secret.
         secret: SecretName,
         /// The RegistryCredential that has it.
-        winner: CredentialName,
+        name_owner: CredentialName,
     },
     /// Another manager applies the service account's imagePullSecrets.
     Applied {
@@ -74,9 +73,9 @@ impl fmt::Display for Refusal {
                 "Secret {secret} exists with a type other than kubernetes.io/dockerconfigjson, which can't be changed; \
                  delete it, or use another name in spec.secretTemplate.name of a new RegistryCredential"
             ),
-            Self::NameTaken { secret, winner } => write!(
+            Self::NameTaken { secret, name_owner } => write!(
                 f,
-                "RegistryCredential {winner} already has the Secret name {secret} in this namespace; use another name \
+                "RegistryCredential {name_owner} already has the Secret name {secret} in this namespace; use another name \
                  in spec.secretTemplate.name of a new RegistryCredential, or let them target different namespaces"
             ),
             Self::Applied { service_account, secret, manager } => write!(
@@ -126,7 +125,7 @@ mod tests {
                  delete it, or use another name in spec.secretTemplate.name of a new RegistryCredential",
             ),
             (
-                Refusal::NameTaken { secret: "pull".into(), winner: "darwin".into() },
+                Refusal::NameTaken { secret: "pull".into(), name_owner: "darwin".into() },
                 Reason::NameTaken,
                 "RegistryCredential darwin already has the Secret name pull in this namespace; use another name in \
                  spec.secretTemplate.name of a new RegistryCredential, or let them target different namespaces",

@@ -4,16 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Expression, ParseExpressionError, Selector};
 
 use crate::{
-    api::{Attach, NamespaceTargets, ServiceAccountTargets},
-    names::{NamespaceName, ServiceAccountName},
-    small_map::SmallMap,
-    text::Text,
+    api::{Attach, Labels, NamespaceName, NamespaceTargets, Pattern, ServiceAccountName, ServiceAccountTargets},
+    process::Text,
 };
-
-use super::pattern::Pattern;
-
-/// Labels of an object.
-pub type Labels = SmallMap<Text, Text>;
 
 fn patterns(names: &[String]) -> Vec<Pattern> {
     names.iter().map(|name| Pattern::new(name)).collect()

@@ -3,12 +3,11 @@
 use jiff::Timestamp;
 
 use super::{
-    ownership::{self, Ownership},
-    winner::winner,
+    decision::{Ownership, name_owner, ownership},
     *,
 };
 use crate::{
-    api::{ConflictPolicy, NamespaceTargets, ServiceAccountTargets},
+    api::{ConflictPolicy, CredentialName, NamespaceName, NamespaceTargets, ServiceAccountTargets},
     credential::testing::{resolved, spec},
 };
 
@@ -19,9 +18,9 @@ fn here() -> NamespaceName {
 }
 
 /// A credential with the UID `<name>-uid` that wants the Secret `pull` in team-a, for the service account `default`.
-fn claim(name: &str, created: i64) -> Claim {
+fn desired(name: &str, created: i64) -> Desired {
     let namespaces = NamespaceTargets { names: vec!["team-a".to_owned()], ..NamespaceTargets::default() };
-    Claim {
+    Desired {
         credential: name.into(),
         uid: format!("{name}-uid").into(),
         created: Timestamp::from_second(created).unwrap(),
@@ -31,7 +30,7 @@ fn claim(name: &str, created: i64) -> Claim {
             service_accounts: ServiceAccountRule::new(&ServiceAccountTargets::default()).unwrap(),
         },
         policy: ConflictPolicy::Fail,
-        state: ClaimState::Resolved {
+        state: DesiredState::Resolved {
             revision: resolved("any", &spec(&["gcr.io"])).revision().clone(),
             fields: FIELDS,
         },
@@ -39,20 +38,20 @@ fn claim(name: &str, created: i64) -> Claim {
     }
 }
 
-fn held(name: &str, created: i64) -> Claim {
-    Claim { state: ClaimState::Held, ..claim(name, created) }
+fn held(name: &str, created: i64) -> Desired {
+    Desired { state: DesiredState::Stalled, ..desired(name, created) }
 }
 
-fn elsewhere(claim: Claim) -> Claim {
+fn elsewhere(desired: Desired) -> Desired {
     let scope = Scope::Known {
         namespaces: NamespaceRule::new(&NamespaceTargets::default()).unwrap(),
         service_accounts: ServiceAccountRule::new(&ServiceAccountTargets::default()).unwrap(),
     };
-    Claim { scope, ..claim }
+    Desired { scope, ..desired }
 }
 
-fn unknown(claim: Claim) -> Claim {
-    Claim { scope: Scope::Unknown, ..claim }
+fn unknown(desired: Desired) -> Desired {
+    Desired { scope: Scope::Unknown, ..desired }
 }
 
 /// A Secret with this label and these owners: name and UID.
@@ -65,12 +64,12 @@ fn secret(label: Option<&str>, owners: &[(&str, &str)]) -> Secret {
     }
 }
 
-fn current(claim: &Claim) -> Secret {
-    let ClaimState::Resolved { revision, .. } = &claim.state else { panic!("held") };
+fn current(desired: &Desired) -> Secret {
+    let DesiredState::Resolved { revision, .. } = &desired.state else { panic!("held") };
     Secret {
         revision: Some(revision.as_str().into()),
         applied_fields: Some(FIELDS),
-        ..secret(Some(claim.credential.as_str()), &[(claim.credential.as_str(), claim.uid.as_str())])
+        ..secret(Some(desired.credential.as_str()), &[(desired.credential.as_str(), desired.uid.as_str())])
     }
 }
 
@@ -90,8 +89,8 @@ fn recorded(credential: &str) -> ServiceAccount {
 
 #[test]
 fn a_secret_is_ours_by_label_and_owner_together() {
-    let (darwin, other) = (claim("darwin", 1), claim("other", 2));
-    let claims = [&darwin, &other];
+    let (darwin, other) = (desired("darwin", 1), desired("other", 2));
+    let all_desired = [&darwin, &other];
     let also_owned = |secret: Secret| Secret { other_owners: OtherOwners::Some, ..secret };
     let ours = || Ownership::Ours("darwin".into());
     for (observed, expected) in [
@@ -109,7 +108,7 @@ fn a_secret_is_ours_by_label_and_owner_together() {
         (secret(None, &[("darwin", "darwin-uid")]), Ownership::Foreign),
         (secret(None, &[]), Ownership::Foreign),
     ] {
-        assert_eq!(ownership::of(&observed, &claims), expected, "{observed:?}");
+        assert_eq!(ownership(&observed, &all_desired), expected, "{observed:?}");
     }
 }
 
@@ -117,10 +116,10 @@ fn a_secret_is_ours_by_label_and_owner_together() {
 fn the_owner_keeps_the_name_then_the_older_then_the_first_by_name_has_it() {
     let owned_by = |name: &str| Some(secret(Some(name), &[(name, &format!("{name}-uid"))]));
     let left_by = |name: &str| Some(secret(Some(name), &[(name, "old")]));
-    let (old, new) = (|| claim("z", 1), || claim("a", 2));
-    for (why, claims, namespace, expected) in [
+    let (old, new) = (|| desired("z", 1), || desired("a", 2));
+    for (why, all_desired, namespace, expected) in [
         ("the older", vec![new(), old()], with(None, &[]), Some("z")),
-        ("the first by name", vec![claim("b", 1), claim("a", 1)], with(None, &[]), Some("a")),
+        ("the first by name", vec![desired("b", 1), desired("a", 1)], with(None, &[]), Some("a")),
         ("the owner", vec![new(), old()], with(owned_by("a"), &[]), Some("a")),
         ("a dead owner counts for nothing", vec![new(), old()], with(left_by("a"), &[]), Some("z")),
         ("unless it is held", vec![held("a", 2), old()], with(left_by("a"), &[]), Some("a")),
@@ -135,7 +134,7 @@ fn the_owner_keeps_the_name_then_the_older_then_the_first_by_name_has_it() {
         ),
         (
             "held, its predecessor's entry is here",
-            vec![Claim { secret: "other".into(), ..held("z", 1) }, new()],
+            vec![Desired { secret: "other".into(), ..held("z", 1) }, new()],
             with(None, &[("any", recorded("z"))]),
             Some("a"),
         ),
@@ -143,19 +142,20 @@ fn the_owner_keeps_the_name_then_the_older_then_the_first_by_name_has_it() {
         ("held, who knows where, but younger", vec![unknown(held("z", 3)), new()], with(None, &[]), Some("a")),
         (
             "held, another name",
-            vec![unknown(Claim { secret: "other".into(), ..held("z", 1) }), new()],
+            vec![unknown(Desired { secret: "other".into(), ..held("z", 1) }), new()],
             with(None, &[]),
             Some("a"),
         ),
     ] {
-        let claims: Vec<&Claim> = claims.iter().collect();
-        let found = winner(&claims, &"pull".into(), &here(), &namespace).map(|claim| claim.credential.as_str());
+        let all_desired: Vec<&Desired> = all_desired.iter().collect();
+        let found =
+            name_owner(&all_desired, &"pull".into(), &here(), &namespace).map(|desired| desired.credential.as_str());
         assert_eq!(found, expected, "{why}");
     }
 }
 
-fn refusals_of(claims: &[&Claim], namespace: &Namespace, contested: &Contested) -> Vec<(String, Refusal)> {
-    let steps = plan(&here(), claims, namespace, contested);
+fn refusals_of(all_desired: &[&Desired], namespace: &Namespace, contested: &Contested) -> Vec<(String, Refusal)> {
+    let steps = plan(&here(), all_desired, namespace, contested);
     steps
         .into_iter()
         .filter_map(|step| match step {
@@ -167,14 +167,17 @@ fn refusals_of(claims: &[&Claim], namespace: &Namespace, contested: &Contested) 
 
 #[test]
 fn a_wish_that_is_refused_says_why() {
-    let (darwin, younger) = (claim("darwin", 1), claim("younger", 2));
+    let (darwin, younger) = (desired("darwin", 1), desired("younger", 2));
     let foreign = || Refusal::ForeignSecret { secret: "pull".into() };
     let wrong = || Refusal::WrongType { secret: "pull".into() };
-    let taken = |by: &str| Refusal::NameTaken { secret: "pull".into(), winner: by.into() };
+    let taken = |by: &str| Refusal::NameTaken { secret: "pull".into(), name_owner: by.into() };
     let of_wrong_type = Secret { wrong_type: true, ..secret(None, &[]) };
-    let (suspended, away, adopting) =
-        (held("held", 0), elsewhere(claim("away", 0)), Claim { policy: ConflictPolicy::Adopt, ..claim("darwin", 1) });
-    for (why, claims, there, expected) in [
+    let (suspended, away, adopting) = (
+        held("held", 0),
+        elsewhere(desired("away", 0)),
+        Desired { policy: ConflictPolicy::Adopt, ..desired("darwin", 1) },
+    );
+    for (why, all_desired, there, expected) in [
         ("nothing is in the way", vec![&darwin], None, vec![]),
         ("a foreign Secret", vec![&darwin], Some(secret(None, &[])), vec![("darwin", foreign())]),
         ("an orphan", vec![&darwin], Some(secret(Some("darwin"), &[])), vec![("darwin", foreign())]),
@@ -193,13 +196,13 @@ fn a_wish_that_is_refused_says_why() {
         ("one without a wish here", vec![&away], Some(secret(None, &[])), vec![]),
     ] {
         let expected: Vec<_> = expected.into_iter().map(|(name, refusal)| (name.to_owned(), refusal)).collect();
-        assert_eq!(refusals_of(&claims, &with(there, &[]), &Contested::new()), expected, "{why}");
+        assert_eq!(refusals_of(&all_desired, &with(there, &[]), &Contested::new()), expected, "{why}");
     }
 }
 
 #[test]
 fn a_list_that_others_apply_or_empty_is_refused() {
-    let (darwin, adopting) = (claim("darwin", 1), Claim { policy: ConflictPolicy::Adopt, ..claim("darwin", 1) });
+    let (darwin, adopting) = (desired("darwin", 1), Desired { policy: ConflictPolicy::Adopt, ..desired("darwin", 1) });
     let writer = |operation| Some(ListWriter { manager: "argocd".into(), operation });
     let account = |list_writer| ServiceAccount { list_writer, ..ServiceAccount::default() };
     let fought: Contested = [("default".into(), "pull".into())].into();
@@ -211,7 +214,7 @@ fn a_list_that_others_apply_or_empty_is_refused() {
         manager: manager.map(Into::into),
     };
     use WriteOperation::{Apply, Update};
-    for (claim, account, contested, expected) in [
+    for (desired, account, contested, expected) in [
         (&darwin, account(None), Contested::new(), None),
         (&darwin, account(writer(Update)), Contested::new(), None),
         (&darwin, account(writer(Apply)), Contested::new(), Some(applied)),
@@ -221,15 +224,15 @@ fn a_list_that_others_apply_or_empty_is_refused() {
         (&darwin, ServiceAccount { deleting: true, ..account(writer(Apply)) }, Contested::new(), None),
         (&darwin, recorded("darwin"), fought, None),
     ] {
-        let namespace = with(Some(current(claim)), &[("default", account)]);
+        let namespace = with(Some(current(desired)), &[("default", account)]);
         let expected: Vec<_> = expected.into_iter().map(|refusal| ("darwin".to_owned(), refusal)).collect();
-        assert_eq!(refusals_of(&[claim], &namespace, &contested), expected, "{namespace:?}");
+        assert_eq!(refusals_of(&[desired], &namespace, &contested), expected, "{namespace:?}");
     }
 }
 
 #[test]
 fn a_namespace_that_is_terminating_is_left_alone() {
-    let darwin = claim("darwin", 1);
+    let darwin = desired("darwin", 1);
     let namespace = Namespace { terminating: true, ..with(None, &[("default", recorded("gone"))]) };
     assert_eq!(plan(&here(), &[&darwin], &namespace, &Contested::new()), []);
     assert_eq!(assess(&here(), &[&darwin], &namespace), []);
@@ -237,7 +240,7 @@ fn a_namespace_that_is_terminating_is_left_alone() {
 
 #[test]
 fn a_namespace_is_ready_when_the_secret_is_current_and_every_chosen_account_names_it() {
-    let (darwin, younger) = (claim("darwin", 1), claim("younger", 2));
+    let (darwin, younger) = (desired("darwin", 1), desired("younger", 2));
     let naming = || recorded("darwin");
     let bare = ServiceAccount::default;
     let is_current = SecretProgress::Current;
@@ -265,8 +268,8 @@ fn a_namespace_is_ready_when_the_secret_is_current_and_every_chosen_account_name
         ("going", Some(deleting), vec![("default", naming())], (missing, 1, 0)),
         ("another's", Some(others), vec![("default", naming())], (missing, 1, 0)),
     ] {
-        let claims = [&darwin, &younger];
-        let progress = assess(&here(), &claims, &with(there, &accounts));
+        let all_desired = [&darwin, &younger];
+        let progress = assess(&here(), &all_desired, &with(there, &accounts));
         let (secret, desired, ready) = expected;
         let found = progress.into_iter().find(|(credential, _)| *credential == darwin.credential);
         let found = found.expect("it targets the namespace").1;
@@ -278,7 +281,7 @@ fn a_namespace_is_ready_when_the_secret_is_current_and_every_chosen_account_name
 #[test]
 fn what_was_made_for_a_held_credential_counts_whatever_revision_it_has() {
     let held = held("darwin", 1);
-    let here_is = || current(&claim("darwin", 1));
+    let here_is = || current(&desired("darwin", 1));
     for (why, there, wanted) in [
         ("as it was rolled out", Some(here_is()), (SecretProgress::Current, 1)),
         (
@@ -294,7 +297,7 @@ fn what_was_made_for_a_held_credential_counts_whatever_revision_it_has() {
         ("changed by somebody", Some(Secret { applied_fields: None, ..here_is() }), (SecretProgress::Missing, 0)),
         ("going", Some(Secret { deleting: true, ..here_is() }), (SecretProgress::Missing, 0)),
         ("of another type", Some(Secret { wrong_type: true, ..here_is() }), (SecretProgress::Missing, 0)),
-        ("another's", Some(current(&claim("younger", 2))), (SecretProgress::Missing, 0)),
+        ("another's", Some(current(&desired("younger", 2))), (SecretProgress::Missing, 0)),
         ("none", None, (SecretProgress::Missing, 0)),
     ] {
         let namespace = with(there, &[("default", recorded("darwin"))]);
@@ -306,9 +309,9 @@ fn what_was_made_for_a_held_credential_counts_whatever_revision_it_has() {
 
 #[test]
 fn others_namespaces_are_not_assessed() {
-    let claims = [&elsewhere(held("held", 1)), &elsewhere(claim("away", 1)), &claim("darwin", 2)];
+    let all_desired = [&elsewhere(held("held", 1)), &elsewhere(desired("away", 1)), &desired("darwin", 2)];
     let names: Vec<_> =
-        assess(&here(), &claims, &with(None, &[])).into_iter().map(|(credential, _)| credential).collect();
+        assess(&here(), &all_desired, &with(None, &[])).into_iter().map(|(credential, _)| credential).collect();
     assert_eq!(names, [CredentialName::from("darwin")]);
 }
 

@@ -12,8 +12,8 @@ use kube::{
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use regcred::{
-    api::{AttachWhen, RegistryCredential},
-    plan::{Labels, NamespaceRule, ServiceAccountRule},
+    api::{AttachWhen, Labels, RegistryCredential},
+    plan::{NamespaceRule, ServiceAccountRule},
 };
 use serde_json::{Value, json};
 
@@ -56,7 +56,8 @@ async fn compare(cluster: &ControlPlane) {
     let (mut compared, mut injected) = (0, 0);
     for round in 0..ROUNDS {
         let wishes: Vec<Value> = (0..CREDENTIALS).map(|_| pick(&credential)).collect();
-        let wishes: Vec<Wish> = wishes.iter().enumerate().map(|(slot, wish)| Wish::new(round, slot, wish)).collect();
+        let wishes: Vec<DecodedCredential> =
+            wishes.iter().enumerate().map(|(slot, wish)| DecodedCredential::new(round, slot, wish)).collect();
         stream::iter(&wishes).for_each_concurrent(IN_FLIGHT, |wish| wish.make(&client)).await;
         wait_known(&client, round).await;
         let cases: Vec<Value> = (0..ACCOUNTS).map(|_| pick(&account)).collect();
@@ -82,10 +83,15 @@ async fn compare(cluster: &ControlPlane) {
 }
 
 /// Compares one service account with what the library says, and gives the number of entries that were added.
-fn check(case: &Value, born: &ServiceAccount, wishes: &[Wish], namespaces: &BTreeMap<String, Map>) -> usize {
+fn check(
+    case: &Value,
+    born: &ServiceAccount,
+    wishes: &[DecodedCredential],
+    namespaces: &BTreeMap<String, Map>,
+) -> usize {
     let account: ServiceAccount = serde_json::from_value(case["account"].clone()).unwrap();
     let namespace = case["namespace"].as_str().unwrap();
-    let wanted = |wish: &&Wish| wish.wants(namespace, &namespaces[namespace], &account);
+    let wanted = |wish: &&DecodedCredential| wish.wants(namespace, &namespaces[namespace], &account);
     let before = entries(&account);
     let mut expected: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for wish in wishes.iter().filter(wanted).filter(|wish| !before.contains(&wish.secret)) {
@@ -111,7 +117,7 @@ fn check(case: &Value, born: &ServiceAccount, wishes: &[Wish], namespaces: &BTre
 }
 
 /// One RegistryCredential, and whether the plan would serve it.
-struct Wish {
+struct DecodedCredential {
     name: String,
     secret: String,
     object: Value,
@@ -123,7 +129,7 @@ struct Wish {
     accounts: ServiceAccountRule,
 }
 
-impl Wish {
+impl DecodedCredential {
     fn new(round: usize, slot: usize, wish: &Value) -> Self {
         let name = format!("r{round}-{slot}");
         let mut spec = wish["spec"].clone();

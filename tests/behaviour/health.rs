@@ -1,5 +1,5 @@
 //! What tools that wait make of a RegistryCredential in every state that it can be in: kstatus, which Helm and Flux go by,
-//! and Argo CD with our health script. The statuses are the operator's own, from `rollout::build`.
+//! and Argo CD with our health script. The statuses are the operator's own, from `progress::build`.
 
 use std::{
     io::Write,
@@ -9,8 +9,8 @@ use std::{
 use controlplane::tool;
 use jiff::Timestamp;
 use regcred::{
-    api::{Identity, Reason, RegistryCredentialStatus},
-    rollout::{Failure, Hold, Report, State, Stuck, Summary, blind, build},
+    api::{Identity, Reason, RegistryCredentialStatus, StallCause, Stalled},
+    progress::{Failure, Report, Resolution, Stuck, Summary, blind, build},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -55,21 +55,23 @@ fn object(status: &impl serde::Serialize, change: impl FnOnce(&mut Value)) -> Va
 fn following(
     before: &RegistryCredentialStatus,
     generation: i64,
-    state: State,
+    state: Result<Resolution, Stalled>,
     summary: Option<Summary>,
 ) -> RegistryCredentialStatus {
-    let report = Report { generation: Some(generation), state, summary, stuck: Stuck::Unknown };
+    let report = Report { generation: Some(generation), resolution: state, summary, stuck: Stuck::Unknown };
     build(before, &report, Timestamp::UNIX_EPOCH)
 }
 
 fn resolved(generation: i64, summary: Summary) -> RegistryCredentialStatus {
-    let state = State::Resolved { identity: Identity::default(), source: "812".to_owned() };
+    let state = Ok(Resolution { identity: Identity::default(), source: "812".to_owned() });
     following(&RegistryCredentialStatus::pending(), generation, state, Some(summary))
 }
 
-fn held(before: &RegistryCredentialStatus, reason: Reason, hold: Hold) -> RegistryCredentialStatus {
-    let counted = (hold == Hold::Suspended).then(rolled_out);
-    let state = State::Held { reason, message: "what to do".to_owned(), hold };
+fn held(before: &RegistryCredentialStatus, reason: Reason, hold: StallCause) -> RegistryCredentialStatus {
+    let counted = (hold == StallCause::Suspended).then(rolled_out);
+    let stalled = Stalled::new(reason, "what to do");
+    assert_eq!(stalled.cause(), hold);
+    let state = Err(stalled);
     following(before, NEWEST, state, counted)
 }
 
@@ -86,13 +88,23 @@ fn partly() -> Summary {
     Summary { ready: 1, failed: 1, failures: vec![("team-a".into(), failure)], ..rolled_out() }
 }
 
+fn reason_of(cause: StallCause) -> Reason {
+    match cause {
+        StallCause::Suspended => Reason::Suspended,
+        StallCause::Orphaned => Reason::Orphaned,
+        StallCause::Spec => Reason::InvalidSpec,
+        StallCause::Source => Reason::SourceNotFound,
+        StallCause::Retried => Reason::SourceUnreadable,
+    }
+}
+
 /// What every hold is to tools, but for a suspended one, which depends on what came before.
-fn of_hold(hold: Hold) -> Option<(&'static str, &'static str)> {
+fn of_hold(hold: StallCause) -> Option<(&'static str, &'static str)> {
     match hold {
-        Hold::Suspended => None,
-        Hold::Orphaned => Some(("Terminating", "Progressing")),
-        Hold::Spec | Hold::Source => Some(("Failed", "Degraded")),
-        Hold::Retried => Some(("InProgress", "Progressing")),
+        StallCause::Suspended => None,
+        StallCause::Orphaned => Some(("Terminating", "Progressing")),
+        StallCause::Spec | StallCause::Source => Some(("Failed", "Degraded")),
+        StallCause::Retried => Some(("InProgress", "Progressing")),
     }
 }
 
@@ -110,7 +122,7 @@ fn tools_that_wait_are_told_the_truth_in_every_state() {
     let (old, ready) = (resolved(NEWEST - 1, rolled_out()), resolved(NEWEST, rolled_out()));
     let no_namespace = resolved(NEWEST, Summary::default());
     let old_rolling = resolved(NEWEST - 1, rolling_out());
-    let suspended = |before: &RegistryCredentialStatus| held(before, Reason::Suspended, Hold::Suspended);
+    let suspended = |before: &RegistryCredentialStatus| held(before, Reason::Suspended, StallCause::Suspended);
     let unseeing = |before: &RegistryCredentialStatus| blind(before, Some(NEWEST), "no right", Timestamp::UNIX_EPOCH);
     let same = |_: &mut Value| {};
     let mut table = vec![
@@ -143,15 +155,15 @@ fn tools_that_wait_are_told_the_truth_in_every_state() {
         ),
         ("being deleted", object(&ready, delete), "Terminating", "Progressing"),
     ];
-    for hold in [Hold::Orphaned, Hold::Spec, Hold::Source, Hold::Retried] {
+    for hold in [StallCause::Orphaned, StallCause::Spec, StallCause::Source, StallCause::Retried] {
         let (kstatus, argocd) = of_hold(hold).unwrap();
         let also = |it: &mut Value| {
-            if hold == Hold::Orphaned {
+            if hold == StallCause::Orphaned {
                 delete(it)
             }
         };
         for before in [&pending, &old, &old_rolling] {
-            let status = held(before, Reason::SourceNotFound, hold);
+            let status = held(before, reason_of(hold), hold);
             table.push((
                 if before == &pending { "held from birth" } else { "held" },
                 object(&status, also),

@@ -12,7 +12,7 @@ use std::{
 use http::Request;
 use http_body_util::BodyExt;
 use kube::{Client, Config, client::Body};
-use regcred::{cluster, gate::Gate};
+use regcred::cluster::{self, gate::Gate};
 
 use crate::ip;
 

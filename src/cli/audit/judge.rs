@@ -7,15 +7,17 @@ use std::{
 
 use super::report::{AuditReport, ContainerShape, Coverage, Kind, Located, NotRead, Stand, Summary};
 use crate::{
+    api::SecretName,
     cli::{
         args::Scope,
         diagnosis::{Cluster, Credential, Finding, lack, nearest, of_credentials, of_named, of_reference, of_waiting},
         pod::{Pod, Use},
     },
-    image::{Keyring, PullPolicy, Reference, ReferenceError},
-    names::SecretName,
-    pull::{Credentials, Outcome, Seen, Waiting},
-    text::Text,
+    image::{
+        Keyring, PullPolicy, Reference, ReferenceError,
+        pull::{Credentials, Outcome, Seen, Waiting},
+    },
+    process::Text,
 };
 
 /// An image that some pods use.

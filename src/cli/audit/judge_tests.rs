@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     cli::{diagnosis::Known, out::Report, table::Style},
-    credential::docker_logins::{ConfigFault, Login, LoginKind},
+    image::{
+        docker_logins::{ConfigFault, Login, LoginKind},
+        pull::Managed,
+    },
     plan::{Namespace, Second, ServiceAccount},
-    pull::Managed,
 };
 
 const NOW: i64 = 1_800_000_000;

@@ -12,7 +12,7 @@ use self::judge::judge;
 use super::{
     Verdict,
     args::{ClusterArgs, NamespaceArgs, OutputArgs},
-    survey::Survey,
+    lister::Lister,
 };
 
 /// What `regcred audit` can be told.
@@ -41,8 +41,8 @@ pub async fn run(args: AuditArgs) -> Result<Verdict, String> {
     let (client, default) = args.cluster.connect().await?;
     let scope = args.namespaces.scope(&default);
     let (cluster, not_read) = {
-        let survey = Survey::new(client.clone(), scope.clone());
-        read::cluster(&survey, args.read_secrets.then_some(&client)).await?
+        let lister = Lister::new(client.clone(), scope.clone());
+        read::cluster(&lister, args.read_secrets.then_some(&client)).await?
     };
     let report = judge(&cluster, &scope, not_read);
     args.output.print(&report)?;

@@ -59,7 +59,7 @@ fn findings<'a>(report: &'a AuditReport, to: &mut dyn Write, style: Style) -> io
         let Located { namespace, kind, name, controller, container, image, finding } = located;
         let is_odd = MERELY_ODD.contains(&finding.reason);
         let object = controller.clone().unwrap_or_else(|| format!("{kind:?}/{name}"));
-        let text = |text: &'a Option<crate::text::Text>| text.as_ref().map_or("-", crate::text::Text::as_str);
+        let text = |text: &'a Option<crate::process::Text>| text.as_ref().map_or("-", crate::process::Text::as_str);
         let is_pod = *kind == Kind::Pod;
         let row = (
             is_odd,

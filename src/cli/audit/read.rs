@@ -7,15 +7,14 @@ use kube::{Client, api::DynamicObject};
 
 use super::{report::NotRead, secret_data};
 use crate::{
-    api::SECRET_TYPE,
+    api::{NamespaceName, SECRET_TYPE, SecretName, ServiceAccountName},
     cli::{
         diagnosis::{Cluster, Credential, Known, of_namespaces},
-        survey::{Gap, Listed, Survey},
+        lister::{Gap, Listed, Lister},
     },
-    names::{NamespaceName, SecretName, ServiceAccountName},
-    observe::Observed,
+    cluster::observe::Observed,
+    image::pull::Seen,
     plan::{Secret, ServiceAccount},
-    pull::Seen,
 };
 
 /// The older type of pull secrets.
@@ -25,9 +24,9 @@ const OLDER_TYPE: &str = "kubernetes.io/dockercfg";
 ///
 /// # Errors
 /// A sentence, where the API server can't answer, or pods may not be listed: without them there is nothing to say.
-pub async fn cluster(survey: &Survey, data: Option<&Client>) -> Result<(Cluster, Vec<NotRead>), String> {
+pub async fn cluster(lister: &Lister, data: Option<&Client>) -> Result<(Cluster, Vec<NotRead>), String> {
     let (pods, accounts, namespaces, credentials) =
-        tokio::try_join!(survey.pods(), survey.service_accounts(), survey.namespaces(), survey.registry_credentials())?;
+        tokio::try_join!(lister.pods(), lister.service_accounts(), lister.namespaces(), lister.registry_credentials())?;
     let (pods, gap) = pods.into_parts();
     if let Some(gap) = gap {
         return Err(format!("{}; name a namespace in which you may, with --namespace", gap.why));
@@ -47,8 +46,8 @@ pub async fn cluster(survey: &Survey, data: Option<&Client>) -> Result<(Cluster,
     let (credentials, undecodable) = decoded(&credentials);
 
     let (secrets, gap) = match data {
-        Some(client) => secret_data::all(client, survey.scope(), &[SECRET_TYPE, OLDER_TYPE], &credentials).await?,
-        None => metadata(survey, &credentials).await?,
+        Some(client) => secret_data::all(client, lister.scope(), &[SECRET_TYPE, OLDER_TYPE], &credentials).await?,
+        None => metadata(lister, &credentials).await?,
     };
     let secrets = note(gap, "whether pull secrets exist isn't known").then_some(secrets);
     let so = "which images it is for isn't known";
@@ -56,7 +55,7 @@ pub async fn cluster(survey: &Survey, data: Option<&Client>) -> Result<(Cluster,
     let mut cluster = Cluster { namespaces, accounts, secrets, credentials, pods, now: Timestamp::now().as_second() };
     if cluster.names_what_is_not_there() {
         let of_others = format!("type!={SECRET_TYPE},type!={OLDER_TYPE}");
-        let (others, gap) = survey.list::<Secret>("Secrets", Some(&of_others)).await?.into_parts();
+        let (others, gap) = lister.list::<Secret>("Secrets", Some(&of_others)).await?.into_parts();
         let so = "whether what is missing is there with another type isn't known";
         not_read.extend(gap.map(|gap| NotRead { what: gap.what, why: gap.why, so }));
         let known = |seen: &Observed<Secret>| {
@@ -85,12 +84,12 @@ fn decoded(objects: &[DynamicObject]) -> (Vec<Credential>, Vec<String>) {
 
 /// The pull secrets of both types, without their data.
 async fn metadata(
-    survey: &Survey,
+    lister: &Lister,
     credentials: &[Credential],
 ) -> Result<(BTreeMap<(NamespaceName, SecretName), Known>, Option<Gap>), String> {
     let (current, older) = (format!("type={SECRET_TYPE}"), format!("type={OLDER_TYPE}"));
     let lists: (Listed<Observed<Secret>>, _) =
-        tokio::try_join!(survey.list("Secrets", Some(&current)), survey.list("Secrets", Some(&older)))?;
+        tokio::try_join!(lister.list("Secrets", Some(&current)), lister.list("Secrets", Some(&older)))?;
     let ((mut secrets, gap), (more, another)) = (lists.0.into_parts(), lists.1.into_parts());
     secrets.extend(more);
     let known = |seen: &Observed<Secret>| (seen.key(), Known::not_read(&seen.object, credentials));

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
+    api::{NamespaceName, PodName},
     cli::diagnosis::Finding,
-    names::{NamespaceName, PodName},
-    text::Text,
+    process::Text,
 };
 
 /// All of it.

@@ -9,15 +9,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
+    api::{NamespaceName, SecretName},
     cli::{
         args::Scope,
         diagnosis::{Credential, Known},
+        lister::{Cause, Gap},
         secret,
-        survey::{Cause, Gap},
     },
-    cluster::read_undecoded,
-    names::{NamespaceName, SecretName},
-    observe::Observed,
+    cluster::{observe::Observed, read_undecoded},
     plan,
 };
 

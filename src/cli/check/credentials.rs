@@ -9,8 +9,8 @@ use super::{
     yaml::{Node, Position},
 };
 use crate::{
+    api::Pattern,
     credential::{self, AllowedRegistries},
-    plan::pattern::Pattern,
 };
 
 /// What every RegistryCredential is checked against.

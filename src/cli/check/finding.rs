@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::yaml::Position;
 use crate::{
+    api::plain,
     cli::{
         out::Report,
         table::{Cell, Style, Table, Tone},
     },
-    printable::plain,
 };
 
 /// What comes of a mistake.

@@ -21,7 +21,7 @@ pub enum Chosen {
 pub struct Input {
     /// As it was named or found; `-` for standard input.
     pub name: String,
-    /// Whose wish it is.
+    /// Whose it is.
     pub chosen: Chosen,
     /// All of it, wiped in the end: it may be a key.
     pub bytes: Zeroizing<Vec<u8>>,

@@ -9,16 +9,13 @@ use kube::{
 use serde_json::Value;
 
 use crate::{
-    api::FIELD_MANAGER,
+    api::{FIELD_MANAGER, SecretName, printable},
     cli::{
         args::Scope,
-        survey::{Listed, Survey},
+        lister::{Listed, Lister},
     },
-    managed_names::ManagedNames,
-    names::SecretName,
-    observe::Observed,
-    plan::{Change, Secret, ServiceAccount, json_patch},
-    printable::printable,
+    cluster::observe::Observed,
+    plan::{Change, Secret, ServiceAccount, json_patch, managed_names::ManagedNames},
 };
 
 /// How often a service account or Secret that moves meanwhile is tried again.
@@ -51,15 +48,15 @@ pub struct Removed {
 /// A sentence, where objects can't be listed, or `out` can't be written. What fails for one object is counted, and the
 /// rest done.
 pub async fn remove(client: &Client, mode: Mode, out: &mut impl Write) -> Result<Removed, String> {
-    let survey = Survey::new(client.clone(), Scope::All);
+    let lister = Lister::new(client.clone(), Scope::All);
     // Where there is no such kind any more, nobody would make anything again.
-    let left = survey.registry_credentials().await?.items().len();
+    let left = lister.registry_credentials().await?.items().len();
     if left > 0 {
         writeln!(out, "note: {left} RegistryCredentials exist; a running operator would make all of this again")
             .map_err(unsaid)?;
     }
     let mut removed = Removed::default();
-    for Observed { namespace, name, object: seen, .. } in known(survey.service_accounts().await?)? {
+    for Observed { namespace, name, object: seen, .. } in known(lister.service_accounts().await?)? {
         if seen.added.is_empty() {
             continue;
         }
@@ -71,7 +68,7 @@ pub async fn remove(client: &Client, mode: Mode, out: &mut impl Write) -> Result
         };
         tell(out, mode, &what, done, &mut removed.service_accounts, &mut removed.failed).map_err(unsaid)?;
     }
-    for Observed { namespace, name, object: seen, .. } in known(survey.pull_secrets(&ManagedNames::default()).await?)? {
+    for Observed { namespace, name, object: seen, .. } in known(lister.pull_secrets(&ManagedNames::default()).await?)? {
         // Without the owner reference it was orphaned on purpose, or somebody else's all along.
         if !is_ours(&seen) {
             continue;

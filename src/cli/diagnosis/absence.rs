@@ -2,9 +2,9 @@
 
 use super::cluster::Cluster;
 use crate::{
+    api::SecretName,
     cli::pod::Pod,
-    names::SecretName,
-    plan::{Claim, ServiceAccount, entry_made},
+    plan::{Desired, ServiceAccount, ref_made},
 };
 
 /// The reason, in the order in which a person would go after it.
@@ -32,7 +32,7 @@ pub enum Absence {
 
 impl Absence {
     /// Of a Secret that the pod doesn't name, with what the RegistryCredential asks for whose it is.
-    pub fn of(cluster: &Cluster, pod: &Pod, secret: &SecretName, claim: Option<&Claim>) -> Self {
+    pub fn of(cluster: &Cluster, pod: &Pod, secret: &SecretName, desired: Option<&Desired>) -> Self {
         let account = cluster.account(pod);
         if pod.is_static {
             return Self::StaticPod;
@@ -40,12 +40,14 @@ impl Absence {
         if let Some(account) = account.filter(|account| account.entries.contains(secret)) {
             return not_taken_over(cluster, pod, secret, account);
         }
-        let Some(claim) = claim else { return Self::Unknown };
-        match (cluster.is_target(&pod.namespace, claim), &cluster.accounts, account) {
+        let Some(desired) = desired else { return Self::Unknown };
+        match (cluster.is_target(&pod.namespace, desired), &cluster.accounts, account) {
             (Some(false), ..) => Self::NamespaceNotTargeted,
             (None, ..) | (_, None, _) => Self::Unknown,
             (Some(true), Some(_), None) => Self::ServiceAccountMissing,
-            (Some(true), Some(_), Some(account)) if claim.chooses(&pod.service_account, account) => Self::EntryMissing,
+            (Some(true), Some(_), Some(account)) if desired.chooses(&pod.service_account, account) => {
+                Self::EntryMissing
+            }
             (Some(true), Some(_), Some(_)) => Self::ServiceAccountNotChosen,
         }
     }
@@ -112,7 +114,7 @@ fn not_taken_over(cluster: &Cluster, pod: &Pod, secret: &SecretName, account: &S
     }
     // When an entry of somebody else's was made, nothing tells.
     let created = cluster.secret(&pod.namespace, secret).created.filter(|_| account.added.contains_key(secret));
-    match created.map(|created| entry_made(account, created)) {
+    match created.map(|created| ref_made(account, created)) {
         Some(made) if pod.created <= made => Absence::OlderThanEntry,
         _ => Absence::NotTakenOver,
     }
@@ -126,8 +128,8 @@ mod tests {
     };
     use crate::{
         cli::pod::testing::pod,
+        image::pull::Seen,
         plan::{Namespace, Second},
-        pull::Seen,
     };
 
     /// Whose entry `darwin`, if there is one, was made at second 100.
@@ -154,7 +156,7 @@ mod tests {
 
     fn of(cluster: &Cluster, namespace: &str, entries: &[&str], created: i64) -> Absence {
         let pod = Pod { created: Second(created), ..pod(namespace, entries) };
-        Absence::of(cluster, &pod, &"darwin".into(), Some(&cluster.credentials[0].claim))
+        Absence::of(cluster, &pod, &"darwin".into(), Some(&cluster.credentials[0].desired))
     }
 
     #[test]

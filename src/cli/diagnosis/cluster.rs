@@ -5,14 +5,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use kube::api::DynamicObject;
 
 use crate::{
-    api::Reason,
+    api::{CredentialName, NamespaceName, Reason, SecretName, ServiceAccountName, Stalled},
     cli::pod::Pod,
-    image::{Keyring, Reference},
-    names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
-    observe::{NamespaceMeta, Observed},
-    plan::{Claim, ClaimState, Namespace, Second, Secret, ServiceAccount},
-    pull::{Managed, Seen},
-    wish::{Held, Limits, Wish},
+    cluster::observe::{NamespaceMeta, Observed},
+    image::{
+        Keyring, Reference,
+        pull::{Managed, Seen},
+    },
+    plan::{
+        Desired, DesiredState, Namespace, Second, Secret, ServiceAccount,
+        decoded::{DecodedCredential, Limits},
+    },
 };
 
 /// What is known. What couldn't be read is `None`.
@@ -35,7 +38,7 @@ pub struct Cluster {
 /// A RegistryCredential as far as it matters here.
 pub struct Credential {
     /// Where it wants its Secrets.
-    pub claim: Claim,
+    pub desired: Desired,
     /// What they are for.
     pub registries: Vec<String>,
     /// The reason of its Ready condition.
@@ -49,9 +52,9 @@ impl Credential {
     ///
     /// # Errors
     /// Why this version can't.
-    pub fn new(object: &DynamicObject) -> Result<Self, Held> {
-        let wish = Wish::new(object, &Limits::default());
-        let registries = wish.decoded().map_err(Held::clone)?.registries.clone();
+    pub fn new(object: &DynamicObject) -> Result<Self, Stalled> {
+        let decoded = DecodedCredential::new(object, &Limits::default());
+        let registries = decoded.decoded().map_err(Stalled::clone)?.registries.clone();
         let status = |path: &str| object.data.pointer(path);
         let conditions = status("/status/conditions").and_then(|conditions| conditions.as_array());
         let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
@@ -59,7 +62,7 @@ impl Credential {
         let observed = status("/status/observedGeneration").and_then(|generation| generation.as_i64());
         let done = [Reason::RolledOut, Reason::PartiallyReady].map(Reason::as_str);
         Ok(Self {
-            claim: wish.claim(ClaimState::Held),
+            desired: decoded.desired(DesiredState::Stalled),
             registries,
             is_rolled_out: observed == object.metadata.generation && done.contains(&reason),
             status: reason.to_owned(),
@@ -68,13 +71,13 @@ impl Credential {
 
     /// Its name.
     pub fn name(&self) -> &CredentialName {
-        &self.claim.credential
+        &self.desired.credential
     }
 
     /// Whether it is its Secret: a label alone proves nothing, as anybody can set it.
     fn owns(&self, secret: &Secret) -> bool {
         secret.label.as_ref() == Some(self.name())
-            && secret.credential_owners.iter().any(|(_, uid)| *uid == self.claim.uid)
+            && secret.credential_owners.iter().any(|(_, uid)| *uid == self.desired.uid)
     }
 }
 
@@ -173,9 +176,9 @@ impl Cluster {
     }
 
     /// Whether a RegistryCredential wants its Secret in a namespace, where that is known.
-    pub fn is_target(&self, name: &NamespaceName, claim: &Claim) -> Option<bool> {
+    pub fn is_target(&self, name: &NamespaceName, desired: &Desired) -> Option<bool> {
         let namespace = self.namespaces.as_ref()?.get(name)?;
-        Some(claim.targets(name, namespace))
+        Some(desired.targets(name, namespace))
     }
 }
 
@@ -216,7 +219,7 @@ mod tests {
         })
     }
 
-    fn read(change: fn(&mut Value)) -> Result<Credential, Held> {
+    fn read(change: fn(&mut Value)) -> Result<Credential, Stalled> {
         let mut object = object("darwin", "team-*", true);
         change(&mut object);
         Credential::new(&serde_json::from_value(object).unwrap())

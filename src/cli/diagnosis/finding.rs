@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::{
-    image::{Reference, ReferenceError},
+use crate::image::{
+    Reference, ReferenceError,
     pull::{Answer, Credentials, Outcome, Seen, Waiting},
 };
 

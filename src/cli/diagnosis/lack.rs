@@ -6,9 +6,9 @@ use super::{
     finding::{Finding, of_secret},
 };
 use crate::{
+    api::{NamespaceName, SecretName},
     cli::pod::Pod,
-    names::{NamespaceName, SecretName},
-    pull::{Outcome, Seen},
+    image::pull::{Outcome, Seen},
 };
 
 /// Where a person should look.
@@ -18,12 +18,12 @@ const STATUS: &str = "Look at the RegistryCredential's status (kubectl describe 
 pub fn nearest<'a>(cluster: &Cluster, pod: &Pod, matching: &[&'a Credential]) -> Option<&'a Credential> {
     let account = cluster.account(pod);
     let farness = |credential: &&&Credential| {
-        let claim = &credential.claim;
-        let is_target = cluster.is_target(&pod.namespace, claim) == Some(true);
+        let desired = &credential.desired;
+        let is_target = cluster.is_target(&pod.namespace, desired) == Some(true);
         let reached = [
-            pod.pull_secrets.contains(&claim.secret),
-            account.is_some_and(|account| account.entries.contains(&claim.secret)),
-            is_target && account.is_some_and(|account| claim.chooses(&pod.service_account, account)),
+            pod.pull_secrets.contains(&desired.secret),
+            account.is_some_and(|account| account.entries.contains(&desired.secret)),
+            is_target && account.is_some_and(|account| desired.chooses(&pod.service_account, account)),
             is_target,
         ];
         reached.iter().position(|reached| *reached).unwrap_or(reached.len())
@@ -34,7 +34,7 @@ pub fn nearest<'a>(cluster: &Cluster, pod: &Pod, matching: &[&'a Credential]) ->
 /// Why the Secret of a RegistryCredential doesn't do for an image of a pod; `None` where it does, and where that can't be
 /// known.
 pub fn lack(cluster: &Cluster, pod: &Pod, credential: &Credential, outcome: Outcome) -> Option<Finding> {
-    let name = &credential.claim.secret;
+    let name = &credential.desired.secret;
     match outcome {
         Outcome::Credentials => None,
         Outcome::Blocked(at) => pod.pull_secrets.get(at).map(|blocks| blocked(pod, blocks)),
@@ -46,7 +46,7 @@ pub fn lack(cluster: &Cluster, pod: &Pod, credential: &Credential, outcome: Outc
 /// A Secret that a pod's service account names and the pod doesn't, where no RegistryCredential says what it is for.
 pub fn passed_over(cluster: &Cluster, pod: &Pod) -> Option<Finding> {
     let account = cluster.account(pod)?;
-    let is_foreign = |name: &SecretName| cluster.credentials.iter().all(|it| it.claim.secret != *name);
+    let is_foreign = |name: &SecretName| cluster.credentials.iter().all(|it| it.desired.secret != *name);
     let mut lacking =
         account.entries.iter().filter(|name| !name.as_str().is_empty() && !pod.pull_secrets.contains(name));
     let secret = lacking.find(|name| is_foreign(name))?;
@@ -56,7 +56,8 @@ pub fn passed_over(cluster: &Cluster, pod: &Pod) -> Option<Finding> {
 
 /// What is wrong with a Secret that is named as a pull secret, whatever the image.
 pub fn of_named(cluster: &Cluster, namespace: &NamespaceName, name: &SecretName) -> Option<Finding> {
-    let wants = |it: &&Credential| it.claim.secret == *name && cluster.is_target(namespace, &it.claim) == Some(true);
+    let wants =
+        |it: &&Credential| it.desired.secret == *name && cluster.is_target(namespace, &it.desired) == Some(true);
     let seen = cluster.seen(namespace, name);
     match seen {
         Seen::Missing => cluster.credentials.iter().find(wants).map(|credential| missing(namespace, credential)),
@@ -71,7 +72,7 @@ fn missing(namespace: &NamespaceName, credential: &Credential) -> Finding {
         message: format!(
             "Secret {namespace}/{} of RegistryCredential {}, whose status is {}, doesn't exist; the kubelet goes on \
              without it",
-            credential.claim.secret,
+            credential.desired.secret,
             credential.name(),
             credential.status
         ),
@@ -81,8 +82,8 @@ fn missing(namespace: &NamespaceName, credential: &Credential) -> Finding {
 
 /// The pod doesn't name the RegistryCredential's Secret.
 fn absent(cluster: &Cluster, pod: &Pod, credential: &Credential) -> Finding {
-    let (whose, secret, account) = (credential.name(), &credential.claim.secret, &pod.service_account);
-    let absence = Absence::of(cluster, pod, secret, Some(&credential.claim));
+    let (whose, secret, account) = (credential.name(), &credential.desired.secret, &pod.service_account);
+    let absence = Absence::of(cluster, pod, secret, Some(&credential.desired));
     let message = match absence {
         Absence::NamespaceNotTargeted => not_targeted(pod, credential),
         Absence::ServiceAccountNotChosen => {
@@ -146,10 +147,10 @@ fn blocked(pod: &Pod, blocks: &SecretName) -> Finding {
 
 /// The pod names the RegistryCredential's Secret, and that doesn't help.
 fn unusable(cluster: &Cluster, pod: &Pod, credential: &Credential) -> Option<Finding> {
-    let (secret, whose) = (&credential.claim.secret, credential.name());
+    let (secret, whose) = (&credential.desired.secret, credential.name());
     let known = cluster.secret(&pod.namespace, secret);
     let (reason, message) = match &known.seen {
-        Seen::Missing if cluster.is_target(&pod.namespace, &credential.claim) == Some(false) => {
+        Seen::Missing if cluster.is_target(&pod.namespace, &credential.desired) == Some(false) => {
             return Some(said(Absence::NamespaceNotTargeted, not_targeted(pod, credential)));
         }
         Seen::Missing => return Some(missing(&pod.namespace, credential)),

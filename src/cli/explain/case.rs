@@ -2,13 +2,12 @@
 
 use super::subject::Subject;
 use crate::{
+    api::SecretName,
     cli::{
         diagnosis::Cluster,
         pod::{Pod, Use},
     },
-    image::{PullPolicy, Reference, ReferenceError},
-    names::SecretName,
-    pull::Seen,
+    image::{PullPolicy, Reference, ReferenceError, pull::Seen},
 };
 
 /// What is known.

@@ -10,10 +10,12 @@ use super::{
     subject::Subject,
 };
 use crate::{
+    api::SecretName,
     cli::{diagnosis::Finding, pod::Use},
-    image::{PullPolicy, Reference},
-    names::SecretName,
-    pull::{Credentials, Outcome, Seen, Source},
+    image::{
+        PullPolicy, Reference,
+        pull::{Credentials, Outcome, Seen, Source},
+    },
 };
 
 /// Explains one image, or each of the pod's.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    api::ServiceAccountName,
     cli::{
         diagnosis::{Cluster, Credential},
         explain::subject::{Kind, Subject},
@@ -9,10 +10,11 @@ use crate::{
         pod::{Pod, testing::pod},
         table::Style,
     },
-    credential::docker_logins::{ConfigFault, Login, LoginKind},
-    names::ServiceAccountName,
+    image::{
+        docker_logins::{ConfigFault, Login, LoginKind},
+        pull::Managed,
+    },
     plan::{Namespace, Second, ServiceAccount},
-    pull::Managed,
 };
 
 const NOW: i64 = 1_800_000_000;

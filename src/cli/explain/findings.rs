@@ -6,8 +6,10 @@ use super::{
 };
 use crate::{
     cli::diagnosis::{Finding, lack, nearest, of_credentials, of_named, of_reference, of_waiting, passed_over},
-    image::Reference,
-    pull::{Credentials, Outcome, Waiting},
+    image::{
+        Reference,
+        pull::{Credentials, Outcome, Waiting},
+    },
 };
 
 /// What is wrong with the pull secrets, whatever the image.

@@ -10,7 +10,7 @@ use super::{
 use crate::cli::{
     args::Scope,
     diagnosis::{Cluster, Credential, of_namespaces},
-    survey::Survey,
+    lister::Lister,
 };
 
 /// Its namespace, its pull secrets, and the RegistryCredentials, which say what the Secrets of theirs are for. What the
@@ -20,8 +20,8 @@ use crate::cli::{
 /// A sentence, where the API server can't answer.
 pub async fn cluster(client: &Client, subject: &Subject, data: Data) -> Result<Cluster, String> {
     let pod = &subject.pod;
-    let survey = Survey::new(client.clone(), Scope::Namespace(pod.namespace.to_string()));
-    let (namespaces, listed) = tokio::try_join!(survey.namespaces(), survey.registry_credentials())?;
+    let lister = Lister::new(client.clone(), Scope::Namespace(pod.namespace.to_string()));
+    let (namespaces, listed) = tokio::try_join!(lister.namespaces(), lister.registry_credentials())?;
     let (namespaces, gap) = namespaces.into_parts();
     let credentials: Vec<Credential> =
         listed.items().iter().filter_map(|object| Credential::new(object).ok()).collect();

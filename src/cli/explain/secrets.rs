@@ -8,17 +8,15 @@ use kube::{Client, Resource};
 use serde::Deserialize;
 
 use crate::{
+    api::{NamespaceName, SecretName},
     cli::{
         diagnosis::{Credential, Known},
         pod::Pod,
         secret::read,
     },
-    cluster::read_undecoded,
-    credential::docker_logins::ConfigFormat,
-    names::{NamespaceName, SecretName},
-    observe::Observed,
+    cluster::{observe::Observed, read_undecoded},
+    image::{docker_logins::ConfigFormat, pull::Seen},
     plan,
-    pull::Seen,
 };
 
 /// The API server prints a Secret as a row of a table, with its type and without its data.

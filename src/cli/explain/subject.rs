@@ -5,7 +5,7 @@ use std::{convert::Infallible, str::FromStr};
 use k8s_openapi::api::core::v1 as kubernetes;
 use kube::{Api, Client, Resource, api::GetParams, core::Request};
 
-use crate::{cli::pod::Pod, observe::Observed, plan::ServiceAccount, printable::printable};
+use crate::{api::printable, cli::pod::Pod, cluster::observe::Observed, plan::ServiceAccount};
 
 /// A name on the command line, perhaps with its namespace: `team-a/api-1` or `api-1`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use super::{
     table::names,
 };
 use crate::{
-    names::{CredentialName, NamespaceName},
-    plan::{self, Claim, Contested, Effect, EntryFate, Namespace, SecretFate, UpdateCause},
+    api::{CredentialName, NamespaceName},
+    plan::{self, Contested, Desired, Effect, Namespace, RefFate, SecretFate, UpdateCause},
 };
 
 /// All that a report is made of.
@@ -71,7 +71,7 @@ fn not_compared(case: &Case) -> Vec<String> {
     let with = |contents: Contents| {
         let intents = case.after.iter().filter(|intent| intent.contents.as_ref() == Ok(&contents));
         let all: Vec<&str> =
-            intents.map(|it| &it.wish.credential).filter(|it| is_subject(it)).map(|it| it.as_str()).collect();
+            intents.map(|it| &it.decoded.credential).filter(|it| is_subject(it)).map(|it| it.as_str()).collect();
         Some(names(&all)).filter(|names| !names.is_empty())
     };
     let as_applied = with(Contents::AsApplied).map(|names| {
@@ -98,33 +98,38 @@ fn not_compared(case: &Case) -> Vec<String> {
 /// RegistryCredentials and what they ask of one namespace after the other.
 struct Side<'a> {
     intents: &'a [Intent],
-    claims: Vec<Claim>,
+    all_desired: Vec<Desired>,
 }
 
 impl<'a> Side<'a> {
     fn new(intents: &'a [Intent]) -> Self {
-        Self { intents, claims: intents.iter().map(Intent::claim).collect() }
+        Self { intents, all_desired: intents.iter().map(Intent::desired).collect() }
     }
 
     fn effects(&mut self, name: &NamespaceName, namespace: &Namespace) -> BTreeSet<Effect> {
-        for (claim, intent) in self.claims.iter_mut().zip(self.intents) {
-            claim.state = intent.state_in(namespace);
+        for (desired, intent) in self.all_desired.iter_mut().zip(self.intents) {
+            desired.state = intent.state_in(namespace);
         }
-        let claims: Vec<&Claim> = self.claims.iter().collect();
-        let namespace = as_the_operator_sees(name, namespace, &claims);
-        plan::forecast(name, &claims, &namespace, &Contested::new()).effects
+        let all_desired: Vec<&Desired> = self.all_desired.iter().collect();
+        let namespace = as_the_operator_sees(name, namespace, &all_desired);
+        plan::forecast(name, &all_desired, &namespace, &Contested::new()).effects
     }
 }
 
 /// No watch of the operator's tells of a Secret of another type: it is found where one of its name can't be made.
-fn as_the_operator_sees<'a>(name: &NamespaceName, namespace: &'a Namespace, claims: &[&Claim]) -> Cow<'a, Namespace> {
+fn as_the_operator_sees<'a>(
+    name: &NamespaceName,
+    namespace: &'a Namespace,
+    all_desired: &[&Desired],
+) -> Cow<'a, Namespace> {
     if !namespace.secrets.values().any(|secret| secret.wrong_type) {
         return Cow::Borrowed(namespace);
     }
     let mut seen = namespace.clone();
-    let wanted = |claim: &&&Claim| claim.targets(name, namespace);
-    seen.secrets
-        .retain(|secret, there| !there.wrong_type || claims.iter().filter(wanted).any(|claim| claim.secret == *secret));
+    let wanted = |desired: &&&Desired| desired.targets(name, namespace);
+    seen.secrets.retain(|secret, there| {
+        !there.wrong_type || all_desired.iter().filter(wanted).any(|desired| desired.secret == *secret)
+    });
     Cow::Owned(seen)
 }
 
@@ -138,7 +143,7 @@ fn whose(effect: &Effect) -> &CredentialName {
 
 fn credentials(case: &Case) -> Vec<CredentialShape> {
     let shape = |name: &CredentialName, change: Change| {
-        let intent = case.after.iter().find(|intent| intent.wish.credential == *name);
+        let intent = case.after.iter().find(|intent| intent.decoded.credential == *name);
         let contents = intent.map(|intent| intent.contents.as_ref());
         CredentialShape {
             name: name.to_string(),
@@ -155,7 +160,7 @@ fn credentials(case: &Case) -> Vec<CredentialShape> {
     };
     match &case.subjects {
         Some(subjects) => subjects.iter().map(|(name, change)| shape(name, *change)).collect(),
-        None => case.after.iter().map(|intent| shape(&intent.wish.credential, Change::None)).collect(),
+        None => case.after.iter().map(|intent| shape(&intent.decoded.credential, Change::None)).collect(),
     }
 }
 
@@ -176,10 +181,10 @@ fn shape(name: &NamespaceName, effects: BTreeSet<Effect>) -> NamespaceShape {
                 service_account: service_account.to_string(),
                 secret: secret.to_string(),
                 action: match fate {
-                    EntryFate::Added => "Add",
-                    EntryFate::Removed => "Remove",
-                    EntryFate::Recorded => "Record",
-                    EntryFate::Forgotten => "Forget",
+                    RefFate::Added => "Add",
+                    RefFate::Removed => "Remove",
+                    RefFate::Recorded => "Record",
+                    RefFate::Forgotten => "Forget",
                 },
                 registry_credential: credential.to_string(),
             }),

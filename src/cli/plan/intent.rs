@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 use kube::api::DynamicObject;
 
 use crate::{
-    api::{Reason, RegistryCredentialSpec, RegistryCredentialStatus, SecretTemplate},
+    api::{Reason, RegistryCredentialSpec, RegistryCredentialStatus, SecretTemplate, Stalled},
     credential::{Revision, SourceSecret, manifest::field_count},
-    plan::{Claim, ClaimState, Namespace},
-    rollout::Hold,
-    text::Text,
-    wish::{Held, Limits, Wish},
+    plan::{
+        Desired, DesiredState, Namespace,
+        decoded::{DecodedCredential, Limits, source_missing},
+    },
+    process::Text,
 };
 
 /// The operator's flags as far as the user knows them.
@@ -53,44 +54,44 @@ pub enum Contents {
 #[derive(Debug)]
 pub struct Intent {
     /// What it wants.
-    pub wish: Wish,
+    pub decoded: DecodedCredential,
     /// The contents, or why nothing is written.
-    pub contents: Result<Contents, Held>,
+    pub contents: Result<Contents, Stalled>,
     fields: usize,
 }
 
 impl Intent {
     /// Of a RegistryCredential that is like `after`, and was like `before`.
     pub fn new(before: Option<&DynamicObject>, after: &DynamicObject, source: Source, flags: &Flags) -> Self {
-        let wish = Wish::new(after, &flags.limits);
-        let was = before.map(|before| Wish::new(before, &flags.limits));
-        let same = was.is_some_and(|was| was.spec().map(decides) == wish.spec().map(decides));
+        let decoded = DecodedCredential::new(after, &flags.limits);
+        let was = before.map(|before| DecodedCredential::new(before, &flags.limits));
+        let same = was.is_some_and(|was| was.spec().map(decides) == decoded.spec().map(decides));
         let word = before.filter(|_| same).map_or(Word::Unknown, Word::of);
-        let template = wish.spec().map(|spec| &spec.secret_template);
+        let template = decoded.spec().map(|spec| &spec.secret_template);
         let fields = template.map_or(0, |template| field_count(&template.labels, &template.annotations));
-        Self { contents: contents(&wish, source, same, word, flags), wish, fields }
+        Self { contents: contents(&decoded, source, same, word, flags), decoded, fields }
     }
 
     /// What it asks of namespaces; the contents are those of [`Intent::state_in`].
-    pub fn claim(&self) -> Claim {
-        self.wish.claim(self.state(None))
+    pub fn desired(&self) -> Desired {
+        self.decoded.desired(self.state(None))
     }
 
     /// What there is to write in a namespace: where any contents that the operator has applied will do, those that are
     /// there.
-    pub fn state_in(&self, namespace: &Namespace) -> ClaimState {
-        self.state(namespace.secrets.get(&self.wish.secret).and_then(|secret| secret.revision.as_ref()))
+    pub fn state_in(&self, namespace: &Namespace) -> DesiredState {
+        self.state(namespace.secrets.get(&self.decoded.secret).and_then(|secret| secret.revision.as_ref()))
     }
 
-    fn state(&self, there: Option<&Text>) -> ClaimState {
+    fn state(&self, there: Option<&Text>) -> DesiredState {
         const NONE: &str = "unknown";
         let revision = match &self.contents {
-            Err(_) => return ClaimState::Held,
+            Err(_) => return DesiredState::Stalled,
             Ok(Contents::Known(revision)) => revision.clone(),
             Ok(Contents::AsApplied | Contents::Unsettled) => Revision::assumed(there.map_or(NONE, Text::as_str)),
             Ok(Contents::New) => Revision::assumed(NONE),
         };
-        ClaimState::Resolved { revision, fields: self.fields }
+        DesiredState::Resolved { revision, fields: self.fields }
     }
 }
 
@@ -99,20 +100,26 @@ fn decides(spec: &RegistryCredentialSpec) -> (&crate::api::CredentialSource, BTr
     (&spec.credential, spec.registries.iter().collect(), &spec.secret_template)
 }
 
-fn contents(wish: &Wish, source: Source, same: bool, word: Word, flags: &Flags) -> Result<Contents, Held> {
-    let (namespace, reference) = wish.source(&flags.limits)?;
+fn contents(
+    decoded: &DecodedCredential,
+    source: Source,
+    same: bool,
+    word: Word,
+    flags: &Flags,
+) -> Result<Contents, Stalled> {
+    let (namespace, reference) = decoded.source(&flags.limits)?;
     let settled = matches!(word, Word::RolledOut);
     let said = match word {
-        Word::Held(held) if !flags.decided.contains(&held.reason) => Some(held),
+        Word::Stalled(held) if !flags.decided.contains(&held.reason) => Some(held),
         _ => None,
     };
     match (source, said) {
         // That the user may read the source doesn't help the operator.
         (_, Some(held)) if by_flag(held.reason) || held.reason == Reason::SourceUnreadable => Err(held),
         (Source::Found(source), _) => {
-            wish.resolve(&source, &flags.limits).map(|it| Contents::Known(it.pull_secret.revision().clone()))
+            decoded.resolve(&source, &flags.limits).map(|it| Contents::Known(it.pull_secret.revision().clone()))
         }
-        (Source::Missing, _) => Err(Held::source_missing(namespace, &reference.name)),
+        (Source::Missing, _) => Err(source_missing(namespace, &reference.name)),
         (_, Some(held)) => Err(held),
         _ if same && settled => Ok(Contents::AsApplied),
         _ if same => Ok(Contents::Unsettled),
@@ -133,7 +140,7 @@ enum Word {
     /// It has a pull secret.
     RollingOut,
     /// It has none, for a reason that the spec alone doesn't tell.
-    Held(Held),
+    Stalled(Stalled),
     /// Nothing, or nothing of this spec.
     Unknown,
 }
@@ -163,7 +170,7 @@ impl Word {
                 | Reason::NamespaceNotAllowed
                 | Reason::SecretNameNotAllowed
                 | Reason::RegistryNotAllowed),
-            ) => Self::Held(Held { reason, message: ready.message.clone(), hold: Hold::Source }),
+            ) => Self::Stalled(Stalled::new(reason, ready.message.clone())),
             _ => Self::Unknown,
         }
     }

@@ -4,6 +4,7 @@
 //! RegistryCredential, and [`compose`] has the operator's own plans carried out in the mind ([`crate::plan::forecast`]).
 //! Nothing is ever written.
 
+mod args;
 mod compose;
 mod intent;
 mod question;
@@ -13,61 +14,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
-
-use clap::Args;
-
 use self::question::Question;
-use super::{
-    Verdict,
-    args::{ClusterArgs, LimitArgs, OutputArgs, Scope},
-};
-use crate::{managed_names::parse_name, names::SecretName};
+use super::{Verdict, args::Scope};
 
-/// What `regcred plan` can be told.
-#[derive(Args)]
-pub struct PlanArgs {
-    /// RegistryCredentials of the cluster. [default: all of them]
-    #[arg(value_name = "NAME", conflicts_with = "files")]
-    names: Vec<String>,
-
-    /// What applying these would do: manifests and folders of them (*.yaml, *.yml, *.json); - is standard input. Secrets
-    /// in them count as the sources that they would be.
-    #[arg(short, long = "filename", value_name = "FILE", num_args = 1..)]
-    files: Vec<PathBuf>,
-
-    /// What deleting the RegistryCredentials would do, not applying them.
-    #[arg(long)]
-    delete: bool,
-
-    /// Read the Secrets that the keys come from, to compare what the pull secrets hold with what they should, and to see
-    /// whether the keys can be used. Nothing of a key is shown.
-    #[arg(long)]
-    read_source: bool,
-
-    /// This namespace alone, where you may read no others. [default: all namespaces]
-    #[arg(short, long, value_name = "NAME")]
-    namespace: Option<String>,
-
-    /// All namespaces, whatever --namespace says.
-    #[arg(short = 'A', long)]
-    all_namespaces: bool,
-
-    #[command(flatten)]
-    limits: LimitArgs,
-
-    /// As the operator's: the names that managed Secrets may have, separated by commas. Secrets are then listed by these
-    /// names only. [default: any]
-    #[arg(long, env = "REGCRED_MANAGED_SECRET_NAMES", value_delimiter = ',', value_name = "NAME",
-          value_parser = parse_name)]
-    managed_secret_names: Vec<SecretName>,
-
-    #[command(flatten)]
-    cluster: ClusterArgs,
-
-    #[command(flatten)]
-    output: OutputArgs,
-}
+pub use args::PlanArgs;
 
 /// Writes the plan to standard output.
 ///

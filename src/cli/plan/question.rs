@@ -7,11 +7,11 @@ use std::{
 
 use kube::api::DynamicObject;
 
-use super::{PlanArgs, intent::Flags, report::Change};
+use super::{args::PlanArgs, intent::Flags, report::Change};
 use crate::{
+    api::CredentialName,
     cli::check::applied::{self, Applied, AppliedSecret},
-    names::CredentialName,
-    wish::{Wish, is_going},
+    plan::decoded::{DecodedCredential, is_going},
 };
 
 /// All RegistryCredentials by their names.
@@ -152,7 +152,7 @@ impl Question {
     }
 
     fn brings_source_of(&self, object: &DynamicObject, flags: &Flags) -> bool {
-        let source = Wish::new(object, &flags.limits).source_key(&flags.limits);
+        let source = DecodedCredential::new(object, &flags.limits).source_key(&flags.limits);
         source.is_some_and(|(namespace, name)| self.files.secrets.iter().any(|secret| secret.is(&namespace, &name)))
     }
 }
@@ -172,7 +172,7 @@ fn apply(
     }
     let mut after = before.clone();
     after.data["spec"] = manifest.data.get("spec").cloned().unwrap_or_default();
-    let (was, is) = (Wish::new(before, &flags.limits), Wish::new(&after, &flags.limits));
+    let (was, is) = (DecodedCredential::new(before, &flags.limits), DecodedCredential::new(&after, &flags.limits));
     if was.secret != is.secret {
         return Err(format!(
             "RegistryCredential {}: the API server refuses this, as the Secrets' name can't change from {} to {}, since \

@@ -5,24 +5,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::{Client, api::DynamicObject};
 
 use super::{
-    PlanArgs,
+    args::PlanArgs,
     compose::Case,
     intent::{Flags, Intent, Source, works},
     question::{Action, Objects, Question},
 };
 use crate::{
-    api::Reason,
+    api::{CredentialName, NamespaceName, Reason, SecretName, ServiceAccountName},
     cli::{
         args::{DEFAULT_NAMESPACE, Scope},
-        survey::{Cause, Listed, Survey},
+        lister::{Cause, Listed, Lister},
     },
-    cluster::{SourceFailure, read_source},
+    cluster::{
+        SourceFailure,
+        index::Index,
+        observe::{NamespaceMeta, Observed},
+        read_source,
+    },
     credential::AllowedRegistries,
-    index::Index,
-    names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
-    observe::{NamespaceMeta, Observed},
-    plan::{Namespace, Secret, ServiceAccount},
-    wish::{Limits, Wish, is_going},
+    plan::{
+        Namespace, Secret, ServiceAccount,
+        decoded::{DecodedCredential, Limits, is_going},
+    },
 };
 
 /// Reads all that the question takes.
@@ -30,13 +34,13 @@ use crate::{
 /// # Errors
 /// A sentence, where what there is can't be known.
 pub async fn case(client: &Client, scope: Scope, args: &PlanArgs, question: &Question) -> Result<Case, String> {
-    let survey = Survey::new(client.clone(), scope);
+    let lister = Lister::new(client.clone(), scope);
     let managed = args.managed_secret_names.iter().cloned().collect();
     let (credentials, namespaces, accounts, secrets) = tokio::try_join!(
-        survey.registry_credentials(),
-        survey.namespaces(),
-        survey.service_accounts(),
-        survey.pull_secrets(&managed),
+        lister.registry_credentials(),
+        lister.namespaces(),
+        lister.service_accounts(),
+        lister.pull_secrets(&managed),
     )?;
     let mut notes: Vec<String> = question.skipped().to_vec();
     let before = objects(credentials, question, &mut notes)?;
@@ -60,15 +64,15 @@ pub async fn case(client: &Client, scope: Scope, args: &PlanArgs, question: &Que
 
     let written = after.iter().filter(|intent| intent.contents.is_ok());
     // Somebody else may come to have the name of one that is deleted.
-    let deleted = before.iter().filter(|intent| !answerable.after.contains_key(&intent.wish.credential));
-    let asked = written.chain(deleted).filter(|intent| is_subject(&intent.wish.credential));
-    let asked: BTreeSet<&SecretName> = asked.map(|intent| &intent.wish.secret).collect();
-    let in_the_way = survey.secrets_of_other_types(asked).await?;
+    let deleted = before.iter().filter(|intent| !answerable.after.contains_key(&intent.decoded.credential));
+    let asked = written.chain(deleted).filter(|intent| is_subject(&intent.decoded.credential));
+    let asked: BTreeSet<&SecretName> = asked.map(|intent| &intent.decoded.secret).collect();
+    let in_the_way = lister.secrets_of_other_types(asked).await?;
     let mut index = Index::new(managed);
     for intent in before.iter().chain(&after) {
-        index.take_interest(&intent.wish.secret);
+        index.take_interest(&intent.decoded.secret);
     }
-    let scope = survey.scope();
+    let scope = lister.scope();
     let namespaces = fill(index, scope, namespaces, accounts, [secrets, in_the_way], &mut notes)?;
     let namespace = match scope {
         Scope::All => None,
@@ -148,8 +152,8 @@ async fn source(
     flags: &Flags,
     notes: &mut Vec<String>,
 ) -> Result<Source, String> {
-    let wish = Wish::new(at.object, &flags.limits);
-    let Ok((namespace, reference)) = wish.source(&flags.limits) else { return Ok(Source::NotRead) };
+    let decoded = DecodedCredential::new(at.object, &flags.limits);
+    let Ok((namespace, reference)) = decoded.source(&flags.limits) else { return Ok(Source::NotRead) };
     let name = &reference.name;
     // The last one is what an apply leaves.
     if let Some(applied) = question.secrets().iter().rev().find(|secret| secret.is(namespace, name)) {
@@ -170,7 +174,7 @@ async fn source(
         Err(SourceFailure::Answer(why)) => why,
         Err(SourceFailure::Client(error)) => error.to_string(),
     };
-    notes.push(format!("Secret {namespace}/{name}, the source of {}, can't be read: {why}", wish.credential));
+    notes.push(format!("Secret {namespace}/{name}, the source of {}, can't be read: {why}", decoded.credential));
     Ok(Source::NotRead)
 }
 

@@ -102,7 +102,7 @@ pub struct EntryShape {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefusalShape {
-    /// Whose wish it is.
+    /// Whose it is.
     pub registry_credential: String,
     /// One of the status' reasons.
     pub reason: &'static str,

@@ -7,11 +7,11 @@ use std::{
 
 use super::report::{Counts, NamespaceShape, PlanReport};
 use crate::{
+    api::plain,
     cli::{
         out::Report,
         table::{Cell, Style, Table, Tone},
     },
-    printable::plain,
 };
 
 /// How many names there are in a list at most.

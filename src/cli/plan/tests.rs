@@ -12,16 +12,14 @@ use super::{
     report::{Change, PlanReport},
 };
 use crate::{
-    api::{Reason, RegistryCredentialStatus},
+    api::{NamespaceName, Reason, RegistryCredentialStatus, SecretName},
     cli::{out::Report, table::Style},
+    cluster::observe::Observed,
     credential::{
         SourceSecret,
         testing::{KEY_A, KEY_B, secret_json},
     },
-    names::{NamespaceName, SecretName},
-    observe::Observed,
-    plan::{Namespace, Secret, ServiceAccount},
-    wish::Limits,
+    plan::{Namespace, Secret, ServiceAccount, decoded::Limits},
 };
 
 fn flags() -> Flags {

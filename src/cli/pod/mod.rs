@@ -6,10 +6,10 @@ mod wire;
 use serde::Deserialize;
 
 use crate::{
+    api::{NamespaceName, PodName, SecretName, ServiceAccountName},
     image::PullPolicy,
-    names::{NamespaceName, PodName, SecretName, ServiceAccountName},
     plan::{Second, ServiceAccount},
-    text::Text,
+    process::Text,
 };
 
 /// A pod.

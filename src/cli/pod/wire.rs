@@ -6,10 +6,10 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::{Pod, Use, named};
 use crate::{
+    api::{NamespaceName, PodName, SecretName, ServiceAccountName},
     image::PullPolicy,
-    names::{NamespaceName, PodName, SecretName, ServiceAccountName},
     plan::Second,
-    text::Text,
+    process::Text,
 };
 
 #[derive(Deserialize)]

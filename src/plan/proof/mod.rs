@@ -1,13 +1,13 @@
 //! The plan, proved and not sampled: in every state of a small world (two credentials, two service accounts, two Secret
 //! names), every way that its plans can be executed, cut short or overtaken leads to the one specified end.
 //!
-//! - [`world`]: the API server's side; [`spec`]: the end, in plain rules; [`cast`] and [`space`]: the states;
-//!   [`foretold`]: that a forecast says the same end beforehand.
+//! - [`world`]: the API server's side; [`spec`]: the end, in plain rules; [`fixtures`] and [`space`]: the states;
+//!   [`forecast_check`]: that a forecast says the same end beforehand.
 //! - Steps of one plan are executed side by side and a crash may cut them short anywhere, so from each state every
 //!   subset of the plan's steps is executed, and from where that leads a new plan is made, until nothing is left.
 
-mod cast;
-mod foretold;
+mod fixtures;
+mod forecast_check;
 mod space;
 mod spec;
 mod world;
@@ -18,11 +18,8 @@ use serde_json::Value;
 use spec::{Whose, has_name, specified_end, whose};
 use world::{Answer, World, count, record};
 
-use super::{Change, Claim, ClaimState, Contested, Namespace, Scope, Step, plan};
-use crate::{
-    api::{ADDED_PREFIX, ConflictPolicy},
-    names::{CredentialName, NamespaceName, SecretName},
-};
+use super::{Change, Contested, Desired, DesiredState, Namespace, Scope, Step, plan};
+use crate::api::{ADDED_PREFIX, ConflictPolicy, CredentialName, NamespaceName, SecretName};
 
 /// How many plans in a row there may be until nothing is left: Secrets, entries, deletions, and one that says so.
 const ROUNDS: usize = 4;
@@ -30,7 +27,7 @@ const ROUNDS: usize = 4;
 /// One state from which the operator may start.
 #[derive(Debug)]
 struct Case {
-    claims: Vec<Claim>,
+    all_desired: Vec<Desired>,
     world: World,
     contested: Contested,
 }
@@ -47,19 +44,19 @@ struct Seen {
 }
 
 impl Case {
-    fn claims(&self) -> Vec<&Claim> {
-        self.claims.iter().collect()
+    fn all_desired(&self) -> Vec<&Desired> {
+        self.all_desired.iter().collect()
     }
 
     fn plan(&self, world: &World) -> (Namespace, Vec<Step>) {
         let seen = world.observe();
-        let mut steps = plan(&namespace(), &self.claims(), &seen, &self.contested);
+        let mut steps = plan(&namespace(), &self.all_desired(), &seen, &self.contested);
         steps.retain(|step| !matches!(step, Step::Refuse { .. }));
         (seen, steps)
     }
 
     fn end(&self, world: &World) -> World {
-        specified_end(&namespace(), &self.claims(), world, &self.contested)
+        specified_end(&namespace(), &self.all_desired(), world, &self.contested)
     }
 
     /// Executes every subset of every plan's steps until nothing is left.
@@ -96,13 +93,13 @@ impl Case {
 
     /// Executes one step that nothing overtakes: it has to be allowed, and right where it is executed.
     fn step(&self, step: &Step, planned_at: &World, world: &mut World, seen: &Namespace) {
-        let claims = self.claims();
+        let all_desired = self.all_desired();
         match step {
             Step::PatchServiceAccount { service_account, changes } => {
                 for change in changes {
                     if let Change::Append(secret, credential) | Change::Record(secret, credential) = change {
                         let there = planned_at.secrets.get(secret).filter(|there| !there.meta.wrong_type);
-                        let whose = there.map(|there| whose(&there.meta, &claims));
+                        let whose = there.map(|there| whose(&there.meta, &all_desired));
                         assert_eq!(whose, Some(Whose::Ours(credential)), "{service_account}: {change:?} too soon");
                     }
                 }
@@ -113,27 +110,27 @@ impl Case {
                 assert_eq!(records, [], "{secret} is deleted before its entries are gone");
             }
             Step::ApplySecret { credential, .. } => {
-                let claim = self.claims.iter().find(|claim| claim.credential == *credential);
-                assert!(claim.is_some_and(|claim| claim.state != ClaimState::Held), "{credential} is held");
+                let desired = self.all_desired.iter().find(|desired| desired.credential == *credential);
+                assert!(desired.is_some_and(|desired| desired.state != DesiredState::Stalled), "{credential} is held");
             }
             Step::Refuse { .. } => {}
         }
         let before = world.clone();
-        assert_eq!(world.execute(step, &claims, seen), Answer::Done, "{step:?}");
+        assert_eq!(world.execute(step, &all_desired, seen), Answer::Done, "{step:?}");
         assert_ne!(*world, before, "a write for nothing: {step:?}");
     }
 
     /// What holds in every state that is reached.
     fn kept(&self, world: &World) {
         let start = &self.world;
-        let claims = self.claims();
+        let all_desired = self.all_desired();
         for (name, before) in &start.secrets {
-            let adopted = || self.claims.iter().any(|c| c.secret == *name && c.policy == ConflictPolicy::Adopt);
-            let not_ours = matches!(whose(&before.meta, &claims), Whose::Foreign | Whose::GivenAway(_));
+            let adopted = || self.all_desired.iter().any(|c| c.secret == *name && c.policy == ConflictPolicy::Adopt);
+            let not_ours = matches!(whose(&before.meta, &all_desired), Whose::Foreign | Whose::GivenAway(_));
             if not_ours && !adopted() {
                 assert_eq!(world.secrets.get(name), Some(before), "a foreign Secret is touched");
             }
-            let by_held = match whose(&before.meta, &claims) {
+            let by_held = match whose(&before.meta, &all_desired) {
                 Whose::Ours(maker) | Whose::Dying(maker) => self.is_held(maker),
                 _ => false,
             };
@@ -141,9 +138,9 @@ impl Case {
                 assert_eq!(world.secrets.get(name), Some(before), "a held credential's Secret is touched");
             }
         }
-        for held in self.claims.iter().filter(|claim| claim.state == ClaimState::Held) {
+        for held in self.all_desired.iter().filter(|desired| desired.state == DesiredState::Stalled) {
             if matches!(held.scope, Scope::Unknown) && !start.secrets.contains_key(&held.secret) {
-                let first = self.claims.iter().filter(|c| c.secret == held.secret).min_by_key(|c| c.created);
+                let first = self.all_desired.iter().filter(|c| c.secret == held.secret).min_by_key(|c| c.created);
                 if first.is_some_and(|first| first.credential == held.credential) {
                     assert!(!world.secrets.contains_key(&held.secret), "a reserved name is taken");
                 }
@@ -172,12 +169,14 @@ impl Case {
     }
 
     fn is_held(&self, credential: &CredentialName) -> bool {
-        self.claims.iter().any(|claim| claim.credential == *credential && claim.state == ClaimState::Held)
+        self.all_desired
+            .iter()
+            .any(|desired| desired.credential == *credential && desired.state == DesiredState::Stalled)
     }
 
     fn is_held_with(&self, credential: &CredentialName, secret: &SecretName) -> bool {
-        let named = |claim: &&Claim| claim.credential == *credential;
-        self.is_held(credential) && self.claims.iter().find(named).is_some_and(|claim| has_name(claim, secret))
+        let named = |desired: &&Desired| desired.credential == *credential;
+        self.is_held(credential) && self.all_desired.iter().find(named).is_some_and(|desired| has_name(desired, secret))
     }
 
     /// A run without a crash ends soon, and writes once to each service account unless a Secret has to come first.
@@ -196,10 +195,10 @@ impl Case {
                     Step::PatchServiceAccount { service_account, .. } => patched.push(service_account.clone()),
                     Step::DeleteSecret { .. } | Step::Refuse { .. } => {}
                 }
-                assert_eq!(world.execute(&step, &self.claims(), &seen), Answer::Done);
+                assert_eq!(world.execute(&step, &self.all_desired(), &seen), Answer::Done);
             }
         }
-        foretold::check(&namespace(), &self.claims(), &self.contested, &self.world, &world);
+        forecast_check::check(&namespace(), &self.all_desired(), &self.contested, &self.world, &world);
         let patches = patched.len();
         patched.sort();
         patched.dedup();
@@ -225,7 +224,7 @@ impl Case {
                 let mut after = before.clone();
                 total.states += 1;
                 total.steps += 1;
-                if after.execute(step, &self.claims(), &seen) == Answer::Done {
+                if after.execute(step, &self.all_desired(), &seen) == Answer::Done {
                     assert_eq!(self.end(&after), self.end(&before), "{step:?}, overtaken by {before:#?}");
                 } else {
                     assert_eq!(after, before);
@@ -251,7 +250,7 @@ fn foreign_part(account: &Value) -> Value {
 }
 
 fn namespace() -> NamespaceName {
-    cast::NAMESPACE.into()
+    fixtures::NAMESPACE.into()
 }
 
 fn target(step: &Step) -> String {

@@ -5,15 +5,14 @@ use serde_json::{Value, json};
 
 use super::{
     Case,
-    cast::{
-        ALPHA, Around, BETA, Chosen, FIRST, GONE, KINDS, Kind, SECOND, account, all_secrets, claims, few_secrets,
+    fixtures::{
+        ALPHA, Around, BETA, Chosen, FIRST, GONE, KINDS, Kind, SECOND, account, all_desired, all_secrets, few_secrets,
         foreign, made_by, world,
     },
     world::{SECRETS, World},
 };
 use crate::{
-    api::ConflictPolicy,
-    names::SecretName,
+    api::{ConflictPolicy, SecretName},
     plan::{Contested, OtherOwners},
 };
 
@@ -42,7 +41,7 @@ pub fn every_secret() -> impl Iterator<Item = Case> {
     kinds.flat_map(move |kinds| {
         all_secrets().into_iter().flat_map(move |secret| {
             accounts().map(move |account| Case {
-                claims: claims(["pull", "pull"], kinds),
+                all_desired: all_desired(["pull", "pull"], kinds),
                 world: world([secret.as_ref(), None], &[account]),
                 contested: Contested::new(),
             })
@@ -89,7 +88,7 @@ pub fn every_account() -> impl Iterator<Item = Case> {
             firsts().flat_map(move |(first, fought)| {
                 let secret = secret.clone();
                 seconds().map(move |second| Case {
-                    claims: claims(["pull", "pull"], kinds),
+                    all_desired: all_desired(["pull", "pull"], kinds),
                     world: world([secret.as_ref(), None], &[first.clone(), second]),
                     contested: if fought { [(FIRST.into(), "pull".into())].into() } else { Contested::new() },
                 })
@@ -126,7 +125,7 @@ pub fn two_names() -> impl Iterator<Item = Case> {
             few_secrets(BETA).into_iter().step_by(2).flat_map(move |other| {
                 let pull = pull.clone();
                 accounts().map(move |account| Case {
-                    claims: claims(["pull", "other"], kinds),
+                    all_desired: all_desired(["pull", "other"], kinds),
                     world: world([pull.as_ref(), other.as_ref()], &[account]),
                     contested: Contested::new(),
                 })

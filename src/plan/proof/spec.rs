@@ -4,10 +4,9 @@ use serde_json::{Value, json};
 
 use super::world::{FIELDS, StoredSecret, World, applied_by, created_uid, data_of, entries, prune, record};
 use crate::{
-    api::{ADDED_PREFIX, ConflictPolicy},
-    names::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
-    plan::{Claim, ClaimState, Contested, OtherOwners, ResourceVersion, Scope, Secret},
-    text::Text,
+    api::{ADDED_PREFIX, ConflictPolicy, CredentialName, NamespaceName, SecretName, ServiceAccountName},
+    plan::{Contested, Desired, DesiredState, OtherOwners, ResourceVersion, Scope, Secret},
+    process::Text,
 };
 
 /// Whose a Secret is.
@@ -24,11 +23,11 @@ pub enum Whose<'a> {
 }
 
 /// Whose a Secret is: our label and the owner references decide together.
-pub fn whose<'a>(secret: &'a Secret, claims: &[&Claim]) -> Whose<'a> {
+pub fn whose<'a>(secret: &'a Secret, all_desired: &[&Desired]) -> Whose<'a> {
     let Some(maker) = &secret.label else { return Whose::Foreign };
-    let alive = |uid: &Text| claims.iter().find(|claim| claim.uid == *uid);
+    let alive = |uid: &Text| all_desired.iter().find(|desired| desired.uid == *uid);
     let mut owners = secret.credential_owners.iter();
-    if owners.any(|(_, uid)| alive(uid).is_some_and(|claim| claim.credential == *maker)) {
+    if owners.any(|(_, uid)| alive(uid).is_some_and(|desired| desired.credential == *maker)) {
         Whose::Ours(maker)
     } else if secret.other_owners == OtherOwners::Some {
         Whose::Foreign
@@ -43,51 +42,56 @@ pub fn whose<'a>(secret: &'a Secret, claims: &[&Claim]) -> Whose<'a> {
 
 /// Whether a credential's Secrets have this name, as far as one knows: an entry for another name was added by one that had
 /// the credential's name before it, and is gone.
-pub fn has_name(claim: &Claim, secret: &SecretName) -> bool {
-    match claim.scope {
-        Scope::Known { .. } => claim.secret == *secret,
+pub fn has_name(desired: &Desired, secret: &SecretName) -> bool {
+    match desired.scope {
+        Scope::Known { .. } => desired.secret == *secret,
         Scope::Unknown => true,
     }
 }
 
 /// Which credential has a Secret name.
-fn keeper<'a>(name: &NamespaceName, secret: &SecretName, claims: &[&'a Claim], world: &World) -> Option<&'a Claim> {
+fn keeper<'a>(
+    name: &NamespaceName,
+    secret: &SecretName,
+    all_desired: &[&'a Desired],
+    world: &World,
+) -> Option<&'a Desired> {
     let there = world.secrets.get(secret).map(|secret| &secret.meta);
-    let targets = |claim: &Claim| match &claim.scope {
+    let targets = |desired: &Desired| match &desired.scope {
         Scope::Known { namespaces, .. } => namespaces.matches(name, &Default::default()),
         Scope::Unknown => false,
     };
-    let may_have = |claim: &Claim| {
-        let wants = claim.secret == *secret;
-        let wants_here = wants && targets(claim);
-        if claim.state != ClaimState::Held {
+    let may_have = |desired: &Desired| {
+        let wants = desired.secret == *secret;
+        let wants_here = wants && targets(desired);
+        if desired.state != DesiredState::Stalled {
             return wants_here;
         }
         // What a held credential wants, may want or has left traces of is reserved for it.
-        let may_want = wants && matches!(claim.scope, Scope::Unknown);
-        let made = there.is_some_and(|secret| secret.label.as_ref() == Some(&claim.credential));
-        let added = has_name(claim, secret)
-            && world.accounts.values().any(|account| record(account, secret).as_ref() == Some(&claim.credential));
+        let may_want = wants && matches!(desired.scope, Scope::Unknown);
+        let made = there.is_some_and(|secret| secret.label.as_ref() == Some(&desired.credential));
+        let added = has_name(desired, secret)
+            && world.accounts.values().any(|account| record(account, secret).as_ref() == Some(&desired.credential));
         wants_here || may_want || made || added
     };
-    let mut candidates: Vec<&Claim> = claims.iter().copied().filter(|claim| may_have(claim)).collect();
+    let mut candidates: Vec<&Desired> = all_desired.iter().copied().filter(|desired| may_have(desired)).collect();
     candidates.sort_by(|a, b| (a.created, &a.credential).cmp(&(b.created, &b.credential)));
-    let owner = candidates.iter().find(|claim| match there.map(|secret| whose(secret, claims)) {
-        Some(Whose::Ours(maker)) => *maker == claim.credential,
-        Some(Whose::Dying(maker)) => *maker == claim.credential && claim.state == ClaimState::Held,
+    let owner = candidates.iter().find(|desired| match there.map(|secret| whose(secret, all_desired)) {
+        Some(Whose::Ours(maker)) => *maker == desired.credential,
+        Some(Whose::Dying(maker)) => *maker == desired.credential && desired.state == DesiredState::Stalled,
         _ => false,
     });
     owner.or(candidates.first()).copied()
 }
 
 /// Where a namespace has to end that looks like `world` now.
-pub fn specified_end(name: &NamespaceName, claims: &[&Claim], world: &World, contested: &Contested) -> World {
+pub fn specified_end(name: &NamespaceName, all_desired: &[&Desired], world: &World, contested: &Contested) -> World {
     let mut end = world.clone();
     for secret in ["pull", "other"].map(SecretName::from) {
-        let fate = fate(name, &secret, claims, world);
+        let fate = fate(name, &secret, all_desired, world);
         match &fate {
-            Fate::Written(claim) => {
-                let written = written(claim, &secret, world.secrets.get(&secret));
+            Fate::Written(desired) => {
+                let written = written(desired, &secret, world.secrets.get(&secret));
                 end.secrets.insert(secret.clone(), written);
             }
             Fate::Deleted => {
@@ -97,7 +101,7 @@ pub fn specified_end(name: &NamespaceName, claims: &[&Claim], world: &World, con
         }
         for (account_name, account) in &mut end.accounts {
             let fought = contested.contains(&(account_name.clone(), secret.clone()));
-            settle(account_name, account, &secret, &fate, claims, fought);
+            settle(account_name, account, &secret, &fate, all_desired, fought);
         }
     }
     end.timeless()
@@ -108,64 +112,64 @@ enum Fate<'a> {
     /// A held credential has it: nothing about it changes.
     Reserved,
     /// The credential's Secret is there as it should be.
-    Kept(&'a Claim),
+    Kept(&'a Desired),
     /// The credential's Secret is applied.
-    Written(&'a Claim),
+    Written(&'a Desired),
     /// What is there is being deleted; the credential's Secret comes after it.
-    Awaited(&'a Claim),
+    Awaited(&'a Desired),
     /// What is there isn't touched; the credential that gave it away to people, if one did.
     LeftAlone(Option<CredentialName>),
     /// It was ours and nobody wants it.
     Deleted,
 }
 
-fn fate<'a>(name: &NamespaceName, secret: &SecretName, claims: &[&'a Claim], world: &World) -> Fate<'a> {
+fn fate<'a>(name: &NamespaceName, secret: &SecretName, all_desired: &[&'a Desired], world: &World) -> Fate<'a> {
     let there = world.secrets.get(secret).map(|secret| &secret.meta);
-    let given_away_by = there.and_then(|there| match whose(there, claims) {
+    let given_away_by = there.and_then(|there| match whose(there, all_desired) {
         Whose::GivenAway(maker) => Some(maker.clone()),
         _ => None,
     });
-    let Some(claim) = keeper(name, secret, claims, world) else {
-        return match there.map(|there| (whose(there, claims), there.deleting)) {
+    let Some(desired) = keeper(name, secret, all_desired, world) else {
+        return match there.map(|there| (whose(there, all_desired), there.deleting)) {
             // Deleting again what is being deleted does nothing.
             Some((Whose::Ours(_) | Whose::Dying(_), false)) => Fate::Deleted,
             _ => Fate::LeftAlone(given_away_by),
         };
     };
-    let ClaimState::Resolved { revision, .. } = &claim.state else { return Fate::Reserved };
-    let Some(there) = there else { return Fate::Written(claim) };
-    let whose = whose(there, claims);
-    let in_the_way = matches!(whose, Whose::Foreign | Whose::GivenAway(_)) && claim.policy == ConflictPolicy::Fail;
+    let DesiredState::Resolved { revision, .. } = &desired.state else { return Fate::Reserved };
+    let Some(there) = there else { return Fate::Written(desired) };
+    let whose = whose(there, all_desired);
+    let in_the_way = matches!(whose, Whose::Foreign | Whose::GivenAway(_)) && desired.policy == ConflictPolicy::Fail;
     if there.wrong_type || in_the_way {
         return Fate::LeftAlone(given_away_by);
     }
-    let own = whose == Whose::Ours(&claim.credential);
+    let own = whose == Whose::Ours(&desired.credential);
     let untouched =
         there.revision.as_ref().map(Text::as_str) == Some(revision.as_str()) && there.applied_fields == Some(FIELDS);
     match (own, there.deleting) {
-        (true, true) => Fate::Kept(claim),
-        (true, false) if untouched => Fate::Kept(claim),
-        (false, true) => Fate::Awaited(claim),
-        (_, false) => Fate::Written(claim),
+        (true, true) => Fate::Kept(desired),
+        (true, false) if untouched => Fate::Kept(desired),
+        (false, true) => Fate::Awaited(desired),
+        (_, false) => Fate::Written(desired),
     }
 }
 
-fn written(claim: &Claim, name: &SecretName, before: Option<&StoredSecret>) -> StoredSecret {
-    let ClaimState::Resolved { revision, .. } = &claim.state else { panic!("held") };
+fn written(desired: &Desired, name: &SecretName, before: Option<&StoredSecret>) -> StoredSecret {
+    let DesiredState::Resolved { revision, .. } = &desired.state else { panic!("held") };
     StoredSecret {
         meta: Secret {
-            uid: before.map_or_else(|| created_uid(name, &claim.credential), |before| before.meta.uid.clone()),
+            uid: before.map_or_else(|| created_uid(name, &desired.credential), |before| before.meta.uid.clone()),
             resource_version: ResourceVersion(0),
             created: Default::default(),
             deleting: false,
             wrong_type: false,
-            label: Some(claim.credential.clone()),
-            credential_owners: [(claim.credential.clone(), claim.uid.clone())].into(),
+            label: Some(desired.credential.clone()),
+            credential_owners: [(desired.credential.clone(), desired.uid.clone())].into(),
             other_owners: before.map_or(OtherOwners::None, |before| before.meta.other_owners),
             revision: Some(revision.as_str().into()),
             applied_fields: Some(FIELDS),
         },
-        data: data_of(&claim.credential),
+        data: data_of(&desired.credential),
     }
 }
 
@@ -175,26 +179,26 @@ fn settle(
     account: &mut Value,
     secret: &SecretName,
     fate: &Fate<'_>,
-    claims: &[&Claim],
+    all_desired: &[&Desired],
     fought: bool,
 ) {
     let recorded = record(account, secret);
     let held = |credential: &CredentialName| {
-        let is_held = |claim: &&&Claim| claim.credential == *credential && claim.state == ClaimState::Held;
-        claims.iter().find(is_held).is_some_and(|claim| has_name(claim, secret))
+        let is_held = |desired: &&&Desired| desired.credential == *credential && desired.state == DesiredState::Stalled;
+        all_desired.iter().find(is_held).is_some_and(|desired| has_name(desired, secret))
     };
     if account["metadata"].get("deletionTimestamp").is_some() || recorded.as_ref().is_some_and(held) {
         return;
     }
-    let chooses = |claim: &Claim| match &claim.scope {
+    let chooses = |desired: &Desired| match &desired.scope {
         Scope::Known { service_accounts, .. } => service_accounts.matches(name, &Default::default()),
         Scope::Unknown => false,
     };
     let present = entries(account).contains(secret);
     match fate {
         Fate::Reserved => {}
-        Fate::Kept(claim) | Fate::Written(claim) if chooses(claim) => {
-            let adopt = claim.policy == ConflictPolicy::Adopt;
+        Fate::Kept(desired) | Fate::Written(desired) if chooses(desired) => {
+            let adopt = desired.policy == ConflictPolicy::Adopt;
             let hands_off = if present {
                 recorded.is_none() && !adopt
             } else {
@@ -208,9 +212,9 @@ fn settle(
                 let list = list.or_insert_with(|| json!([])).as_array_mut().expect("a list");
                 list.push(json!({"name": secret.as_str()}));
             }
-            account["metadata"]["annotations"][format!("{ADDED_PREFIX}{secret}")] = json!(claim.credential.as_str());
+            account["metadata"]["annotations"][format!("{ADDED_PREFIX}{secret}")] = json!(desired.credential.as_str());
         }
-        Fate::Awaited(claim) if chooses(claim) => {}
+        Fate::Awaited(desired) if chooses(desired) => {}
         // Who gives a Secret away wants pods to go on using it.
         Fate::LeftAlone(Some(maker)) if recorded.as_ref() == Some(maker) => {}
         Fate::Kept(_) | Fate::Written(_) | Fate::Awaited(_) | Fate::LeftAlone(_) | Fate::Deleted => {

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::{
-    api::ADDED_PREFIX,
+    api::{ADDED_PREFIX, CredentialName, SecretName, ServiceAccountName},
     credential::Guard,
-    names::{CredentialName, SecretName, ServiceAccountName},
     plan::{
-        Annotations, Claim, ClaimState, ListWriter, Namespace, OtherOwners, ResourceVersion, Secret, ServiceAccount,
-        Step, WriteOperation, json_patch,
+        Annotations, Desired, DesiredState, ListWriter, Namespace, OtherOwners, ResourceVersion, Secret,
+        ServiceAccount, Step, WriteOperation, json_patch,
     },
 };
 
@@ -67,11 +66,11 @@ impl World {
     }
 
     /// Executes one step that was planned when the namespace looked like `seen`.
-    pub fn execute(&mut self, step: &Step, claims: &[&Claim], seen: &Namespace) -> Answer {
+    pub fn execute(&mut self, step: &Step, all_desired: &[&Desired], seen: &Namespace) -> Answer {
         match step {
             Step::ApplySecret { credential, secret, guard } => {
-                let claim = claims.iter().find(|c| c.credential == *credential).expect("the claim exists");
-                self.apply(claim, secret, guard)
+                let desired = all_desired.iter().find(|c| c.credential == *credential).expect("the claim exists");
+                self.apply(desired, secret, guard)
             }
             Step::PatchServiceAccount { service_account, changes } => {
                 let patch = json_patch(seen.service_accounts.get(service_account).expect("an account"), changes);
@@ -94,7 +93,7 @@ impl World {
         }
     }
 
-    fn apply(&mut self, claim: &Claim, name: &SecretName, guard: &Guard) -> Answer {
+    fn apply(&mut self, desired: &Desired, name: &SecretName, guard: &Guard) -> Answer {
         let there = self.secrets.get(name);
         let allowed = match (guard, there) {
             (Guard::Create, there) => there.is_none(),
@@ -109,19 +108,19 @@ impl World {
         if there.is_some_and(|there| there.meta.wrong_type) {
             return Answer::Invalid;
         }
-        let ClaimState::Resolved { revision, .. } = &claim.state else { panic!("a held credential is written") };
-        let created = || Secret { uid: created_uid(name, &claim.credential), ..Secret::default() };
+        let DesiredState::Resolved { revision, .. } = &desired.state else { panic!("a held credential is written") };
+        let created = || Secret { uid: created_uid(name, &desired.credential), ..Secret::default() };
         let before = there.map_or_else(created, |there| there.meta.clone());
         let meta = Secret {
             resource_version: ResourceVersion(before.resource_version.0 + 1),
-            label: Some(claim.credential.clone()),
+            label: Some(desired.credential.clone()),
             // Owner references that earlier applies of ours set go; those of others stay.
-            credential_owners: [(claim.credential.clone(), claim.uid.clone())].into(),
+            credential_owners: [(desired.credential.clone(), desired.uid.clone())].into(),
             revision: Some(revision.as_str().into()),
             applied_fields: Some(FIELDS),
             ..before
         };
-        self.secrets.insert(name.clone(), StoredSecret { meta, data: data_of(&claim.credential) });
+        self.secrets.insert(name.clone(), StoredSecret { meta, data: data_of(&desired.credential) });
         Answer::Done
     }
 
@@ -145,14 +144,14 @@ impl World {
     }
 
     /// Deletes what only RegistryCredentials own that are gone; false where there is nothing of that kind.
-    pub fn collect_garbage(&mut self, claims: &[&Claim]) -> bool {
+    pub fn collect_garbage(&mut self, all_desired: &[&Desired]) -> bool {
         let before = self.secrets.len();
         self.secrets.retain(|_, secret| {
             let mut owners = secret.meta.credential_owners.iter();
             secret.meta.deleting
                 || secret.meta.other_owners == OtherOwners::Some
                 || secret.meta.credential_owners.is_empty()
-                || owners.any(|(_, uid)| claims.iter().any(|claim| claim.uid == *uid))
+                || owners.any(|(_, uid)| all_desired.iter().any(|desired| desired.uid == *uid))
         });
         self.secrets.len() < before
     }

@@ -1,0 +1,197 @@
+//! An object as the API server sends it, as far as any kind needs it: neither a Secret's data nor most of managedFields are
+//! decoded.
+
+use std::{collections::BTreeMap, fmt};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Resource;
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+
+use super::pod::{Reference, Spec, Status};
+use crate::{
+    api::{ADDED_PREFIX, CredentialName, FIELD_MANAGER, Labels, REVISION_ANNOTATION, RegistryCredential, SecretName},
+    plan::{ListWriter, ResourceVersion, Second, WriteOperation},
+    process::{SmallMap, Text},
+};
+
+/// An object as the API server sends it, as far as any of the kinds needs it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Wire {
+    #[serde(default)]
+    pub(super) metadata: Meta,
+    pub(super) image_pull_secrets: Option<Vec<Reference>>,
+    pub(super) spec: Option<Spec>,
+    pub(super) status: Option<Status>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Meta {
+    pub(super) name: String,
+    pub(super) namespace: String,
+    pub(super) uid: String,
+    pub(super) resource_version: Option<String>,
+    pub(super) creation_timestamp: Option<Time>,
+    pub(super) deletion_timestamp: Option<IgnoredAny>,
+    pub(super) labels: Option<BTreeMap<String, String>>,
+    pub(super) annotations: OurAnnotations,
+    pub(super) owner_references: Option<Vec<Owner>>,
+    pub(super) managed_fields: Option<Vec<Manager>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Owner {
+    pub(super) api_version: String,
+    pub(super) kind: String,
+    pub(super) name: String,
+    pub(super) uid: String,
+    pub(super) controller: Option<bool>,
+}
+
+impl Owner {
+    /// In whatever version.
+    pub(super) fn is_registry_credential(&self) -> bool {
+        let group = self.api_version.split_once('/').map(|(group, _)| group);
+        self.kind == RegistryCredential::kind(&()) && group == Some(&*RegistryCredential::group(&()))
+    }
+}
+
+/// The annotations that are ours, and whether there are any.
+#[derive(Debug, Default)]
+pub(super) struct OurAnnotations {
+    pub(super) any: bool,
+    pub(super) revision: Option<Text>,
+    pub(super) added: SmallMap<SecretName, CredentialName>,
+}
+
+impl<'de> Deserialize<'de> for OurAnnotations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Ours;
+        impl<'de> Visitor<'de> for Ours {
+            type Value = OurAnnotations;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of annotations")
+            }
+
+            fn visit_unit<E>(self) -> Result<OurAnnotations, E> {
+                Ok(OurAnnotations::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OurAnnotations, A::Error> {
+                let mut ours = OurAnnotations::default();
+                while let Some(key) = map.next_key::<String>()? {
+                    ours.any = true;
+                    if key == REVISION_ANNOTATION {
+                        ours.revision = Some(map.next_value()?);
+                    } else if let Some(secret) = key.strip_prefix(ADDED_PREFIX) {
+                        ours.added.insert(secret.into(), map.next_value()?);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(ours)
+            }
+        }
+        deserializer.deserialize_any(Ours)
+    }
+}
+
+/// An entry of managedFields.
+#[derive(Debug, Deserialize)]
+pub(super) struct Manager {
+    pub(super) manager: Option<String>,
+    pub(super) operation: Option<String>,
+    pub(super) time: Option<Time>,
+    pub(super) subresource: Option<IgnoredAny>,
+    #[serde(rename = "fieldsV1")]
+    pub(super) fields: Option<Fields>,
+}
+
+impl Manager {
+    /// How many labels and annotations our own apply owns, where it owns the data.
+    pub(super) fn applied_fields(&self) -> Option<usize> {
+        let ours = self.manager.as_deref() == Some(FIELD_MANAGER)
+            && self.operation.as_deref() == Some("Apply")
+            && self.subresource.is_none();
+        let fields = self.fields.as_ref().filter(|_| ours)?;
+        fields.data.as_ref()?.docker_config.as_ref()?;
+        let metadata = fields.metadata.as_ref();
+        Some(metadata.map_or(0, |metadata| metadata.labels.0 + metadata.annotations.0))
+    }
+}
+
+/// Who owns what: `{"f:data": {"f:.dockerconfigjson": {}}, …}`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Fields {
+    #[serde(rename = "f:data")]
+    pub(super) data: Option<DataFields>,
+    #[serde(rename = "f:metadata")]
+    pub(super) metadata: Option<MetadataFields>,
+    #[serde(rename = "f:imagePullSecrets")]
+    pub(super) image_pull_secrets: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct DataFields {
+    #[serde(rename = "f:.dockerconfigjson")]
+    pub(super) docker_config: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct MetadataFields {
+    #[serde(rename = "f:labels", default)]
+    pub(super) labels: Count,
+    #[serde(rename = "f:annotations", default)]
+    pub(super) annotations: Count,
+}
+
+/// How many keys of a map are owned; `.` stands for the map itself.
+#[derive(Debug, Default)]
+pub(super) struct Count(usize);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let keys = BTreeMap::<String, IgnoredAny>::deserialize(deserializer)?;
+        Ok(Self(keys.keys().filter(|key| key.starts_with("f:")).count()))
+    }
+}
+
+/// The version; 0, older than all, where there is none.
+pub(super) fn version(text: Option<&str>) -> ResourceVersion {
+    text.and_then(|version| version.parse().ok()).unwrap_or_default()
+}
+
+pub(super) fn labels(labels: Option<BTreeMap<String, String>>) -> Labels {
+    labels.into_iter().flatten().map(|(key, value)| (key.into(), value.into())).collect()
+}
+
+/// Who else owns imagePullSecrets; one that applies it comes first, as it will apply again.
+pub(super) fn list_writer(managers: Vec<Manager>) -> Option<ListWriter> {
+    let others = managers.into_iter().filter(|m| m.manager.as_deref() != Some(FIELD_MANAGER));
+    let writers = others.filter(|m| m.fields.as_ref().is_some_and(|fields| fields.image_pull_secrets.is_some()));
+    let writers = writers.map(|m| ListWriter {
+        manager: m.manager.as_deref().unwrap_or("an unnamed field manager").into(),
+        operation: match m.operation.as_deref() {
+            Some("Apply") => WriteOperation::Apply,
+            _ => WriteOperation::Update,
+        },
+    });
+    writers.min_by_key(|writer| writer.operation != WriteOperation::Apply)
+}
+
+/// When we last wrote: the API server moves a manager's time with each write that changes something.
+pub(super) fn written(meta: &Meta) -> Second {
+    let ours = meta.managed_fields.iter().flatten().filter(|m| m.manager.as_deref() == Some(FIELD_MANAGER));
+    let newest = ours.filter_map(|m| second(m.time.as_ref())).max();
+    newest.or(second(meta.creation_timestamp.as_ref())).unwrap_or_default()
+}
+
+pub(super) fn second(time: Option<&Time>) -> Option<Second> {
+    time.map(|time| Second(time.0.as_second()))
+}

@@ -1,0 +1,277 @@
+//! Whose a Secret is, who may have its name where several RegistryCredentials want it, and so what is to become of the
+//! Secret, and of its entry in each service account.
+//!
+//! A label alone doesn't prove whose a Secret is, as anybody can set it; nor does an owner reference alone, as the garbage
+//! collector takes it away when a RegistryCredential is deleted with `--cascade=orphan`.
+
+use super::{
+    desired::{Desired, DesiredState, Scope},
+    observed::{Namespace, OtherOwners, Secret, ServiceAccount, WriteOperation},
+    patch::Change,
+    refusal::Refusal,
+};
+use crate::{
+    api::{ConflictPolicy, CredentialName, NamespaceName, SecretName, ServiceAccountName},
+    credential::Guard,
+    process::Text,
+};
+
+/// Whose a Secret is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// Our label names this existing RegistryCredential, and an owner reference has its UID.
+    Ours(CredentialName),
+    /// Our label names this RegistryCredential, and the only owners are RegistryCredentials that no longer exist: the
+    /// garbage collector will delete it, so taking it over or deleting it takes nothing from anybody.
+    Left(CredentialName),
+    /// Our label, and no owner: `--cascade=orphan` left it behind for people to keep.
+    Orphaned(CredentialName),
+    /// Somebody else's.
+    Foreign,
+}
+
+/// Whose `secret` is, given all RegistryCredentials that exist.
+pub fn ownership(secret: &Secret, all_desired: &[&Desired]) -> Ownership {
+    let Some(label) = &secret.label else {
+        return Ownership::Foreign;
+    };
+    let owners = &secret.credential_owners;
+    let exists = |uid: &Text| all_desired.iter().any(|c| c.uid == *uid);
+    let named = all_desired.iter().find(|c| c.credential == *label);
+    if named.is_some_and(|c| owners.iter().any(|(_, uid)| *uid == c.uid)) {
+        return Ownership::Ours(label.clone());
+    }
+    match secret.other_owners {
+        OtherOwners::Some => Ownership::Foreign,
+        OtherOwners::None if owners.is_empty() => Ownership::Orphaned(label.clone()),
+        OtherOwners::None if owners.iter().all(|(name, uid)| name == label && !exists(uid)) => {
+            Ownership::Left(label.clone())
+        }
+        OtherOwners::None => Ownership::Foreign,
+    }
+}
+
+/// The credential that has `secret` in this namespace: the one that owns the Secret, or made it and is held; else the
+/// oldest; else the first by name.
+pub fn name_owner<'a>(
+    all_desired: &[&'a Desired],
+    secret: &SecretName,
+    name: &NamespaceName,
+    namespace: &Namespace,
+) -> Option<&'a Desired> {
+    let contenders = || all_desired.iter().copied().filter(|c| contends(c, secret, name, namespace));
+    let owner = namespace.secrets.get(secret).and_then(|observed| {
+        let ownership = ownership(observed, all_desired);
+        contenders().find(|c| match &ownership {
+            Ownership::Ours(owner) => *owner == c.credential,
+            Ownership::Left(maker) => *maker == c.credential && c.state == DesiredState::Stalled,
+            Ownership::Orphaned(_) | Ownership::Foreign => false,
+        })
+    });
+    owner.or_else(|| contenders().min_by_key(|c| (c.created, &c.credential)))
+}
+
+/// Whether nobody else may have `secret` here without regard to this credential. A stalled one keeps what it may have
+/// made, wherever that is: its Secret, or an entry that its annotation records.
+fn contends(desired: &Desired, secret: &SecretName, name: &NamespaceName, namespace: &Namespace) -> bool {
+    let wants = desired.secret == *secret && desired.targets(name, namespace);
+    match desired.state {
+        DesiredState::Resolved { .. } => wants,
+        DesiredState::Stalled => {
+            wants
+                || (desired.secret == *secret && matches!(desired.scope, Scope::Unknown))
+                || namespace.secrets.get(secret).is_some_and(|s| s.label.as_ref() == Some(&desired.credential))
+                || (desired.may_have_made(secret)
+                    && namespace.service_accounts.values().any(|a| a.added.get(secret) == Some(&desired.credential)))
+        }
+    }
+}
+
+/// What is to become of one Secret name.
+#[derive(Clone, Debug)]
+pub(super) enum SecretDecision<'a> {
+    /// A held credential has the name: nothing about it is touched.
+    Frozen(&'a Desired),
+    /// The credential's own Secret is there.
+    Present(&'a Desired),
+    /// The credential's Secret isn't there yet, and nothing stands in its way.
+    Pending(&'a Desired),
+    /// Somebody else's Secret stands in the credential's way.
+    Refused {
+        /// Whose way.
+        desired: &'a Desired,
+        /// What is wrong.
+        refusal: Refusal,
+        /// The credential whose deletion with `--cascade=orphan` left that Secret to people.
+        orphaned_by: Option<CredentialName>,
+    },
+    /// Nobody wants it, and the Secret there is ours: it goes as soon as its entries are gone.
+    Unwanted,
+    /// Nobody wants it, and there is nothing to delete.
+    Idle {
+        /// The credential whose deletion with `--cascade=orphan` left the Secret to people.
+        orphaned_by: Option<CredentialName>,
+    },
+}
+
+impl<'a> SecretDecision<'a> {
+    pub(super) fn new(
+        secret: &SecretName,
+        name: &NamespaceName,
+        all_desired: &[&'a Desired],
+        namespace: &Namespace,
+    ) -> Self {
+        let observed = namespace.secrets.get(secret);
+        let ownership = observed.map(|s| ownership(s, all_desired));
+        let name_owner = name_owner(all_desired, secret, name, namespace);
+        let orphaned_by = match &ownership {
+            Some(Ownership::Orphaned(credential)) => Some(credential.clone()),
+            _ => None,
+        };
+        match (name_owner, observed, ownership) {
+            (Some(desired), ..) if desired.state == DesiredState::Stalled => Self::Frozen(desired),
+            // Even one with our label and owner reference: its type can't be changed, and kubelets can't use it.
+            (Some(desired), Some(observed), _) if observed.wrong_type => {
+                let refusal = Refusal::WrongType { secret: secret.clone() };
+                Self::Refused { desired, refusal, orphaned_by }
+            }
+            (Some(desired), _, Some(Ownership::Ours(owner))) if owner == desired.credential => Self::Present(desired),
+            (Some(desired), _, Some(Ownership::Orphaned(_) | Ownership::Foreign))
+                if desired.policy == ConflictPolicy::Fail =>
+            {
+                let refusal = Refusal::ForeignSecret { secret: secret.clone() };
+                Self::Refused { desired, refusal, orphaned_by }
+            }
+            (Some(desired), ..) => Self::Pending(desired),
+            (None, _, Some(Ownership::Ours(_) | Ownership::Left(_))) => Self::Unwanted,
+            (None, ..) => Self::Idle { orphaned_by },
+        }
+    }
+
+    /// Whose Secret is to be written now, and on what condition.
+    pub(super) fn write(&self, observed: Option<&Secret>) -> Option<(CredentialName, Guard)> {
+        let (desired, guard) = match (self, observed) {
+            (Self::Pending(desired), None) => (desired, Guard::Create),
+            // It can't be kept, and a new one can't be made before it is gone.
+            (Self::Pending(_) | Self::Present(_), Some(secret)) if secret.deleting => return None,
+            (Self::Present(desired), Some(secret)) if desired.is_current(secret) => return None,
+            // Its UID alone wouldn't do, even where it is ours: giving it away changes its owner references only.
+            (Self::Pending(desired) | Self::Present(desired), Some(secret)) => {
+                let uid = secret.uid.to_string();
+                (desired, Guard::Exact { uid, resource_version: secret.resource_version.to_string() })
+            }
+            _ => return None,
+        };
+        Some((desired.credential.clone(), guard))
+    }
+
+    /// Why `desired`, which wants this name here, can't have it.
+    pub(super) fn refusal(&self, desired: &Desired) -> Option<Refusal> {
+        let name_owner = match self {
+            Self::Refused { desired: name_owner, refusal, .. } if name_owner.credential == desired.credential => {
+                return Some(refusal.clone());
+            }
+            Self::Frozen(name_owner)
+            | Self::Present(name_owner)
+            | Self::Pending(name_owner)
+            | Self::Refused { desired: name_owner, .. } => name_owner,
+            Self::Unwanted | Self::Idle { .. } => return None,
+        };
+        (name_owner.credential != desired.credential)
+            .then(|| Refusal::NameTaken { secret: desired.secret.clone(), name_owner: name_owner.credential.clone() })
+    }
+}
+
+/// What to do about one entry.
+pub(super) enum RefDecision {
+    /// Nothing.
+    Leave,
+    /// One change of the service account.
+    Change(Change),
+    /// Nothing, though a credential wants it.
+    Refuse(CredentialName, Refusal),
+}
+
+/// Decides about the entry for `secret` in one service account. `taken_away`: somebody keeps removing it.
+pub(super) fn decide(
+    name: &ServiceAccountName,
+    observed: &ServiceAccount,
+    secret: &SecretName,
+    decision: &SecretDecision<'_>,
+    all_desired: &[&Desired],
+    taken_away: bool,
+) -> RefDecision {
+    let record = observed.added.get(secret);
+    let held = |record: &CredentialName| {
+        all_desired
+            .iter()
+            .any(|c| c.state == DesiredState::Stalled && c.credential == *record && c.may_have_made(secret))
+    };
+    if record.is_some_and(held) {
+        return RefDecision::Leave;
+    }
+    match decision {
+        SecretDecision::Frozen(_) => RefDecision::Leave,
+        SecretDecision::Present(desired) if desired.chooses(name, observed) => {
+            want(name, observed, secret, desired, taken_away)
+        }
+        // What is there stays while the Secret is being made; nothing is added before it is there.
+        SecretDecision::Pending(desired) if desired.chooses(name, observed) => RefDecision::Leave,
+        SecretDecision::Present(_) | SecretDecision::Pending(_) | SecretDecision::Unwanted => {
+            take_back(observed, secret)
+        }
+        // Who orphaned the Secret wants pods to go on using it.
+        SecretDecision::Refused { orphaned_by, .. } | SecretDecision::Idle { orphaned_by } => {
+            if record.is_some() && record == orphaned_by.as_ref() {
+                RefDecision::Leave
+            } else {
+                take_back(observed, secret)
+            }
+        }
+    }
+}
+
+/// The entry is wanted, and our Secret is there.
+fn want(
+    name: &ServiceAccountName,
+    observed: &ServiceAccount,
+    secret: &SecretName,
+    desired: &Desired,
+    taken_away: bool,
+) -> RefDecision {
+    let credential = || desired.credential.clone();
+    if observed.entries.contains(secret) {
+        return match observed.added.get(secret) {
+            Some(record) if *record == desired.credential => RefDecision::Leave,
+            // Somebody else's entry does what we want; it stays theirs.
+            None if desired.policy == ConflictPolicy::Fail => RefDecision::Leave,
+            Some(_) | None => RefDecision::Change(Change::Record(secret.clone(), credential())),
+        };
+    }
+    let writer = observed.list_writer.as_ref();
+    let refusal = if taken_away {
+        Refusal::TakenAway {
+            service_account: name.clone(),
+            secret: secret.clone(),
+            manager: writer.map(|w| w.manager.clone()),
+        }
+    } else if let (Some(writer), ConflictPolicy::Fail) =
+        (writer.filter(|w| w.operation == WriteOperation::Apply), desired.policy)
+    {
+        Refusal::Applied { service_account: name.clone(), secret: secret.clone(), manager: writer.manager.clone() }
+    } else {
+        return RefDecision::Change(Change::Append(secret.clone(), credential()));
+    };
+    RefDecision::Refuse(credential(), refusal)
+}
+
+/// The entry isn't wanted: what our record says that we added goes, and nothing else.
+fn take_back(observed: &ServiceAccount, secret: &SecretName) -> RefDecision {
+    if !observed.added.contains_key(secret) {
+        RefDecision::Leave
+    } else if observed.entries.contains(secret) {
+        RefDecision::Change(Change::Remove(secret.clone()))
+    } else {
+        RefDecision::Change(Change::Forget(secret.clone()))
+    }
+}

@@ -1,0 +1,292 @@
+//! PURE: a RegistryCredential as the API server has it → what it wants, or why nothing may be written for it.
+
+use jiff::Timestamp;
+use kube::api::DynamicObject;
+
+use super::{
+    desired::{Desired, DesiredState, Scope, StuckRule},
+    managed_names::ManagedNames,
+    targets::{NamespaceRule, ServiceAccountRule},
+};
+use crate::{
+    api::{self, CredentialName, Reason, RegistryCredentialSpec, SecretKeyRef, SecretName, Stalled, printable},
+    credential::{self, AllowedRegistries, PullSecret, Resolved, SourceSecret},
+};
+
+/// What the operator's administrator allows RegistryCredentials to ask for.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// The namespaces that source Secrets may live in; the first is meant where a secretRef names none.
+    pub credential_namespaces: Vec<String>,
+    /// Registries that credentials may be sent to, beyond the provider's own.
+    pub allowed_registries: AllowedRegistries,
+    /// The names that managed Secrets may have.
+    pub managed_names: ManagedNames,
+}
+
+/// The source Secret doesn't exist.
+pub fn source_missing(namespace: &str, name: &str) -> Stalled {
+    let message = format!(
+        "Secret {namespace}/{name} doesn't exist; create it: kubectl -n {namespace} create secret generic \
+         {name} --from-file=key.json"
+    );
+    Stalled::new(Reason::SourceNotFound, message)
+}
+
+/// The source Secret may be there, and can't be read.
+pub fn source_unreadable(namespace: &str, name: &str, why: &str) -> Stalled {
+    let message = format!("Secret {namespace}/{name} can't be read, and is tried again: {why}");
+    Stalled::new(Reason::SourceUnreadable, message)
+}
+
+/// The name of a RegistryCredential's Secrets, whether or not the rest of its spec can be decoded.
+pub fn secret_name(object: &DynamicObject) -> SecretName {
+    let template = object.data.pointer("/spec/secretTemplate/name").and_then(|name| name.as_str());
+    api::secret_name(object.metadata.name.as_deref().unwrap_or_default(), template)
+}
+
+/// `kubectl delete --cascade=orphan`: the garbage collector is taking its Secrets' owner references away.
+pub fn is_being_orphaned(object: &DynamicObject) -> bool {
+    object.metadata.deletion_timestamp.is_some() && object.metadata.finalizers.iter().flatten().any(|f| f == "orphan")
+}
+
+/// It is being deleted, and its Secrets and entries with it.
+pub fn is_going(object: &DynamicObject) -> bool {
+    object.metadata.deletion_timestamp.is_some() && !is_being_orphaned(object)
+}
+
+/// A RegistryCredential as far as this version understands it.
+#[derive(Clone, Debug)]
+pub struct DecodedCredential {
+    /// `metadata.name`.
+    pub credential: CredentialName,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// The name of its Secrets.
+    pub secret: SecretName,
+    created: Timestamp,
+    orphaned: bool,
+    spec: Result<(RegistryCredentialSpec, NamespaceRule, ServiceAccountRule), Stalled>,
+}
+
+impl DecodedCredential {
+    /// Reads the object.
+    pub fn new(object: &DynamicObject, limits: &Limits) -> Self {
+        let metadata = &object.metadata;
+        let spec = object.data.get("spec").cloned().unwrap_or_default();
+        let name = metadata.name.as_deref().unwrap_or_default();
+        Self {
+            credential: name.into(),
+            uid: metadata.uid.clone().unwrap_or_default(),
+            secret: secret_name(object),
+            created: metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0),
+            orphaned: is_being_orphaned(object),
+            spec: decode(spec, limits),
+        }
+    }
+
+    /// The spec, with the namespace of its source filled in; `None` where this version can't read it.
+    pub fn spec(&self) -> Option<&RegistryCredentialSpec> {
+        self.decoded().ok()
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// Why this version can't read it.
+    pub fn decoded(&self) -> Result<&RegistryCredentialSpec, &Stalled> {
+        self.spec.as_ref().map(|(spec, ..)| spec)
+    }
+
+    /// Namespace and name of the source Secret, where it may live there.
+    pub fn source_key(&self, limits: &Limits) -> Option<(String, String)> {
+        let source = credential::source_ref(self.spec()?).ok()?;
+        let namespace = source.namespace.clone()?;
+        limits.credential_namespaces.contains(&namespace).then(|| (namespace, source.name.clone()))
+    }
+
+    /// The source that is to be read, and its namespace.
+    ///
+    /// # Errors
+    /// Why nothing is written whatever the source holds.
+    pub fn source(&self, limits: &Limits) -> Result<(&str, &SecretKeyRef), Stalled> {
+        if self.orphaned {
+            let message = "it is being deleted with --cascade=orphan: its Secrets and entries stay".to_owned();
+            return Err(Stalled::new(Reason::Orphaned, message));
+        }
+        let (spec, ..) = self.spec.as_ref().map_err(Stalled::clone)?;
+        if spec.suspend {
+            let message = "spec.suspend is true: nothing is written and nothing removed".to_owned();
+            return Err(Stalled::new(Reason::Suspended, message));
+        }
+        let managed = &limits.managed_names;
+        if !managed.allow(&self.secret) {
+            let message = format!(
+                "the Secrets' name {} isn't one of the operator's --managed-secret-names ({managed}); make another \
+                 RegistryCredential with one of these as secretTemplate.name, or have the administrator add {} there and \
+                 to the resourceNames of the operator's ClusterRole",
+                self.secret, self.secret
+            );
+            return Err(Stalled::new(Reason::SecretNameNotAllowed, message));
+        }
+        let source = credential::source_ref(spec)?;
+        let namespace = source.namespace.as_deref().unwrap_or_default();
+        credential::check_namespace(namespace, &limits.credential_namespaces)?;
+        credential::check_registries(spec, &limits.allowed_registries)?;
+        Ok((namespace, source))
+    }
+
+    /// The pull secret that comes of the source.
+    ///
+    /// # Errors
+    /// Why nothing is written.
+    pub fn resolve(&self, source: &SourceSecret, limits: &Limits) -> Result<Resolved, Stalled> {
+        let (spec, ..) = self.spec.as_ref().map_err(Stalled::clone)?;
+        credential::resolve(self.secret.clone(), spec, source, &limits.allowed_registries)
+    }
+
+    /// What it asks of namespaces, given what there is to write.
+    pub fn desired(&self, state: DesiredState) -> Desired {
+        let (scope, policy, stuck) = match &self.spec {
+            Ok((spec, namespaces, service_accounts)) => {
+                let (namespaces, service_accounts) = (namespaces.clone(), service_accounts.clone());
+                (Scope::Known { namespaces, service_accounts }, spec.conflict_policy, StuckRule::new(spec))
+            }
+            Err(_) => (Scope::Unknown, Default::default(), StuckRule::default()),
+        };
+        Desired {
+            credential: self.credential.clone(),
+            uid: self.uid.as_str().into(),
+            created: self.created,
+            secret: self.secret.clone(),
+            scope,
+            policy,
+            state,
+            stuck,
+        }
+    }
+}
+
+impl From<Option<&PullSecret>> for DesiredState {
+    fn from(pull_secret: Option<&PullSecret>) -> Self {
+        pull_secret.map_or(Self::Stalled, |pull_secret| Self::Resolved {
+            revision: pull_secret.revision().clone(),
+            fields: pull_secret.field_count(),
+        })
+    }
+}
+
+fn decode(
+    spec: serde_json::Value,
+    limits: &Limits,
+) -> Result<(RegistryCredentialSpec, NamespaceRule, ServiceAccountRule), Stalled> {
+    let mut spec = serde_json::from_value::<RegistryCredentialSpec>(spec).map_err(|error| {
+        let message = format!(
+            "this version of regcred ({}) can't read the spec: {}; upgrade regcred, or correct the spec",
+            env!("CARGO_PKG_VERSION"),
+            printable(&error.to_string())
+        );
+        Stalled::new(Reason::Undecodable, message)
+    })?;
+    let selector = |error: kube::core::ParseExpressionError| {
+        let message = format!("a selector can't be read: {}", printable(&error.to_string()));
+        Stalled::new(Reason::InvalidSpec, message)
+    };
+    let namespaces = NamespaceRule::new(&spec.namespaces).map_err(selector)?;
+    let accounts = ServiceAccountRule::new(&spec.service_accounts).map_err(selector)?;
+    if let Some(source) = &mut spec.credential.gcp_service_account_key {
+        let first = limits.credential_namespaces.first().cloned();
+        source.secret_ref.namespace = source.secret_ref.namespace.take().or(first);
+    }
+    Ok((spec, namespaces, accounts))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn object(metadata: Value, spec: Value) -> DynamicObject {
+        let whole = json!({
+            "apiVersion": "regcred.dev/v1alpha1", "kind": "RegistryCredential", "metadata": metadata, "spec": spec,
+        });
+        serde_json::from_value(whole).unwrap()
+    }
+
+    fn spec() -> Value {
+        json!({
+            "credential": {"gcpServiceAccountKey": {"secretRef": {"name": "key"}}},
+            "registries": ["gcr.io/darwin/"],
+            "namespaces": {"names": ["team-*"]},
+        })
+    }
+
+    fn limits() -> Limits {
+        Limits { credential_namespaces: vec!["sources".to_owned(), "others".to_owned()], ..Limits::default() }
+    }
+
+    fn with(member: &str, value: Value) -> Value {
+        let mut spec = spec();
+        spec[member] = value;
+        spec
+    }
+
+    #[test]
+    fn a_source_without_a_namespace_is_in_the_first_that_is_allowed() {
+        let decoded = DecodedCredential::new(&object(json!({"name": "darwin"}), spec()), &limits());
+        assert_eq!(decoded.source_key(&limits()), Some(("sources".to_owned(), "key".to_owned())));
+        let (namespace, source) = decoded.source(&limits()).unwrap();
+        assert_eq!((namespace, source.name.as_str(), source.key.as_str()), ("sources", "key", "key.json"));
+        assert_eq!(
+            (decoded.secret.as_str(), decoded.desired(DesiredState::Stalled).created),
+            ("darwin", Timestamp::MAX)
+        );
+    }
+
+    #[test]
+    fn each_hold_is_found_before_the_source_is_read() {
+        let reason = |metadata: Value, spec: Value, limits: &Limits| {
+            let decoded = DecodedCredential::new(&object(metadata, spec), limits);
+            decoded.source(limits).map_err(|held| held.reason).unwrap_err()
+        };
+        let named = || json!({"name": "darwin"});
+        let (limits, only) = (limits(), Limits { managed_names: ["x".into()].into_iter().collect(), ..limits() });
+        let orphaned = json!({"name": "d", "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["orphan"]});
+        let elsewhere = json!({"gcpServiceAccountKey": {"secretRef": {"name": "key", "namespace": "elsewhere"}}});
+        let selector = json!({"selector": {"matchExpressions": [{"key": "a", "operator": "Like", "values": ["b"]}]}});
+        for (found, wanted) in [
+            (reason(orphaned, with("suspend", json!(true)), &limits), Reason::Orphaned),
+            (reason(named(), with("suspend", json!(true)), &limits), Reason::Suspended),
+            (reason(named(), with("registries", json!(7)), &limits), Reason::Undecodable),
+            (reason(named(), with("namespaces", selector), &limits), Reason::InvalidSpec),
+            (reason(named(), spec(), &only), Reason::SecretNameNotAllowed),
+            (reason(named(), with("credential", json!({})), &limits), Reason::UnsupportedCredential),
+            (reason(named(), with("credential", elsewhere), &limits), Reason::NamespaceNotAllowed),
+            (reason(named(), with("registries", json!(["registry.example.com"])), &limits), Reason::RegistryNotAllowed),
+        ] {
+            assert_eq!(found, wanted);
+        }
+    }
+
+    #[test]
+    fn one_that_cannot_be_read_is_for_no_namespace_and_keeps_its_name() {
+        let broken = json!({"secretTemplate": {"name": "pull"}, "namespaces": "all"});
+        let desired = DecodedCredential::new(&object(json!({"name": "darwin", "uid": "u"}), broken), &limits())
+            .desired(DesiredState::Stalled);
+        assert_eq!((desired.secret.as_str(), desired.uid.as_str()), ("pull", "u"));
+        assert!(matches!(desired.scope, Scope::Unknown));
+    }
+
+    #[test]
+    fn one_that_is_deleted_goes_unless_it_is_orphaned() {
+        let deleted = |finalizers: Value| {
+            let metadata = json!({"name": "d", "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": finalizers});
+            object(metadata, spec())
+        };
+        let there = object(json!({"name": "d", "finalizers": ["orphan"]}), spec());
+        let all = [&there, &deleted(json!([])), &deleted(json!(["orphan"]))];
+        assert_eq!(all.map(is_going), [false, true, false]);
+        assert_eq!(all.map(is_being_orphaned), [false, false, true]);
+    }
+}

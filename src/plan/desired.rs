@@ -1,0 +1,129 @@
+//! What one RegistryCredential wants of a namespace.
+
+use jiff::Timestamp;
+
+use super::{
+    observed::{Namespace, Secret, ServiceAccount},
+    targets::{NamespaceRule, ServiceAccountRule},
+};
+use crate::{
+    api::{
+        ConflictPolicy, CredentialName, NamespaceName, RegistryCredentialSpec, SecretName, ServiceAccountName,
+        StuckPods,
+    },
+    credential::{RegistryKey, Revision},
+    process::Text,
+};
+
+/// What the catalog says of one RegistryCredential that exists. One that isn't in the catalog is absent.
+#[derive(Clone, Debug)]
+pub struct Desired {
+    /// `metadata.name`.
+    pub credential: CredentialName,
+    /// `metadata.uid`.
+    pub uid: Text,
+    /// `metadata.creationTimestamp`.
+    pub created: Timestamp,
+    /// The name of its Secrets.
+    pub secret: SecretName,
+    /// Where it wants them.
+    pub scope: Scope,
+    /// What it does about a Secret or entry that isn't ours.
+    pub policy: ConflictPolicy,
+    /// Whether there is anything to write.
+    pub state: DesiredState,
+    /// What becomes of pods that were created before their pull secret.
+    pub stuck: StuckRule,
+}
+
+/// Where a credential wants its Secret.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    /// The spec can't be decoded: it may be anywhere, so its Secret's name stays reserved everywhere.
+    Unknown,
+    /// As the spec says.
+    Known {
+        /// The target namespaces.
+        namespaces: NamespaceRule,
+        /// The chosen service accounts in them.
+        service_accounts: ServiceAccountRule,
+    },
+}
+
+/// Whether a credential has something to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DesiredState {
+    /// A pull secret of this revision, applied with so many labels and annotations.
+    Resolved {
+        /// The value of the revision annotation.
+        revision: Revision,
+        /// Labels and annotations in what we apply.
+        fields: usize,
+    },
+    /// Nothing may be written and nothing removed.
+    Stalled,
+}
+
+impl Desired {
+    /// Whether it wants its Secret in this namespace.
+    pub fn targets(&self, name: &NamespaceName, namespace: &Namespace) -> bool {
+        match &self.scope {
+            Scope::Unknown => false,
+            Scope::Known { namespaces, .. } => namespaces.matches(name, &namespace.labels),
+        }
+    }
+
+    /// Whether it wants its Secret named by this service account, where the namespace is a target.
+    pub fn chooses(&self, name: &ServiceAccountName, observed: &ServiceAccount) -> bool {
+        match &self.scope {
+            Scope::Unknown => false,
+            Scope::Known { service_accounts, .. } => service_accounts.matches(name, &observed.labels),
+        }
+    }
+
+    /// Whether what stands recorded under this Secret name and its own may be of its making. A RegistryCredential can't
+    /// change its Secrets' name: under another one it is that of a predecessor, which was deleted.
+    pub fn may_have_made(&self, secret: &SecretName) -> bool {
+        self.secret == *secret || matches!(self.scope, Scope::Unknown)
+    }
+
+    /// Whether a Secret of ours holds what it should. It does where it has the current revision and nobody has taken
+    /// over the value, or a label or annotation, since we applied them.
+    pub fn is_current(&self, observed: &Secret) -> bool {
+        match &self.state {
+            DesiredState::Resolved { revision, fields } => {
+                observed.revision.as_ref().map(Text::as_str) == Some(revision.as_str())
+                    && observed.applied_fields == Some(*fields)
+            }
+            DesiredState::Stalled => false,
+        }
+    }
+}
+
+/// `spec.stuckPods` and `spec.registries`, ready to be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StuckRule {
+    /// What becomes of such pods.
+    pub policy: StuckPods,
+    registries: Vec<RegistryKey>,
+}
+
+/// For a spec that can't be read: nothing becomes of them.
+impl Default for StuckRule {
+    fn default() -> Self {
+        Self { policy: StuckPods::Off, registries: Vec::new() }
+    }
+}
+
+impl StuckRule {
+    /// Where an entry of `registries` isn't one the credential is held anyway.
+    pub fn new(spec: &RegistryCredentialSpec) -> Self {
+        let registries = spec.registries.iter().filter_map(|text| RegistryKey::parse(text).ok()).collect();
+        Self { policy: spec.stuck_pods, registries }
+    }
+
+    /// Whether one of these images is at one of its registries, as the kubelet matches them.
+    pub fn is_for(&self, images: &[Text]) -> bool {
+        images.iter().any(|image| self.registries.iter().any(|key| key.matches(image.as_str())))
+    }
+}

@@ -1,0 +1,275 @@
+//! Who and what takes part: credentials, Secrets and service accounts in all their states.
+
+use std::sync::OnceLock;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::world::{FIELDS, SECRETS, StoredSecret, World, data_of};
+use crate::{
+    api::{ADDED_PREFIX, Attach, ConflictPolicy, CredentialName, NamespaceTargets, ServiceAccountTargets},
+    credential::{
+        Revision,
+        testing::{resolved, spec},
+    },
+    plan::{Desired, DesiredState, NamespaceRule, OtherOwners, ResourceVersion, Scope, Secret, ServiceAccountRule},
+    process::Text,
+};
+
+pub const NAMESPACE: &str = "team-a";
+pub const FIRST: &str = "builder";
+pub const SECOND: &str = "default";
+
+/// Two credentials, the older one first, and one that doesn't exist any more.
+pub const ALPHA: &str = "zeta-the-elder";
+pub const BETA: &str = "alpha-the-younger";
+pub const GONE: &str = "gone";
+
+/// Which service accounts a credential chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chosen {
+    None,
+    First,
+    All,
+}
+
+/// What there is of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Absent,
+    Resolved(ConflictPolicy, Chosen),
+    ResolvedElsewhere,
+    Held(ConflictPolicy),
+    HeldElsewhere,
+    HeldUnknown,
+}
+
+pub const KINDS: [Kind; 12] = {
+    use Chosen::{All, First, None};
+    use ConflictPolicy::{Adopt, Fail};
+    [
+        Kind::Absent,
+        Kind::Resolved(Fail, None),
+        Kind::Resolved(Fail, First),
+        Kind::Resolved(Fail, All),
+        Kind::Resolved(Adopt, None),
+        Kind::Resolved(Adopt, First),
+        Kind::Resolved(Adopt, All),
+        Kind::ResolvedElsewhere,
+        Kind::Held(Fail),
+        Kind::Held(Adopt),
+        Kind::HeldElsewhere,
+        Kind::HeldUnknown,
+    ]
+};
+
+fn uid(credential: &str) -> Text {
+    format!("uid of {credential}").into()
+}
+
+fn revision(credential: &str) -> Revision {
+    static REVISIONS: OnceLock<[Revision; 2]> = OnceLock::new();
+    let revision = |registry: &str| resolved("any", &spec(&[registry])).revision().clone();
+    let [alpha, beta] = REVISIONS.get_or_init(|| ["gcr.io", "eu.gcr.io"].map(revision));
+    if credential == ALPHA { alpha.clone() } else { beta.clone() }
+}
+
+fn desired(credential: &str, secret: &str, kind: Kind) -> Option<Desired> {
+    let (policy, chosen, targets, held) = match kind {
+        Kind::Absent => return None,
+        Kind::Resolved(policy, chosen) => (policy, chosen, NAMESPACE, false),
+        Kind::ResolvedElsewhere => (ConflictPolicy::Adopt, Chosen::All, "elsewhere", false),
+        Kind::Held(policy) => (policy, Chosen::All, NAMESPACE, true),
+        Kind::HeldElsewhere => (ConflictPolicy::Adopt, Chosen::All, "elsewhere", true),
+        Kind::HeldUnknown => (ConflictPolicy::Fail, Chosen::None, "", true),
+    };
+    let namespaces = NamespaceTargets { names: vec![targets.to_owned()], ..NamespaceTargets::default() };
+    let service_accounts = match chosen {
+        Chosen::None => ServiceAccountTargets { attach: Attach::None, ..ServiceAccountTargets::default() },
+        Chosen::First => ServiceAccountTargets { names: Some(vec![FIRST.to_owned()]), ..Default::default() },
+        Chosen::All => ServiceAccountTargets { names: Some(vec!["*".to_owned()]), ..Default::default() },
+    };
+    let scope = Scope::Known {
+        namespaces: NamespaceRule::new(&namespaces).expect("no selector"),
+        service_accounts: ServiceAccountRule::new(&service_accounts).expect("no selector"),
+    };
+    let resolved = || DesiredState::Resolved { revision: revision(credential), fields: FIELDS };
+    Some(Desired {
+        credential: credential.into(),
+        uid: uid(credential),
+        created: Timestamp::from_second(if credential == ALPHA { 1 } else { 2 }).expect("a time"),
+        secret: secret.into(),
+        scope: if kind == Kind::HeldUnknown { Scope::Unknown } else { scope },
+        policy,
+        state: if held { DesiredState::Stalled } else { resolved() },
+        stuck: Default::default(),
+    })
+}
+
+/// Both credentials, in the order of the catalog.
+pub fn all_desired(names: [&str; 2], kinds: [Kind; 2]) -> Vec<Desired> {
+    let mut all_desired: Vec<_> =
+        [desired(ALPHA, names[0], kinds[0]), desired(BETA, names[1], kinds[1])].into_iter().flatten().collect();
+    all_desired.sort_by(|a, b| a.credential.cmp(&b.credential));
+    all_desired
+}
+
+/// A Secret that this credential has made and owns, as it should be.
+pub fn made_by(credential: &str) -> StoredSecret {
+    StoredSecret {
+        meta: Secret {
+            uid: format!("made by {credential}").into(),
+            resource_version: ResourceVersion(7),
+            label: Some(credential.into()),
+            credential_owners: [(credential.into(), uid(credential))].into(),
+            revision: Some(revision(credential).as_str().into()),
+            applied_fields: Some(FIELDS),
+            ..Secret::default()
+        },
+        data: data_of(&credential.into()),
+    }
+}
+
+pub fn with(secret: StoredSecret, change: impl FnOnce(&mut Secret)) -> StoredSecret {
+    let mut changed = secret;
+    change(&mut changed.meta);
+    changed
+}
+
+pub fn foreign() -> StoredSecret {
+    let meta = Secret { uid: "foreign".into(), resource_version: ResourceVersion(9), ..Secret::default() };
+    StoredSecret { meta, data: "somebody's".to_owned() }
+}
+
+pub fn owned_by_uid(secret: StoredSecret, name: &str, uid: &str) -> StoredSecret {
+    with(secret, |s| s.credential_owners = [(CredentialName::from(name), uid.into())].into())
+}
+
+/// Every Secret of one credential: current, not current, dying, given away, taken over.
+fn all_made_by(credential: &'static str, other: &'static str) -> Vec<StoredSecret> {
+    let made = || made_by(credential);
+    let of_the_dead = || owned_by_uid(made(), credential, "uid of an earlier one");
+    let stale = |s: StoredSecret| with(s, |s| s.revision = Some("v1:old".into()));
+    let orphaned = |s: StoredSecret| with(s, |s| s.credential_owners = [].into());
+    vec![
+        made(),
+        stale(made()),
+        with(made(), |s| s.revision = None),
+        with(made(), |s| s.applied_fields = None),
+        with(made(), |s| s.applied_fields = Some(FIELDS - 1)),
+        with(made(), |s| s.deleting = true),
+        stale(with(made(), |s| s.deleting = true)),
+        with(made(), |s| s.other_owners = OtherOwners::Some),
+        with(made(), |s| s.wrong_type = true),
+        with(made(), |s| {
+            let mut owners = s.credential_owners.to_vec();
+            owners.insert(0, (other.into(), uid(other)));
+            s.credential_owners = owners.into();
+        }),
+        with(made(), |s| {
+            let mut owners = s.credential_owners.to_vec();
+            owners.insert(0, (credential.into(), "uid of an earlier one".into()));
+            s.credential_owners = owners.into();
+        }),
+        of_the_dead(),
+        stale(of_the_dead()),
+        with(of_the_dead(), |s| s.deleting = true),
+        with(of_the_dead(), |s| s.other_owners = OtherOwners::Some),
+        with(of_the_dead(), |s| s.wrong_type = true),
+        orphaned(made()),
+        stale(orphaned(made())),
+        with(orphaned(made()), |s| s.other_owners = OtherOwners::Some),
+        with(orphaned(made()), |s| s.wrong_type = true),
+        with(orphaned(made()), |s| s.deleting = true),
+        // The label says one, the owner is another.
+        owned_by_uid(made(), other, uid(other).as_str()),
+        owned_by_uid(made(), other, "uid of an earlier one"),
+        owned_by_uid(made(), credential, uid(other).as_str()),
+        // Ours, but somebody took the label off.
+        with(made(), |s| s.label = None),
+    ]
+}
+
+pub fn all_secrets() -> Vec<Option<StoredSecret>> {
+    let mut all = vec![
+        None,
+        Some(foreign()),
+        Some(with(foreign(), |s| s.wrong_type = true)),
+        Some(with(foreign(), |s| s.deleting = true)),
+        Some(with(foreign(), |s| s.other_owners = OtherOwners::Some)),
+        Some(with(foreign(), |s| s.revision = Some("v1:old".into()))),
+    ];
+    all.extend(all_made_by(ALPHA, BETA).into_iter().map(Some));
+    all.extend(all_made_by(BETA, ALPHA).into_iter().map(Some));
+    all.extend(all_made_by(GONE, ALPHA).into_iter().map(Some));
+    all
+}
+
+/// The ones that entries depend on.
+pub fn few_secrets(credential: &'static str) -> Vec<Option<StoredSecret>> {
+    vec![
+        None,
+        Some(made_by(credential)),
+        Some(with(made_by(credential), |s| s.revision = Some("v1:old".into()))),
+        Some(owned_by_uid(made_by(credential), credential, "uid of an earlier one")),
+        Some(with(made_by(credential), |s| s.credential_owners = [].into())),
+        Some(made_by(GONE)),
+        Some(foreign()),
+    ]
+}
+
+/// What else there is in a service account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Around {
+    Nothing,
+    /// Entries, labels and annotations of others.
+    Others,
+    /// It is being deleted.
+    Terminating,
+}
+
+/// A service account with these entries of ours or others, each so many times, and these records.
+pub fn account(name: &str, around: Around, entries: &[(&str, usize)], records: &[(&str, &str)]) -> Value {
+    let mut list: Vec<Value> = Vec::new();
+    let mut metadata = json!({"name": name, "uid": format!("uid of {name}"), "resourceVersion": "41"});
+    let mut annotations = serde_json::Map::new();
+    if around != Around::Nothing {
+        list.push(json!({"name": "before"}));
+        annotations.insert("example.com/a~b".to_owned(), json!("foreign"));
+        metadata["labels"] = json!({"team": "a"});
+    }
+    if around == Around::Terminating {
+        metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    }
+    for (secret, times) in entries {
+        for _ in 0..*times {
+            list.push(json!({"name": secret}));
+            if around != Around::Nothing {
+                // People can write an entry without a name.
+                list.push(json!({}));
+            }
+        }
+    }
+    for (secret, credential) in records {
+        annotations.insert(format!("{ADDED_PREFIX}{secret}"), json!(credential));
+    }
+    if !annotations.is_empty() {
+        metadata["annotations"] = annotations.into();
+    }
+    let mut account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata});
+    if !list.is_empty() {
+        account["imagePullSecrets"] = list.into();
+    }
+    account
+}
+
+pub fn world(secrets: [Option<&StoredSecret>; 2], accounts: &[Value]) -> World {
+    let secrets = SECRETS.into_iter().zip(secrets);
+    World {
+        secrets: secrets.filter_map(|(name, secret)| Some((name.into(), secret?.clone()))).collect(),
+        accounts: accounts
+            .iter()
+            .map(|account| (account["metadata"]["name"].as_str().expect("a name").into(), account.clone()))
+            .collect(),
+    }
+}
