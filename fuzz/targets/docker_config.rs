@@ -7,7 +7,13 @@ use std::collections::BTreeSet;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use libfuzzer_sys::fuzz_target;
-use regcred::{credential::{PullSecret, RegistryKey, docker_config::{DockerConfig, MAX_BYTES, Username}}, image::docker_logins::{self, ConfigFormat}};
+use regcred::{
+    credential::{
+        PullSecret, RegistryKey,
+        docker_config::{DockerConfig, MAX_BYTES, Username},
+    },
+    image::docker_logins::{self, ConfigFormat},
+};
 use serde_json::Value;
 
 fuzz_target!(|input: (Vec<String>, String)| {

@@ -28,7 +28,7 @@ use credential::{
 };
 
 use plan::{
-    Desired, DesiredState, Contested, NamespaceRule, OtherOwners, ResourceVersion, Scope, Second, Secret,
+    Contested, Desired, DesiredState, NamespaceRule, OtherOwners, ResourceVersion, Scope, Second, Secret,
     ServiceAccountRule, Step,
 };
 use world::{Answer, FIELDS, SECRETS, StoredSecret, World, data_of};
@@ -197,7 +197,8 @@ impl AnyAccount {
 
 fuzz_target!(|input: Input| {
     let all_desired = CREDENTIALS.iter().zip(&input.all_desired);
-    let mut all_desired: Vec<Desired> = all_desired.filter_map(|(name, any)| any.as_ref().map(|any| any.desired(name))).collect();
+    let mut all_desired: Vec<Desired> =
+        all_desired.filter_map(|(name, any)| any.as_ref().map(|any| any.desired(name))).collect();
     all_desired.sort_by(|a, b| a.credential.cmp(&b.credential));
     let all_desired: Vec<&Desired> = all_desired.iter().collect();
     let secrets = SECRETS.iter().zip(&input.secrets);

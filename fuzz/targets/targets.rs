@@ -4,8 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use regcred::{
-    api::{NamespaceTargets, ServiceAccountTargets},
-    plan::{Labels, NamespaceRule, ServiceAccountRule},
+    api::{Labels, NamespaceTargets, ServiceAccountTargets},
+    plan::{NamespaceRule, ServiceAccountRule},
 };
 
 /// `*` stands for any characters, none included; all else for itself.
