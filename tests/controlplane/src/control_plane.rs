@@ -21,6 +21,9 @@ use crate::{etcd, wait};
 /// Without etcd, or with watches that don't end, the apiserver would take its time.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
+/// What comes after all else that a test has done.
+const LAST: &str = "the-last-of-a-test";
+
 /// Whether the apiserver writes down who asks for what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Audit {
@@ -306,8 +309,24 @@ impl ControlPlane {
         Ok(before)
     }
 
-    /// Makes it hold again what it held then: gone is what was made since, back what was taken away or changed.
-    pub(crate) fn put_back(&self, beginning: &Contents) -> Result<(), String> {
+    /// Makes it hold again what it held then, and waits until kube-apiserver and the controllers have heard of all that:
+    /// they then serve a namespace that is made after it.
+    pub(crate) fn restore(&self, beginning: &Contents) -> Result<(), String> {
+        self.put_back(beginning)?;
+        if !beginning.any("/serviceaccounts/default/default") {
+            return Ok(()); // nobody makes them
+        }
+        let reader = self.reader()?;
+        reader.make_namespace(LAST)?;
+        wait::poll(Duration::from_secs(20), || {
+            let account = reader.get(&["-n", LAST, "serviceaccount", "default"]);
+            account.unwrap_or_else(|| Err("no such question".to_owned()))
+        })?;
+        self.put_back(beginning)
+    }
+
+    /// Gone is what was made since, back what was taken away or changed.
+    fn put_back(&self, beginning: &Contents) -> Result<(), String> {
         let mut quiet = 0;
         wait::poll(Duration::from_secs(20), || {
             quiet = if beginning.put_back(self.recipe.etcd())? == 0 { quiet + 1 } else { 0 };

@@ -94,7 +94,7 @@ impl Lent {
         if relied_on[1..].iter().any(|kind| self.beginning.of(kind) != now.of(kind)) {
             return None;
         }
-        cluster.put_back(&self.beginning).ok()?;
+        cluster.restore(&self.beginning).ok()?;
         let policies = if now.any("admissionpolic") { POLICIES_END_WITHIN } else { Duration::ZERO };
         Some(Instant::now() + policies)
     }

@@ -41,6 +41,15 @@ impl Reader {
         Ok(Reader { port, _proxy: proxy })
     }
 
+    /// Makes a namespace; what is asked by [`Reader::get`] tells what becomes of it.
+    pub(crate) fn make_namespace(&self, name: &str) -> Result<(), String> {
+        let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        match http::post(self.port, "/api/v1/namespaces", &body.to_string())? {
+            (201, _) => Ok(()),
+            (status, body) => Err(format!("namespace {name} can't be made: {status} {body}")),
+        }
+    }
+
     /// What `kubectl get ARGS -o json` gives or says on stderr; `None` for arguments that are beyond this.
     pub(crate) fn get(&self, args: &[&str]) -> Option<Result<Value, String>> {
         let (path, kind, version) = path(args)?;
