@@ -36,6 +36,10 @@ help:
 demo: build controlplane
 	@$(CARGO) run --quiet --locked --package controlplane --bin demo -- $(if $(filter-out 0,$(KEEP)),--keep) $(REGCRED)
 
+# A behaviour waits more than it works: for a Lease that runs out, for a pause before a retry.
+TEST_THREADS ?= 4
+export RUST_TEST_THREADS = $(TEST_THREADS)
+
 # Another version of Kubernetes than the one that everything is tested on: a folder of tests/controlplane/versions.
 KUBERNETES ?=
 export KUBERNETES

@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use controlplane::{ADMIN, Audit, ControlPlane, Options, READER, eventually};
+use controlplane::{ADMIN, Audit, ControlPlane, Lent, Options, READER, eventually};
 use serde_json::{Value, json};
 
 use crate::{
@@ -56,7 +56,7 @@ fn pod(cluster: &ControlPlane, name: &str, images: &[&str], own: &[&str]) {
 
 /// A RegistryCredential for gcr.io/darwin/ with its Secret, as the operator would have made it; two Secrets of others,
 /// one of which can't be parsed; and the default service account naming the good ones and one that doesn't exist.
-fn furnished() -> ControlPlane {
+fn furnished() -> Lent {
     let cluster = world::cluster(Options { audit: Audit::Metadata, ..Options::default() });
     let darwin = credential("darwin", json!({"namespaces": {"names": ["default"]}}));
     cluster.apply(&darwin.to_string()).unwrap();

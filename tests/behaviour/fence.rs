@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use controlplane::{ADMIN, ControlPlane, Controllers, OPERATOR, Options, SPARES, User, eventually};
+use controlplane::{ADMIN, ControlPlane, Controllers, Lent, OPERATOR, Options, SPARES, User, eventually};
 use serde_json::{Value, json};
 
 use crate::{
@@ -24,7 +24,7 @@ const EDITOR: &str = SPARES[0];
 
 /// A cluster where the operator's user has every right that RBAC can give, so that what is refused is refused by a
 /// policy. It has Secrets and service accounts of all sorts in the namespace `team`.
-fn furnished(controllers: Controllers) -> ControlPlane {
+fn furnished(controllers: Controllers) -> Lent {
     let cluster = world::cluster(Options { controllers, ..Options::default() });
     let write = ["create", "clusterrole", "write", "--verb=*", "--resource=secrets,serviceaccounts"];
     cluster.kubectl_ok(&write);

@@ -5,8 +5,7 @@ mod outage;
 use std::{path::Path, thread, time::Duration};
 
 use controlplane::{
-    Answer, Audit, AuditEntry, ControlPlane, Controllers, FaultProxy, OPERATOR, Operator, Options, Request, SPARES,
-    eventually,
+    Answer, Audit, AuditEntry, Controllers, FaultProxy, Lent, OPERATOR, Operator, Options, Request, SPARES, eventually,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -23,7 +22,7 @@ const SECOND: &str = SPARES[0];
 const WRITES: SignedDuration = SignedDuration::from_secs(10);
 const TERM: SignedDuration = SignedDuration::from_secs(13);
 
-fn audited() -> ControlPlane {
+fn audited() -> Lent {
     cluster(Options { controllers: Controllers::Default, audit: Audit::Metadata, ..Options::default() })
 }
 
@@ -33,7 +32,7 @@ fn replica(kubeconfig: &Path, more: &[&str]) -> Operator {
 }
 
 /// A world whose operator leads.
-fn led(cluster: ControlPlane, kubeconfig: &Path, args: &[&str]) -> World {
+fn led(cluster: Lent, kubeconfig: &Path, args: &[&str]) -> World {
     let operator = replica(kubeconfig, args);
     operator.wait_ready(SOON);
     wait_leads(&operator, 1);
@@ -118,8 +117,11 @@ fn begin_roll_out(world: &World, count: usize) {
 }
 
 fn wait_rolled_out(world: &World, count: usize) {
-    let status = world.wait_ready("darwin");
-    assert_eq!(status["serviceAccounts"]["summary"], format!("{count}/{count}"));
+    // A namespace that has just been made may not have its service account yet, and is then another roll-out.
+    eventually(SOON, || match world.wait_ready("darwin")["serviceAccounts"]["summary"].clone() {
+        summary if summary == format!("{count}/{count}") => Ok(()),
+        summary => Err(summary.to_string()),
+    });
 }
 
 fn wait_exit(operator: &Operator) -> i32 {
@@ -188,8 +190,14 @@ fn a_leader_that_stood_still_for_too_long_writes_nothing_any_more() {
     world.operator.signal("CONT");
     assert_eq!(wait_exit(&world.operator), 1);
     assert!(world.operator.log().contains("the Lease regcred-system/regcred"), "{}", world.operator.log());
-    let late = last(&writes(&world, OPERATOR));
-    assert!(late < taken && late < stopped + SignedDuration::from_secs(1), "{stopped} {taken} {late}");
+    // A thread that stood still between its last look at the gate and its call to the kernel sends what it had: a
+    // request that was decided on what is no longer so, which the API server therefore refuses.
+    let (late, in_time): (Vec<_>, Vec<_>) = writes(&world, OPERATOR)
+        .into_iter()
+        .partition(|write| received(write) >= stopped + SignedDuration::from_secs(1));
+    let threads = thread::available_parallelism().unwrap().get();
+    assert!(late.len() <= threads && late.iter().all(|write| write.code == 409), "{stopped} {taken} {late:#?}");
+    assert!(last(&in_time) < taken, "{stopped} {taken}");
 }
 
 #[test]

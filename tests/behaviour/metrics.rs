@@ -77,7 +77,7 @@ fn metrics_tell_what_was_done_and_how_far_every_credential_is() {
 
 #[test]
 fn without_the_crd_it_lives_isnt_ready_says_why_and_goes_on_once_it_is_installed() {
-    let cluster = ControlPlane::start(Options { controllers: Controllers::Default, ..Options::default() });
+    let cluster = ControlPlane::lend(Options { controllers: Controllers::Default, ..Options::default() });
     for part in ["namespace", "rbac"] {
         cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/{part}")]);
     }

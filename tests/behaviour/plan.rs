@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use controlplane::{ADMIN, Audit, ControlPlane, Options, READER, eventually};
+use controlplane::{ADMIN, Audit, ControlPlane, Lent, Options, READER, eventually};
 use serde_json::{Value, json};
 
 use crate::{
@@ -177,7 +177,7 @@ fn what_is_left_to_do_is_planned_while_the_operator_is_down() {
 }
 
 /// A cluster on which no operator runs, with 20 namespaces and a RegistryCredential.
-fn furnished() -> (ControlPlane, Value) {
+fn furnished() -> (Lent, Value) {
     let cluster = world::cluster(Options { audit: Audit::Metadata, ..Options::default() });
     let names: Vec<String> = (0..20).map(|at| format!("team-{at}")).collect();
     let namespace = |name: &String| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});

@@ -3,7 +3,7 @@
 mod render;
 
 use controlplane::{
-    ADMIN, Audit, ControlPlane, Controllers, OPERATOR, Operator, Options, User, eventually, kubernetes,
+    ADMIN, Audit, ControlPlane, Controllers, Lent, OPERATOR, Operator, Options, User, eventually, kubernetes,
 };
 use serde_json::{Value, json};
 
@@ -18,9 +18,9 @@ const USER: &str = "system:serviceaccount:images:acme-regcred";
 const SECRET: &str = "darwin-secret";
 
 /// A cluster with the CRD and nothing else of regcred's.
-fn cluster() -> ControlPlane {
+fn cluster() -> Lent {
     let crd = std::fs::read_to_string(format!("{ROOT}/crds/registrycredentials.regcred.dev.yaml")).unwrap();
-    ControlPlane::start(Options {
+    ControlPlane::lend(Options {
         controllers: Controllers::Default,
         audit: Audit::Metadata,
         manifests: vec![crd],

@@ -34,7 +34,8 @@ fn a_managed_secret_that_somebody_changes_or_deletes_is_put_right_by_one_write()
         writes += 1;
         world.settle();
         assert!(is_right(&world.secret("team-a", "darwin").unwrap()), "{what}");
-        assert_eq!(world.writes("team-a", "secrets").len(), writes, "{what}: one write each");
+        let found = world.writes("team-a", "secrets");
+        assert_eq!(found.len(), writes, "{what}: one write each: {found:#?}");
         secret
     };
 

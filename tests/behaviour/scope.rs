@@ -1,12 +1,15 @@
 //! The rights of config/overlays/scoped: Secrets and service accounts by name. With REGCRED_TEST_SCOPED=1 (`make
 //! test-scoped`) every world has them, with the names below, in place of config/rbac.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use controlplane::ControlPlane;
+use controlplane::{ControlPlane, scoped_overlay};
 use serde_json::Value;
 
-use crate::{evidence::apply_all, world::ROOT};
+use crate::{
+    evidence::apply_all,
+    world::{ROOT, rendered},
+};
 
 pub const MANAGED_NAMES: &str = "--managed-secret-names";
 
@@ -54,13 +57,24 @@ impl Scope {
 
     /// Installs the overlay without its Deployment, as nothing would run that: that is what it gives back.
     pub fn install(&self, cluster: &ControlPlane) -> Value {
-        let config = Path::new(ROOT).join("config");
-        let overlay = cluster.scoped_overlay(&config, &self.secrets, &self.accounts);
+        let overlay = self.overlay(cluster.folder());
         let built = cluster.kubectl_ok(&["create", "--dry-run=client", "-o", "json", "-k", &overlay.to_string_lossy()]);
         let objects = serde_json::Deserializer::from_str(&built).into_iter::<Value>().map(Result::unwrap);
         let (mut deployments, others): (Vec<_>, Vec<_>) = objects.partition(|object| object["kind"] == "Deployment");
         apply_all(cluster, others);
         deployments.pop().unwrap()
+    }
+
+    /// What [`Scope::install`] applies, as YAML.
+    pub fn rights(&self) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let rendered = rendered(&self.overlay(folder.path()));
+        let documents = rendered.split("\n---\n").filter(|document| !document.contains("\nkind: Deployment\n"));
+        documents.collect::<Vec<_>>().join("\n---\n")
+    }
+
+    fn overlay(&self, folder: &Path) -> PathBuf {
+        scoped_overlay(folder, &Path::new(ROOT).join("config"), &self.secrets, &self.accounts)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Without cluster-wide access to Secrets: what the operator does where its rights and its flag name a few of them.
 
-use controlplane::{Answer, Audit, ControlPlane, Controllers, FaultProxy, OPERATOR, Operator, Options, eventually};
+use controlplane::{
+    Answer, Audit, ControlPlane, Controllers, FaultProxy, Lent, OPERATOR, Operator, Options, eventually,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -13,7 +15,7 @@ use crate::{
 const MARKER: &str = "zz-marker";
 const ACCOUNTS: [&str; 5] = ["default", "round-0", "round-1", "round-2", "round-3"];
 
-fn cluster() -> ControlPlane {
+fn cluster() -> Lent {
     unauthorized_cluster(Options { controllers: Controllers::Default, audit: Audit::Metadata, ..Options::default() })
 }
 

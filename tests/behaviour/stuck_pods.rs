@@ -7,7 +7,8 @@ use std::{
 };
 
 use controlplane::{
-    ADMIN, Answer, Audit, AuditEntry, ControlPlane, Controllers, FaultProxy, OPERATOR, Options, Request, eventually,
+    ADMIN, Answer, Audit, AuditEntry, ControlPlane, Controllers, FaultProxy, Lent, OPERATOR, Options, Request,
+    eventually,
 };
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ use crate::{
 const IMAGE: &str = "gcr.io/darwin/api:1";
 
 /// A control plane where the operator may do so much to pods, beyond its shipped rights: `report`, `evict` or nothing.
-fn with_rights(rights: Option<&str>) -> ControlPlane {
+fn with_rights(rights: Option<&str>) -> Lent {
     let cluster = cluster(Options { controllers: Controllers::Default, audit: Audit::Metadata, ..Options::default() });
     rights.into_iter().for_each(|rights| grant(&cluster, rights));
     cluster
@@ -31,7 +32,7 @@ fn grant(cluster: &ControlPlane, rights: &str) {
     cluster.kubectl_ok(&["apply", "--server-side", "-k", &folder]);
 }
 
-fn begin(cluster: ControlPlane) -> World {
+fn begin(cluster: Lent) -> World {
     let world = World::on(cluster, &[]);
     world.source("key", &key('a'));
     for name in ["team-a", "elsewhere"] {
@@ -267,6 +268,11 @@ fn nothing_is_evicted_or_counted_while_the_credential_is_held() {
 #[test]
 fn without_rights_on_pods_all_else_goes_on_and_nothing_is_counted() {
     let mut world = begin(with_rights(None));
+    // The watch alone, as an earlier version's overlay gave it, isn't enough: it begins with a list.
+    let watch = ["create", "clusterrole", "watch-pods", "--verb=watch", "--resource=pods"];
+    world.cluster.kubectl_ok(&watch);
+    let user = format!("--user={OPERATOR}");
+    world.cluster.kubectl_ok(&["create", "clusterrolebinding", "watch-pods", "--clusterrole=watch-pods", &user]);
     world.stuck_pod(pod("early"));
     world.credential("darwin", json!({"namespaces": {"names": ["team-a"]}}));
     world.wait_asked(2);

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use controlplane::{Audit, ControlPlane, Controllers, OPERATOR, Operator, Options, eventually};
+use controlplane::{Audit, ControlPlane, Controllers, Lent, OPERATOR, Operator, Options, eventually};
 use serde_json::{Value, json};
 
 use crate::scope::{MANAGED_NAMES, Scope};
@@ -22,10 +22,10 @@ pub fn key(which: char) -> String {
     std::fs::read_to_string(format!("{ROOT}/tests/fixtures/throwaway-key-{which}.json")).unwrap()
 }
 
-/// A control plane of the test's own, as RegistryCredentials are cluster-wide.
+/// A control plane that is the test's own meanwhile, as RegistryCredentials are cluster-wide.
 pub struct World {
     pub operator: Operator, // stopped first
-    pub cluster: ControlPlane,
+    pub cluster: Lent,
     /// The user as whom a second replica runs.
     pub standby: OnceLock<&'static str>,
     /// Makes names that nobody has used.
@@ -58,14 +58,14 @@ impl World {
     }
 
     /// With an operator on this cluster.
-    pub fn on(cluster: ControlPlane, args: &[&str]) -> World {
+    pub fn on(cluster: Lent, args: &[&str]) -> World {
         let operator = operator(&cluster, args);
         operator.wait_ready(SOON);
         World::with(cluster, operator)
     }
 
     /// With this operator, ready or not.
-    pub fn with(cluster: ControlPlane, operator: Operator) -> World {
+    pub fn with(cluster: Lent, operator: Operator) -> World {
         let (standby, round) = (OnceLock::new(), AtomicUsize::new(0));
         World { operator, cluster, standby, round, may_be_refused: false, may_be_unmanaged: false }
     }
@@ -214,24 +214,28 @@ pub fn password(secret: &Value) -> Result<String, String> {
     Ok(auth["password"].as_str().unwrap_or_default().to_owned())
 }
 
-/// Starts a control plane with the CRD, the operator's namespace and its RBAC.
-pub fn cluster(options: Options) -> ControlPlane {
-    let cluster = unauthorized_cluster(options);
-    match Scope::of_suite() {
-        Some(scope) => drop(scope.install(&cluster)),
-        None => drop(cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/rbac")])),
-    }
-    cluster
+/// A control plane with the CRD, the operator's namespace and its RBAC.
+pub fn cluster(options: Options) -> Lent {
+    let rights = match Scope::of_suite() {
+        Some(scope) => scope.rights(),
+        None => rendered(&Path::new(ROOT).join("config/rbac")),
+    };
+    unauthorized_cluster(Options { manifests: [options.manifests, vec![rights]].concat(), ..options })
 }
 
 /// As `cluster`, but the operator may do nothing yet.
-pub fn unauthorized_cluster(options: Options) -> ControlPlane {
+pub fn unauthorized_cluster(options: Options) -> Lent {
     let crd = std::fs::read_to_string(format!("{ROOT}/crds/registrycredentials.regcred.dev.yaml")).unwrap();
-    let mut manifests = vec![crd];
-    manifests.extend(options.manifests);
-    let cluster = ControlPlane::start(Options { manifests, ..options });
-    cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/namespace")]);
-    cluster
+    let manifests = [vec![crd, rendered(&Path::new(ROOT).join("config/namespace"))], options.manifests].concat();
+    ControlPlane::lend(Options { manifests, audit: Audit::Metadata, ..options })
+}
+
+/// What `kubectl apply -k FOLDER` applies.
+pub fn rendered(folder: &Path) -> String {
+    let kubectl = controlplane::binary("kubectl").unwrap();
+    let output = Command::new(kubectl).arg("kustomize").arg(folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Starts the built operator under its own user, with the shipped RBAC.

@@ -61,7 +61,8 @@ impl Suite {
     /// Puts `config/overlays/scoped` with these names of Secrets and service accounts in place of `config/default`, by
     /// the README's command. Gives the audit log's position when no pod was left that isn't told of them.
     pub fn confine(&self, secrets: &[String], accounts: &[String]) -> u64 {
-        let overlay = self.cluster().scoped_overlay(&Path::new(ROOT).join("config"), secrets, accounts);
+        let overlay =
+            controlplane::scoped_overlay(self.cluster().folder(), &Path::new(ROOT).join("config"), secrets, accounts);
         let copy = overlay.ancestors().nth(3).expect("config/overlays/scoped is in a folder");
         self.type_of_readme(SCOPED, copy);
         self.type_of_readme(UP, copy);

@@ -54,7 +54,7 @@ impl ControlPlane {
     /// All requests so far, in the order in which they were answered (a watch: in which it began). A request may be
     /// written down a moment after its client has the answer: use [`crate::eventually`]. Empty without [`crate::Audit::Metadata`].
     pub fn audit_log(&self) -> Vec<AuditEntry> {
-        self.audit_log_since(0)
+        self.audit_log_since(self.requests_from().position)
     }
 
     /// How long the log is, in bytes, for [`ControlPlane::audit_log_since`].
@@ -64,7 +64,9 @@ impl ControlPlane {
 
     /// As [`ControlPlane::audit_log`], from a position on: for logs of many megabytes.
     pub fn audit_log_since(&self, position: u64) -> Vec<AuditEntry> {
-        read(&crate::apiserver::audit_log(self.folder()), position)
+        let mut log = read(&crate::apiserver::audit_log(self.folder()), position);
+        log.retain(|entry| entry.received > self.requests_from().after);
+        log
     }
 }
 

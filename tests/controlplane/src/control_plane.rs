@@ -1,7 +1,9 @@
 //! The control plane as a whole: started in order, stopped in order, nothing left behind.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -9,13 +11,18 @@ use tempfile::TempDir;
 
 use crate::apiserver::Apiserver;
 use crate::controllers::{self, Controllers};
+use crate::etcd::Contents;
 use crate::kubectl::Kubectl;
 use crate::process::{Exit, Process};
+use crate::reader::Reader;
 use crate::users::{self, ADMIN, User};
 use crate::{etcd, wait};
 
 /// Without etcd, or with watches that don't end, the apiserver would take its time.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// What comes after all else that a test has done.
+const LAST: &str = "the-last-of-a-test";
 
 /// Whether the apiserver writes down who asks for what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,12 +56,17 @@ pub struct Options {
 #[derive(Debug)]
 pub struct ControlPlane {
     // Dropped, that is stopped, in this order.
+    reader: OnceLock<Reader>,
     controller_manager: Mutex<Option<Process>>,
     apiserver: Mutex<Option<Process>>,
     etcd: Process,
     recipe: Apiserver,
     kubectl: Kubectl,
     users: Vec<User>,
+    /// Whether a part of it was stopped, or etcd compacted.
+    disturbed: AtomicBool,
+    /// Requests of before aren't told of.
+    requests_from: RequestsFrom,
     folder: TempDir,
 }
 
@@ -107,11 +119,24 @@ impl ControlPlane {
         let kubectl = Kubectl::new(folder.path(), users::kubeconfig(folder.path(), ADMIN))?;
         let apiserver = Mutex::new(Some(recipe.start(&kubectl)?));
         let controller_manager = Mutex::new(None);
-        let this = ControlPlane { controller_manager, apiserver, etcd, recipe, kubectl, users, folder };
+        let (disturbed, requests_from) = (AtomicBool::new(false), RequestsFrom::default());
+        let this = ControlPlane {
+            reader: OnceLock::new(),
+            controller_manager,
+            apiserver,
+            etcd,
+            recipe,
+            kubectl,
+            users,
+            disturbed,
+            requests_from,
+            folder,
+        };
         for manifest in &options.manifests {
             this.install(manifest)?;
         }
         this.start_controllers(&options.controllers)?;
+        this.disturbed.store(false, Ordering::Relaxed);
         Ok(this)
     }
 
@@ -158,16 +183,19 @@ impl ControlPlane {
 
     /// Stops kube-controller-manager, if it runs.
     pub fn stop_controllers(&self) {
+        self.disturbed.store(true, Ordering::Relaxed);
         lock(&self.controller_manager).take();
     }
 
     /// Stops the apiserver (SIGTERM, SIGKILL after 5 s): an outage. Its port, keys and data stay.
     pub fn stop_apiserver(&self) -> Option<Exit> {
+        self.disturbed.store(true, Ordering::Relaxed);
         lock(&self.apiserver).take().map(|process| process.stop(STOP_WITHIN))
     }
 
     /// SIGKILL to the apiserver.
     pub fn kill_apiserver(&self) -> Option<Exit> {
+        self.disturbed.store(true, Ordering::Relaxed);
         lock(&self.apiserver).take().map(|process| process.kill9())
     }
 
@@ -190,6 +218,7 @@ impl ControlPlane {
     /// Compacts etcd: of each object it then has the newest version only, so that old ones can't be watched from.
     #[track_caller]
     pub fn compact_etcd(&self) {
+        self.disturbed.store(true, Ordering::Relaxed);
         etcd::compact(self.recipe.etcd()).unwrap_or_else(|error| panic!("{error}"));
     }
 
@@ -234,9 +263,99 @@ impl ControlPlane {
         std::iter::once(self.etcd.pid()).chain(others).collect()
     }
 
+    /// Where the requests begin that count.
+    pub(crate) fn requests_from(&self) -> &RequestsFrom {
+        &self.requests_from
+    }
+
+    /// Requests so far don't count from now on.
+    pub(crate) fn forget_requests(&mut self) {
+        let last = self.audit_log().into_iter().map(|entry| entry.received).max();
+        let after = last.unwrap_or_else(|| self.requests_from.after.clone());
+        self.requests_from = RequestsFrom { position: self.audit_position(), after };
+    }
+
+    /// Whether it runs as it was started, without a part having been stopped meanwhile.
+    pub(crate) fn is_undisturbed(&self) -> bool {
+        let alive = |process: &Option<Process>| process.as_ref().is_none_or(Process::is_running);
+        !self.disturbed.load(Ordering::Relaxed)
+            && alive(&lock(&self.apiserver))
+            && alive(&lock(&self.controller_manager))
+    }
+
+    /// What etcd holds now.
+    pub(crate) fn contents(&self) -> Result<Contents, String> {
+        Contents::read(self.recipe.etcd())
+    }
+
+    /// What etcd holds when the controllers have made all that they make for what is there.
+    pub(crate) fn settled(&self) -> Result<Contents, String> {
+        let mut before = self.contents()?;
+        wait::poll(Duration::from_secs(20), || {
+            thread::sleep(Duration::from_millis(300));
+            let now = self.contents()?;
+            let made = lock(&self.controller_manager).is_none()
+                || now.of("namespaces").iter().all(|(key, _)| {
+                    let name = key.rsplit('/').next().unwrap_or_default();
+                    now.any(&format!("/serviceaccounts/{name}/default"))
+                        && now.any(&format!("/configmaps/{name}/kube-root-ca.crt"))
+                });
+            if made && now == before {
+                return Ok(());
+            }
+            before = now;
+            Err("the controllers go on making objects".to_owned())
+        })?;
+        Ok(before)
+    }
+
+    /// Makes it hold again what it held then, and waits until kube-apiserver and the controllers have heard of all that:
+    /// they then serve a namespace that is made after it.
+    pub(crate) fn restore(&self, beginning: &Contents) -> Result<(), String> {
+        self.put_back(beginning)?;
+        if !beginning.any("/serviceaccounts/default/default") {
+            return Ok(()); // nobody makes them
+        }
+        let reader = self.reader()?;
+        reader.make_namespace(LAST)?;
+        wait::poll(Duration::from_secs(20), || {
+            let account = reader.get(&["-n", LAST, "serviceaccount", "default"]);
+            account.unwrap_or_else(|| Err("no such question".to_owned()))
+        })?;
+        self.put_back(beginning)
+    }
+
+    /// Gone is what was made since, back what was taken away or changed.
+    fn put_back(&self, beginning: &Contents) -> Result<(), String> {
+        let mut quiet = 0;
+        wait::poll(Duration::from_secs(20), || {
+            quiet = if beginning.put_back(self.recipe.etcd())? == 0 { quiet + 1 } else { 0 };
+            thread::sleep(Duration::from_millis(30));
+            if quiet > 2 { Ok(()) } else { Err("something goes on changing it".to_owned()) }
+        })
+    }
+
+    /// For what is only looked at; started when something is.
+    pub(crate) fn reader(&self) -> Result<&Reader, String> {
+        if let Some(reader) = self.reader.get() {
+            return Ok(reader);
+        }
+        let started = Reader::start(self.folder(), &self.kubectl)?;
+        Ok(self.reader.get_or_init(|| started))
+    }
+
     pub(crate) fn kubectl_of(&self, user: &str) -> Kubectl {
         Kubectl::new(self.folder(), self.kubeconfig(user)).expect("kubectl was there at the start")
     }
+}
+
+/// The first request of the audit log that counts.
+#[derive(Debug, Default)]
+pub(crate) struct RequestsFrom {
+    /// Where it stands, in bytes.
+    pub(crate) position: u64,
+    /// It came later than this; what ends late was asked for before.
+    pub(crate) after: String,
 }
 
 fn lock(process: &Mutex<Option<Process>>) -> MutexGuard<'_, Option<Process>> {

@@ -1,10 +1,12 @@
 //! etcd, without fsync: it is fast and forgets all.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
 
 use crate::binaries::binary;
 use crate::ports::free_port;
@@ -39,18 +41,77 @@ pub(crate) fn start(folder: &Path) -> Result<(Process, String), String> {
     }
 }
 
+/// Where kube-apiserver keeps its objects.
+const REGISTRY: &str = "/registry/";
+
+/// What kube-apiserver keeps for itself and writes again and again.
+const ITS_OWN: [&str; 4] = ["masterleases/", "leases/kube-system/", "ranges/", "events/kube-system/"];
+
+/// etcd takes 128 operations in one transaction.
+const AT_ONCE: usize = 100;
+
+/// All objects of a cluster: key → value, in base64. The version of an object isn't part of its value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Contents(BTreeMap<String, String>);
+
+impl Contents {
+    /// Of all that etcd has now.
+    pub(crate) fn read(url: &str) -> Result<Contents, String> {
+        let (key, end) = (BASE64_STANDARD.encode(REGISTRY), BASE64_STANDARD.encode("/registry0"));
+        let answer = post(url, "/v3/kv/range", &json!({"key": key, "range_end": end}))?;
+        let mut contents = Contents::default();
+        for one in answer["kvs"].as_array().into_iter().flatten() {
+            let text = |member: &str| one[member].as_str().unwrap_or_default();
+            let key = BASE64_STANDARD.decode(text("key")).map_err(|error| error.to_string())?;
+            let key = String::from_utf8(key).map_err(|error| error.to_string())?;
+            if !ITS_OWN.iter().any(|own| key[REGISTRY.len()..].starts_with(own)) {
+                contents.0.insert(key, text("value").to_owned());
+            }
+        }
+        Ok(contents)
+    }
+
+    /// Whether there is any object whose key has that in it.
+    pub(crate) fn any(&self, part: &str) -> bool {
+        self.0.keys().any(|key| key.contains(part))
+    }
+
+    /// Those of one kind, by its plural and group as keys have them.
+    pub(crate) fn of(&self, kind: &str) -> Vec<(&String, &String)> {
+        let prefix = format!("{REGISTRY}{kind}/");
+        self.0.iter().filter(|(key, _)| key.starts_with(&prefix)).collect()
+    }
+
+    /// Makes etcd hold this again, behind kube-apiserver's back, whose watches tell it. Gives how much there was to do.
+    pub(crate) fn put_back(&self, url: &str) -> Result<usize, String> {
+        let now = Contents::read(url)?;
+        let encoded = |key: &str| BASE64_STANDARD.encode(key);
+        let gone = now.0.keys().filter(|key| !self.0.contains_key(*key));
+        let gone = gone.map(|key| json!({"requestDeleteRange": {"key": encoded(key)}}));
+        let changed = self.0.iter().filter(|(key, was)| now.0.get(*key) != Some(was));
+        let changed = changed.map(|(key, was)| json!({"requestPut": {"key": encoded(key), "value": was}}));
+        let changes: Vec<Value> = gone.chain(changed).collect();
+        for some in changes.chunks(AT_ONCE) {
+            post(url, "/v3/kv/txn", &json!({"success": some}))?;
+        }
+        Ok(changes.len())
+    }
+}
+
 /// Forgets every version but the newest of each object.
 pub(crate) fn compact(url: &str) -> Result<(), String> {
-    let port = url.rsplit(':').next().and_then(|port| port.parse().ok()).ok_or("etcd's URL has no port")?;
-    let post = |path: &str, body: &str| match http::post(port, path, body)? {
-        (200, answer) => Ok(answer),
-        (status, answer) => Err(format!("etcd's {path} says {status} {answer}")),
-    };
-    let answer = post("/v3/kv/range", r#"{"key": "AA==", "count_only": true}"#)?;
-    let answer: Value = serde_json::from_str(&answer).map_err(|error| error.to_string())?;
+    let answer = post(url, "/v3/kv/range", &json!({"key": "AA==", "count_only": true}))?;
     let revision = answer.pointer("/header/revision").and_then(Value::as_str).ok_or("etcd names no revision")?;
-    match post("/v3/kv/compaction", &format!(r#"{{"revision": "{revision}"}}"#)) {
+    match post(url, "/v3/kv/compaction", &json!({"revision": revision})) {
         Err(error) if error.contains("required revision has been compacted") => Ok(()), // nothing new since the last time
         answer => answer.map(drop),
+    }
+}
+
+fn post(url: &str, path: &str, body: &Value) -> Result<Value, String> {
+    let port = url.rsplit(':').next().and_then(|port| port.parse().ok()).ok_or("etcd's URL has no port")?;
+    match http::post(port, path, &body.to_string())? {
+        (200, answer) => serde_json::from_str(&answer).map_err(|error| error.to_string()),
+        (status, answer) => Err(format!("etcd's {path} says {status} {answer}")),
     }
 }

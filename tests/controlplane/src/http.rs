@@ -23,7 +23,8 @@ fn request(port: u16, method: &str, path: &str, body: &str) -> Result<(u16, Stri
         stream.set_write_timeout(timeout)?;
         // HTTP/1.0: the answer isn't chunked and ends where the connection does.
         let length = body.len();
-        write!(stream, "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {length}\r\n\r\n{body}")?;
+        let head = format!("{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json");
+        write!(stream, "{head}\r\nContent-Length: {length}\r\n\r\n{body}")?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         Ok(answer)

@@ -3,9 +3,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-const INTERVAL: Duration = Duration::from_millis(20);
+/// The first pause; each is half as long again as the one before, as most checks run a kubectl, a tenth of a second of CPU.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(300);
 
-/// Calls `check` every 20 ms until it gives `Ok`; panics with its last `Err` when `timeout` is up.
+/// Calls `check` again and again, with pauses of 20 to 300 ms, until it gives `Ok`; panics with its last `Err` when `timeout` is up.
 #[track_caller]
 pub fn eventually<T>(timeout: Duration, check: impl FnMut() -> Result<T, String>) -> T {
     let started = Instant::now();
@@ -18,10 +20,14 @@ pub fn eventually<T>(timeout: Duration, check: impl FnMut() -> Result<T, String>
 /// As [`eventually`], but gives the last `Err` back.
 pub(crate) fn poll<T>(timeout: Duration, mut check: impl FnMut() -> Result<T, String>) -> Result<T, String> {
     let started = Instant::now();
+    let mut pause = FIRST_PAUSE;
     loop {
         match check() {
             Err(error) if started.elapsed() >= timeout => return Err(error),
-            Err(_) => thread::sleep(INTERVAL),
+            Err(_) => {
+                thread::sleep(pause);
+                pause = LONGEST_PAUSE.min(pause * 3 / 2);
+            }
             Ok(value) => return Ok(value),
         }
     }

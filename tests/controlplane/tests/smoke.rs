@@ -140,6 +140,48 @@ fn an_apiserver_comes_back_after_an_outage_with_its_data() {
 }
 
 #[test]
+fn a_lent_control_plane_holds_what_it_held_at_its_start_and_tells_nothing_of_before() {
+    let options = || Options { users: vec![User::new("lent", &[])], ..everything() };
+    let objects = |cluster: &ControlPlane| {
+        let kinds = "namespaces,secrets,serviceaccounts,configmaps,clusterroles,owners,customresourcedefinitions";
+        let mut objects = cluster.get_json(&[kinds, "-A"])["items"].take();
+        // What is put back is another version of what it was.
+        objects.as_array_mut().unwrap().iter_mut().for_each(|object| {
+            object["metadata"].as_object_mut().unwrap().remove("resourceVersion");
+        });
+        objects
+    };
+    let first = ControlPlane::lend(options());
+    let (pids, beginning) = (first.pids(), objects(&first));
+    first.kubectl_ok(&["create", "namespace", "team"]);
+    first.apply("{apiVersion: smoke.test/v1, kind: Owner, metadata: {name: darwin}}").unwrap();
+    first.kubectl_ok(&["delete", "serviceaccount", "default"]);
+    first.kubectl_ok(&["delete", "clusterrole", "view"]);
+    first.kubectl_ok(&["label", "configmap", "kube-root-ca.crt", "changed=yes"]);
+    let (watch, log) =
+        (first.kubectl_command("lent", &["get", "secrets", "--watch"]), first.folder().join("watch.log"));
+    let watch = Process::start("watch", &watch, &log).unwrap();
+    eventually(SOON, || watch.exit_code().ok_or("it is refused".to_owned()));
+    drop((watch, first));
+
+    let second = ControlPlane::lend(options());
+    assert_eq!(second.pids(), pids, "it is the same one");
+    assert_eq!(objects(&second), beginning);
+    second.kubectl_ok(&["get", "namespace", "default"]);
+    let log = eventually(SOON, || match second.audit_log() {
+        log if log.iter().any(|entry| entry.name == "default" && entry.verb == "get") => Ok(log),
+        log => Err(format!("{log:?}")),
+    });
+    let before = log.iter().find(|entry| entry.name == "team" || entry.user == "lent");
+    assert!(before.is_none(), "{before:?}");
+
+    // What controllers rely on can't be put back without their noticing.
+    second.kubectl_ok(&["delete", "customresourcedefinition", "owners.smoke.test"]);
+    drop(second);
+    assert_ne!(ControlPlane::lend(options()).pids(), pids, "another one");
+}
+
+#[test]
 fn what_cannot_start_says_why() {
     let options = Options { apiserver_flags: vec!["--no-such-flag".to_owned()], ..Options::default() };
     let error = ControlPlane::try_start(&options).unwrap_err();
