@@ -309,7 +309,7 @@ fn each_malformed_config_has_its_sentence_and_none_quotes_it() {
             assert!(message.contains(fragment), "{shown}\n{message}\n{fragment}");
         }
         let quoted = |marker: &&str| message.contains(*marker) || message.contains(&auth(marker)[..12]);
-        assert!(!MARKERS.iter().any(|marker| quoted(&marker)), "{message}");
+        assert!(!MARKERS.iter().any(quoted), "{message}");
     }
 }
 
