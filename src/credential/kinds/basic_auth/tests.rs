@@ -282,6 +282,7 @@ fn a_token_tells_when_it_expires() {
         ]
     );
     let expired = try_all(&basic(&[]), &login(b"a", jwt(NOW).as_bytes(), "ghcr.io")).unwrap_err();
+    assert_eq!(expired.expired_at, Timestamp::from_second(NOW).ok());
     assert_eq!(
         expired.to_string(),
         "TokenExpired: Secret regcred-system/login, key password: it is a token that expired at 2027-01-15T08:00:00Z; store \
