@@ -43,7 +43,7 @@ enum Command {
     /// Check manifests and key files, without a cluster.
     ///
     /// RegistryCredentials are checked as the API server and the operator would, Secrets that they name as their source
-    /// if they are in the same files, and JSON key files by themselves. Other manifests are passed over.
+    /// if they are in the same files, and JSON key files and docker configs by themselves. Other manifests are passed over.
     ///
     /// It ends with 0 if all is fine, with 1 if there are findings, and with 2 if it couldn't check.
     Check(Box<CheckArgs>),

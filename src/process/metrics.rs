@@ -339,3 +339,27 @@ impl Timer {
         time.observe(self.started.elapsed().as_secs_f64());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_a_login_ends_is_a_series_for_as_long_as_it_is_known() {
+        let metrics = Metrics::default();
+        let ends = |end: Option<i64>| {
+            metrics.status("darwin", [("Ready", "True")].into_iter(), None, end);
+            let text = metrics.render(&[], 1, true);
+            let series = text.lines().find(|line| line.starts_with("regcred_credential_expires_at_seconds{"));
+            series.map(str::to_owned)
+        };
+        let series = |end: i64| format!("regcred_credential_expires_at_seconds{{credential=\"darwin\"}} {end}");
+        assert_eq!(ends(None), None);
+        assert_eq!(ends(Some(1_800_000_000)), Some(series(1_800_000_000)));
+        assert_eq!(ends(Some(1_900_000_000)), Some(series(1_900_000_000)));
+        assert_eq!(ends(None), None);
+        ends(Some(1_800_000_000));
+        metrics.forget("darwin");
+        assert!(!metrics.render(&[], 1, true).contains("darwin"));
+    }
+}

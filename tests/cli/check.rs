@@ -135,6 +135,28 @@ fn a_key_in_a_secret_is_checked_as_the_operator_would() {
 }
 
 #[test]
+fn a_docker_config_by_itself_is_checked_as_one() {
+    let of = |auth: &str| format!(r#"{{"auths": {{"ghcr.io": {{"auth": "{auth}"}}}}}}"#);
+    let said = |text: &str| {
+        let output = run_with_input(&["check", "-"], text.as_bytes());
+        (output.status.code(), stdout(&output))
+    };
+    let good = of("bWU6bWFya2VyLTdReA==");
+    let older = r#"{"ghcr.io": {"username": "me", "password": "marker-7Qx"}}"#;
+    for text in [good.as_str(), older] {
+        assert_eq!(said(text), (Some(0), "0 findings in 0 RegistryCredentials and 1 key in 1 file\n".to_owned()));
+    }
+    for (text, wanted) in [
+        (of("marker-7Qx"), "entry 1 (ghcr.io) has an auth that isn't base64"),
+        (good[..40].to_owned(), "the JSON ends in the middle"),
+        (r#"{"auths": {}, "credHelpers": {"ghcr.io": "x"}}"#.to_owned(), "the logins are in a helper"),
+    ] {
+        let (code, found) = said(&text);
+        assert!(code == Some(1) && found.contains(wanted) && !found.contains("marker"), "{found}");
+    }
+}
+
+#[test]
 fn a_reader_that_goes_is_no_error() {
     let mut child = regcred(&["check", "-o", "json", FILES, "tests/cases/crd"])
         .stdout(Stdio::piped())

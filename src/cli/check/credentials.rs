@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::{CredentialSource, Pattern},
-    credential::{self, AllowedRegistries, hosts::HostRule, kinds},
+    credential::{self, AllowedRegistries, RegistryKey, hosts::HostRule, kinds},
 };
 
 /// What every RegistryCredential is checked against.
@@ -77,10 +77,11 @@ impl Checker {
             };
             match credential::check_registry(hosts, at, text, &self.allowed) {
                 Err(invalid) => problems.push(Problem::new(node.at, field, Effect::Held, invalid.message)),
-                Ok(key) => problems.extend(
-                    registries::never_matches(&key)
-                        .map(|message| Problem::new(node.at, field, Effect::Ineffective, message)),
-                ),
+                Ok(key) => {
+                    let slip = RegistryKey::parse(text).ok().and_then(|written| registries::slip(&written));
+                    let message = slip.or_else(|| registries::never_matches(&key).map(str::to_owned));
+                    problems.extend(message.map(|message| Problem::new(node.at, field, Effect::Ineffective, message)));
+                }
             }
         }
     }

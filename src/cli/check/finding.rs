@@ -24,11 +24,13 @@ pub enum Effect {
     Held,
     /// It is taken, and this part of it does nothing.
     Ineffective,
+    /// It works, and somebody should know this of it.
+    Noted,
 }
 
 impl Effect {
     fn tone(self) -> Tone {
-        if self == Self::Ineffective { Tone::Warning } else { Tone::Bad }
+        if matches!(self, Self::Ineffective | Self::Noted) { Tone::Warning } else { Tone::Bad }
     }
 }
 

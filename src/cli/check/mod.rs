@@ -1,4 +1,4 @@
-//! `regcred check`: manifests and key files, without a cluster.
+//! `regcred check`: manifests, key files and docker configs, without a cluster.
 //!
 //! What is checked is what the API server would refuse (the CRD's own schema and rules), what the operator would hold
 //! (by its own functions and with its own sentences), and what can't be meant. No sentence quotes a value of a file.
@@ -39,7 +39,7 @@ use crate::credential::{
 /// What `regcred check` can be told.
 #[derive(Args)]
 pub struct CheckArgs {
-    /// Manifests, JSON key files, and folders of them (*.yaml, *.yml, *.json); - is standard input.
+    /// Manifests, JSON key files, docker configs, and folders of them (*.yaml, *.yml, *.json); - is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
@@ -85,13 +85,12 @@ fn check(inputs: &[Input], checker: &Checker, default_namespace: &str) -> CheckR
     }
     for (file, secret) in &secrets {
         for reference in &references {
-            let Some(checked) = reference.check(secret, default_namespace) else {
+            let Some(problems) = reference.check(secret, default_namespace) else {
                 continue;
             };
             report.keys += 1;
-            if let Err(problem) = checked {
-                report.findings.push(Finding::new(file, Some(&object("Secret", secret)), problem));
-            }
+            let object = object("Secret", secret);
+            report.findings.extend(problems.into_iter().map(|problem| Finding::new(file, Some(&object), problem)));
         }
     }
     report.findings.sort();
@@ -115,7 +114,7 @@ struct Manifests<'a> {
     secrets: Vec<Node<'a>>,
 }
 
-/// Finds RegistryCredentials and Secrets; a key file is checked at once. All else is passed over, as repositories are
+/// Finds RegistryCredentials and Secrets; a key file or docker config is checked at once. All else is passed over, as repositories are
 /// mixed: a file that doesn't even have these words isn't parsed.
 fn manifests<'a>(input: &'a Input, report: &mut CheckReport) -> Manifests<'a> {
     let mut manifests = Manifests::default();
@@ -130,7 +129,7 @@ fn manifests<'a>(input: &'a Input, report: &mut CheckReport) -> Manifests<'a> {
         _ => Vec::new(),
     };
     let is_manifest = documents.iter().flatten().any(|document| document.root.get("kind").is_some());
-    let is_key = has("\"private_key\"") || has("service_account");
+    let is_key = has("\"private_key\"") || has("service_account") || text.is_ok_and(kinds::is_logins_file);
     if input.is_json() && !is_manifest && (is_key || input.chosen == Chosen::ByName) {
         report.keys += 1;
         if let Err(fault) = kinds::check_file(&input.bytes) {

@@ -7,11 +7,12 @@ use zeroize::Zeroizing;
 
 use super::{
     finding::{Effect, Problem},
+    registries,
     schema::{self, printable},
     yaml::{Entry, Node, Position, Value},
 };
 use crate::{
-    api::{CredentialSource, REGISTRIES_ANNOTATION, Reason, USE_ANNOTATION},
+    api::{CredentialSource, REGISTRIES_ANNOTATION, Reason, Stalled, USE_ANNOTATION},
     credential::{self, RegistryKey, SourceSecret, kind::Kind, kinds, source::Marks},
 };
 
@@ -38,30 +39,64 @@ impl Reference {
         kinds::of(&self.credential).ok()
     }
 
-    /// What is wrong with a Secret; none where the reference means another one. `default` is the namespace of a reference
-    /// without one. A manifest without a namespace may come to be in any.
-    pub fn check(&self, secret: &Node<'_>, default: &str) -> Option<Result<(), Problem>> {
+    /// What there is to say of a Secret; none where the reference means another one. `default` is the namespace of a
+    /// reference without one. A manifest without a namespace may come to be in any.
+    pub fn check(&self, secret: &Node<'_>, default: &str) -> Option<Vec<Problem>> {
         let kind = self.kind()?;
         let wanted = kind.secret();
         let namespace = wanted.namespace.unwrap_or(default);
         let metadata = |name: &str| secret.at_path(&["metadata", name])?.text();
         let is_meant =
             metadata("name") == Some(wanted.name) && metadata("namespace").is_none_or(|own| own == namespace);
-        is_meant.then(|| {
-            let (data, places) = read(secret)?;
-            let (secret_type, marks) = said(secret);
-            let source = SourceSecret::unapplied(namespace, wanted.name, data).with(&secret_type, marks);
-            let now = jiff::Timestamp::now();
-            credential::logins(kind, &source, &self.registries, now).map(drop).map_err(|invalid| {
-                let place = invalid.key.as_ref().and_then(|key| places.get(key));
-                let (at, field) = match place {
-                    Some((at, field)) if invalid.reason != Reason::SourceKeyNotFound => (*at, field.clone()),
-                    _ => (secret.at, String::new()),
-                };
-                Problem::new(at, field, Effect::Held, invalid.message)
-            })
-        })
+        is_meant.then(|| self.problems(kind, secret, namespace))
     }
+
+    fn problems(&self, kind: &dyn Kind, secret: &Node<'_>, namespace: &str) -> Vec<Problem> {
+        let (data, places) = match read(secret) {
+            Ok(read) => read,
+            Err(problem) => return vec![problem],
+        };
+        let (secret_type, marks) = said(secret);
+        let source = SourceSecret::unapplied(namespace, kind.secret().name, data).with(&secret_type, marks);
+        match credential::logins(kind, &source, &self.registries, jiff::Timestamp::now()) {
+            Err(invalid) => {
+                let (at, field) = place(secret, &places, &invalid);
+                vec![Problem::new(at, field, Effect::Held, invalid.message)]
+            }
+            Ok(found) => {
+                let notes = found.notes.into_iter().map(|note| Problem::new(secret.at, "", Effect::Noted, note));
+                // What spec.registries lists is said of the RegistryCredential.
+                let own = found.by_registry.keys().filter(|registry| !self.registries.contains(registry));
+                let (at, field) = marked(secret).unwrap_or((secret.at, String::new()));
+                let slips = own.filter_map(registries::slip);
+                let slips = slips.map(|slip| Problem::new(at, field.clone(), Effect::Ineffective, slip));
+                notes.chain(slips).collect()
+            }
+        }
+    }
+}
+
+/// Where in a Secret the fault is.
+fn place(secret: &Node<'_>, places: &Places, invalid: &Stalled) -> (Position, String) {
+    let value = || places.get(invalid.key.as_ref()?).cloned();
+    let found = match invalid.reason {
+        Reason::SourceKeyNotFound => None,
+        Reason::SourceTypeNotAllowed => secret.get("type").map(|node| (node.at, "type".to_owned())),
+        Reason::SourceNotMarked | Reason::Revoked => annotation(secret, USE_ANNOTATION).or_else(|| marked(secret)),
+        Reason::InvalidCredential => value().or_else(|| marked(secret)),
+        _ => value(),
+    };
+    found.unwrap_or((secret.at, String::new()))
+}
+
+/// The annotation by which its owner says where its login may be sent.
+fn marked(secret: &Node<'_>) -> Option<(Position, String)> {
+    annotation(secret, REGISTRIES_ANNOTATION)
+}
+
+fn annotation(secret: &Node<'_>, name: &str) -> Option<(Position, String)> {
+    let node = secret.at_path(&["metadata", "annotations", name])?;
+    Some((node.at, format!("metadata.annotations.{name}")))
 }
 
 /// The type of a Secret, and what its owner says of it.

@@ -103,8 +103,8 @@ fn canonical(registry: &str) -> String {
 }
 
 /// The name of a registry's entry in our Secrets.
-fn entry_name(registry: &String) -> String {
-    RegistryKey::parse(registry).map_or_else(|_| registry.clone(), |key| key.entry_name().to_owned())
+fn entry_name(registry: &str) -> String {
+    RegistryKey::parse(registry).map_or_else(|_| registry.to_owned(), |key| key.entry_name().to_owned())
 }
 
 /// A Secret that is named as a pull secret, or could be.
@@ -137,7 +137,7 @@ impl Known {
         let managed = owner.map(|owner| Managed {
             credential: owner.name().to_string(),
             registries: (owner.is_rolled_out && owner.names_all)
-                .then(|| owner.registries.iter().map(entry_name).collect()),
+                .then(|| owner.registries.iter().map(|name| entry_name(name)).collect()),
         });
         Self::new(Seen::NotRead { managed }, secret, credentials)
     }

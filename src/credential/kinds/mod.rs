@@ -8,10 +8,13 @@ pub mod basic_auth;
 pub mod docker_config;
 pub mod gcp_service_account_key;
 
-use super::kind::Kind;
-use crate::api::{
-    CredentialSource, Reason, Stalled,
-    kinds::{MEMBERS, members},
+use super::{kind::Kind, recognize};
+use crate::{
+    api::{
+        CredentialSource, Reason, Stalled,
+        kinds::{MEMBERS, members},
+    },
+    process::json,
 };
 
 /// The kind of a credential.
@@ -69,11 +72,36 @@ pub struct FileFault {
     pub message: String,
 }
 
+/// Whether a file of whichever name is a docker config, however broken, so that somebody may mean to put it into a Secret.
+pub fn is_logins_file(text: &str) -> bool {
+    // Not every object with a password in it.
+    text.contains(AUTHS) && (recognize::is_docker_config(text) || json::members(text).is_err())
+}
+
+/// What the logins of a docker config stand under.
+const AUTHS: &str = "\"auths\"";
+
 /// Checks a file that somebody means to put into a Secret.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn check_file(file: &[u8]) -> Result<(), FileFault> {
+    let text = std::str::from_utf8(file).unwrap_or_default();
+    if is_logins_file(text) || recognize::is_docker_config(text) { check_logins(text) } else { check_key(file) }
+}
+
+fn check_logins(text: &str) -> Result<(), FileFault> {
+    use docker_config::DockerConfigFault;
+    docker_config::check_file(text).map_err(|fault| FileFault {
+        at: match fault {
+            DockerConfigFault::Syntax { line, column } => Some((line, column)),
+            _ => None,
+        },
+        message: fault.to_string(),
+    })
+}
+
+fn check_key(file: &[u8]) -> Result<(), FileFault> {
     use gcp_service_account_key::{GcpServiceAccountKey, KeyError};
     GcpServiceAccountKey::parse(file).map(drop).map_err(|error| FileFault {
         at: match error {

@@ -185,7 +185,8 @@ fn each_malformed_login_has_its_sentence_and_none_quotes_it() {
     let username = |username: &str| (username.as_bytes().to_vec(), SECRET.as_bytes().to_vec());
     assert!(try_all(&basic(&[]), &login(&good().0, &good().1, "ghcr.io")).is_ok());
     let utf16: Vec<u8> = [0xFF, 0xFE].into_iter().chain(SECRET.encode_utf16().flat_map(u16::to_le_bytes)).collect();
-    let cases: Vec<((Vec<u8>, Vec<u8>), &str, &[&str])> = vec![
+    type Login = (Vec<u8>, Vec<u8>);
+    let cases: Vec<(Login, &str, &[&str])> = vec![
         (password(""), "password", &["it is empty", "password or token"]),
         (password("\n"), "password", &["it is empty"]),
         (password("s3cr3tMarker\n\n"), "password", &["control character", "printf"]),
@@ -281,6 +282,7 @@ fn a_token_tells_when_it_expires() {
         ]
     );
     let expired = try_all(&basic(&[]), &login(b"a", jwt(NOW).as_bytes(), "ghcr.io")).unwrap_err();
+    assert_eq!(expired.expired_at, Timestamp::from_second(NOW).ok());
     assert_eq!(
         expired.to_string(),
         "TokenExpired: Secret regcred-system/login, key password: it is a token that expired at 2027-01-15T08:00:00Z; store \

@@ -113,6 +113,15 @@ impl Kind for DockerConfigSource {
     }
 }
 
+/// Checks a docker config that is a file of its own.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_file(text: &str) -> Result<(), DockerConfigFault> {
+    let format = if text.contains("\"auths\"") { ConfigFormat::DockerConfigJson } else { ConfigFormat::DockerCfg };
+    config::parse(format, text.as_bytes()).map(drop)
+}
+
 /// The registries whose password says itself when it stops working.
 fn tokens(logins: &ByRegistry) -> Vec<(&RegistryKey, Timestamp)> {
     let end = |(registry, login): (_, &std::sync::Arc<crate::credential::Login>)| {

@@ -169,6 +169,7 @@ fn a_token_tells_when_it_expires() {
     );
     let expired = try_config(&config(NOW)).unwrap_err();
     assert_eq!((expired.reason, expired.cause()), (Reason::TokenExpired, StallCause::Source));
+    assert_eq!(expired.expired_at, Timestamp::from_second(NOW).ok());
     assert!(
         expired.message.contains("1.dkr.ecr.eu-west-1.amazonaws.com is a token that expired at 2027-01-15T08:00:00Z")
     );
@@ -309,7 +310,7 @@ fn each_malformed_config_has_its_sentence_and_none_quotes_it() {
             assert!(message.contains(fragment), "{shown}\n{message}\n{fragment}");
         }
         let quoted = |marker: &&str| message.contains(*marker) || message.contains(&auth(marker)[..12]);
-        assert!(!MARKERS.iter().any(|marker| quoted(&marker)), "{message}");
+        assert!(!MARKERS.iter().any(quoted), "{message}");
     }
 }
 
