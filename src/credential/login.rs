@@ -20,6 +20,7 @@ pub struct Login {
     username: Zeroizing<String>,
     password: Zeroizing<String>,
     auth: Zeroizing<String>,
+    is_withheld: bool,
 }
 
 impl Login {
@@ -30,7 +31,14 @@ impl Login {
             username: Zeroizing::new(username.to_owned()),
             password: Zeroizing::new(password.to_owned()),
             auth: Zeroizing::new(BASE64_STANDARD.encode(both.as_bytes())),
+            is_withheld: false,
         }
+    }
+
+    /// The same, for a user name that may be something else, so that it isn't shown.
+    #[must_use]
+    pub fn withheld(self) -> Self {
+        Self { is_withheld: true, ..self }
     }
 
     /// The user name. It may be a token, so what is shown is [`Self::principal`].
@@ -50,6 +58,9 @@ impl Login {
 
     /// The user name as it may be shown, where it isn't a token itself.
     pub fn principal(&self) -> String {
+        if self.is_withheld {
+            return "(withheld)".to_owned();
+        }
         let is_token = self.username == self.password || TOKENS.iter().any(|token| self.username.starts_with(token));
         if is_token { "a token as the user name".to_owned() } else { printable(&self.username) }
     }

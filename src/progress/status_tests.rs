@@ -416,8 +416,8 @@ fn when_the_login_ends_is_said_until_there_is_another_or_it_is_withdrawn() {
         (held(Reason::SourceNotFound), Some(500)),
         (held(Reason::InvalidSpec), Some(500)),
         (suspended(4, Some(all_ready())), Some(500)),
+        (held(Reason::SourceNotMarked), Some(500)),
         (held(Reason::Revoked), None),
-        (held(Reason::SourceNotMarked), None),
     ] {
         let status = build(&before, &report, at(200));
         assert_eq!(status.credential_expires_at, end.map(|end| Time(at(end))), "{:?}", report.resolution);
@@ -443,7 +443,7 @@ fn the_registries_are_those_of_the_source_until_there_are_others_or_they_are_wit
         (Reason::InvalidSpec, 64),
         (Reason::Suspended, 64),
         (Reason::Revoked, 0),
-        (Reason::SourceNotMarked, 0),
+        (Reason::SourceNotMarked, 64),
     ] {
         let held = Report { resolution: Err(Stalled::new(reason, "")), ..report(0) };
         assert_eq!(build(&full, &held, at(300)).registries, names(left), "{reason}");
@@ -485,31 +485,30 @@ fn notes_are_the_message_of_credential_valid_for_as_long_as_it_is() {
 fn what_its_owner_withdraws_is_stalled_and_nothing_of_it_is_said_to_be_there() {
     let mut before = build(&new(), &resolved("812", partly(1)), at(100));
     before.stuck_pods = Some(StuckPodCounts { count: 1, pods: vec!["team-a/api-1".to_owned()] });
-    for reason in [Reason::Revoked, Reason::SourceNotMarked] {
-        let withdrawn = build(&before, &held(reason, StallCause::Withdrawn), at(200));
-        assert_eq!(
-            said(&withdrawn),
-            [
-                format!("Ready=False {reason}: what is wrong"),
-                format!("Reconciling=False {reason}"),
-                format!("Stalled=True {reason}: what is wrong"),
-                format!("CredentialValid=False {reason}: what is wrong"),
-                "Suspended=False NotSuspended".to_owned(),
-            ]
-        );
-        assert_eq!((&withdrawn.namespaces, &withdrawn.service_accounts), (&None, &None));
-        assert_eq!((&withdrawn.observed_source, &withdrawn.stuck_pods), (&None, &None));
-        assert_eq!((withdrawn.registries.len(), withdrawn.failures.len()), (0, 0));
-        assert_eq!((&withdrawn.identity, withdrawn.observed_generation), (&before.identity, Some(3)), "whose it was");
-        assert_eq!(build(&withdrawn, &held(reason, StallCause::Withdrawn), at(300)), withdrawn, "it is said once");
+    let reason = Reason::Revoked;
+    let withdrawn = build(&before, &held(reason, StallCause::Withdrawn), at(200));
+    assert_eq!(
+        said(&withdrawn),
+        [
+            format!("Ready=False {reason}: what is wrong"),
+            format!("Reconciling=False {reason}"),
+            format!("Stalled=True {reason}: what is wrong"),
+            format!("CredentialValid=False {reason}: what is wrong"),
+            "Suspended=False NotSuspended".to_owned(),
+        ]
+    );
+    assert_eq!((&withdrawn.namespaces, &withdrawn.service_accounts), (&None, &None));
+    assert_eq!((&withdrawn.observed_source, &withdrawn.stuck_pods), (&None, &None));
+    assert_eq!((withdrawn.registries.len(), withdrawn.failures.len()), (0, 0));
+    assert_eq!((&withdrawn.identity, withdrawn.observed_generation), (&before.identity, Some(3)), "whose it was");
+    assert_eq!(build(&withdrawn, &held(reason, StallCause::Withdrawn), at(300)), withdrawn, "it is said once");
 
-        // The same source again, as where its owner has put the annotation back.
-        let back = build(&withdrawn, &resolved("812", behind()), at(300));
-        assert_eq!(said(&back)[0], "Ready=False RollingOut: 1 of 2 namespaces are ready");
-        assert_eq!(back.registries, ["gcr.io/darwin/"]);
-        let suspended = build(&withdrawn, &suspended(4, None), at(300));
-        assert_eq!(said(&suspended)[3], "CredentialValid=Unknown Suspended: spec.suspend is true");
-    }
+    // The same source again, as where its owner has put the annotation back.
+    let back = build(&withdrawn, &resolved("812", behind()), at(300));
+    assert_eq!(said(&back)[0], "Ready=False RollingOut: 1 of 2 namespaces are ready");
+    assert_eq!(back.registries, ["gcr.io/darwin/"]);
+    let suspended = build(&withdrawn, &suspended(4, None), at(300));
+    assert_eq!(said(&suspended)[3], "CredentialValid=Unknown Suspended: spec.suspend is true");
 }
 
 mod restarts {

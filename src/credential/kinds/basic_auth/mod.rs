@@ -107,8 +107,11 @@ impl Kind for BasicAuthSource {
             }
             notes.push(format!("the password in {at} is a token that expires at {end}; store a new one before then"));
         }
+        let login = Login::new(&username, password);
+        // Under another key there may be anything, a password, too, where the two are mixed up.
+        let is_named = self.username.is_some() || self.username_key() == USERNAME_KEY;
         Ok(Material {
-            logins: Found::Anywhere(Arc::new(Login::new(&username, password))),
+            logins: Found::Anywhere(Arc::new(if is_named { login } else { login.withheld() })),
             identity: None,
             expires_at,
             notes,

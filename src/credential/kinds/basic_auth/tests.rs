@@ -112,7 +112,10 @@ fn the_user_name_may_stand_in_the_spec() {
     );
     let named = secret("login", &[("user", b"puller"), ("password", b"t")], "Opaque", marked("ghcr.io"));
     let spec = with(&[], |source| source.username_key = Some("user".to_owned()));
-    assert_eq!(try_all(&spec, &named).unwrap().identity.principal, "puller");
+    assert_eq!(
+        rendered(&try_all(&spec, &named).unwrap()),
+        [("ghcr.io".to_owned(), "puller".to_owned(), "t".to_owned())]
+    );
 }
 
 #[test]
@@ -306,4 +309,20 @@ fn the_command_makes_such_a_secret() {
         command(&with(&[], |source| source.username = Some("puller".to_owned()))),
         format!("{create} --from-file=password=FILE, {mark}")
     );
+}
+
+#[test]
+fn what_a_spec_calls_the_user_name_is_shown_only_where_the_secret_calls_it_so_too() {
+    let data: [(&str, &[u8]); 2] = [("username", b"puller"), ("password", b"s3cr3tMarker")];
+    let source = secret("login", &data, "Opaque", marked("ghcr.io"));
+    let said = |change: &dyn Fn(&mut BasicAuthSource)| {
+        try_all(&with(&["ghcr.io"], change), &source).unwrap().identity.principal
+    };
+    assert_eq!(said(&|_| ()), "puller");
+    assert_eq!(said(&|kind| kind.username = Some("other".to_owned())), "other");
+    let swapped = |kind: &mut BasicAuthSource| {
+        kind.username_key = Some("password".to_owned());
+        kind.password_key = "username".to_owned();
+    };
+    assert_eq!(said(&swapped), "(withheld)");
 }
