@@ -99,8 +99,11 @@ pub fn logins_come_in_the_order_that_explain_gives_and_a_wrong_one_keeps_a_publi
 
     let found = explain(case, &namespace, "public")["images"][0]["findings"][0]["reason"].clone();
     assert_eq!(found, "CredentialRefused");
-    let events = case.events(&namespace, "public").join("\n");
-    assert!(events.contains("401"), "{events}");
+    // The kubelet's Events come after its status.
+    eventually(SOON, || match case.events(&namespace, "public").join("\n") {
+        events if events.contains("401") => Ok(()),
+        events => Err(events),
+    });
     let refused: Vec<_> = case.registry().requests(&public).into_iter().filter(|it| !it.granted).collect();
     assert!(!refused.is_empty() && refused.iter().all(|it| it.user == "b-wide"), "{refused:?}");
 }
