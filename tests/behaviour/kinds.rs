@@ -253,8 +253,11 @@ fn a_registry_that_its_owner_withdraws_goes_and_comes_back_with_his_word() {
 
     world.put(&login(json!("quay.io")));
     world.wait_logins("team-a", "darwin", &both[1..]);
-    let said = world.wait_condition("darwin", "CredentialValid", "True", "Valid");
-    assert!(said.contains("doesn't permit ghcr.io") && said.contains("annotate"), "{said}");
+    // The status follows the Secrets.
+    eventually(SOON, || match world.wait_condition("darwin", "CredentialValid", "True", "Valid") {
+        said if said.contains("doesn't permit ghcr.io") && said.contains("annotate") => Ok(()),
+        said => Err(said),
+    });
 
     // None is left: nothing stays.
     for registries in [json!("registry.example.com"), json!("")] {
