@@ -47,7 +47,7 @@ fn try_kind(kind: &dyn Kind, source: &SourceSecret, input: &[u8]) {
     match logins(kind, source, &[], jiff::Timestamp::UNIX_EPOCH) {
         Ok(found) => {
             let pairs = found.by_registry.iter().map(|(registry, login)| (registry, &**login));
-            let Ok(config) = DockerConfig::render_logins(pairs) else { return };
+            let Ok(config) = DockerConfig::render(pairs) else { return };
             let read = docker_logins::read(ConfigFormat::DockerConfigJson, config.expose_bytes());
             let read = read.expect("the kubelet can read it");
             assert_eq!(read.len(), found.by_registry.len(), "the kubelet finds other entries");

@@ -9,8 +9,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use libfuzzer_sys::fuzz_target;
 use regcred::{
     credential::{
-        PullSecret, RegistryKey,
-        docker_config::{DockerConfig, MAX_BYTES, Username},
+        Login, PullSecret, RegistryKey,
+        docker_config::{DockerConfig, MAX_BYTES},
     },
     image::docker_logins::{self, ConfigFormat},
 };
@@ -20,7 +20,8 @@ fuzz_target!(|input: (Vec<String>, String)| {
     let (registries, password) = input;
     let _ = docker_logins::read(ConfigFormat::DockerCfg, password.as_bytes());
     let registries: Vec<RegistryKey> = registries.iter().filter_map(|text| RegistryKey::parse(text).ok()).collect();
-    let Ok(config) = DockerConfig::render(&registries, Username::JSON_KEY, &password) else {
+    let login = Login::new("_json_key", &password);
+    let Ok(config) = DockerConfig::render(registries.iter().map(|registry| (registry, &login))) else {
         // It stands there twice for each registry, once in base64, and escapes make a byte six at most.
         assert!(registries.len() * password.len() * 10 + 100_000 > MAX_BYTES, "refused though it is small");
         return;

@@ -24,7 +24,7 @@ mod world;
 use api::{ADDED_PREFIX, AttachMode, AttachTargets, ConflictPolicy, NamespaceTargets, SecretName, ServiceAccountTargets};
 use credential::{
     PullSecret, Revision,
-    docker_config::{DockerConfig, Username},
+    docker_config::DockerConfig,
 };
 
 use plan::{
@@ -96,7 +96,7 @@ fn revision(credential: &str) -> Revision {
     static REVISIONS: OnceLock<Vec<Revision>> = OnceLock::new();
     let revisions = REVISIONS.get_or_init(|| {
         let of = |name: &&str| {
-            let config = DockerConfig::render(&[], Username::JSON_KEY, name).expect("small");
+            let config = DockerConfig::render([]).expect("small");
             PullSecret::new((*name).into(), Default::default(), Default::default(), &config, None).revision().clone()
         };
         CREDENTIALS.iter().map(of).collect()

@@ -35,7 +35,7 @@ pub fn next_look(found: &Result<Resolution, Stalled>, now: Timestamp) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Identity, Reason};
+    use crate::api::Reason;
 
     const END: i64 = 1_800_000_000;
 
@@ -44,13 +44,7 @@ mod tests {
     }
 
     fn valid(expires_at: Option<Timestamp>) -> Result<Resolution, Stalled> {
-        Ok(Resolution {
-            identity: Identity::default(),
-            registries: Vec::new(),
-            source: "812".to_owned(),
-            notes: Vec::new(),
-            expires_at,
-        })
+        Ok(Resolution { source: "812".to_owned(), expires_at, ..Resolution::default() })
     }
 
     #[test]

@@ -20,21 +20,6 @@ use super::{login::Login, registry::RegistryKey};
 /// What the API server takes as the data of one Secret.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
-/// The user name that a registry knows a kind of password by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Username(&'static str);
-
-impl Username {
-    /// The password is a service account's JSON key file as it is.
-    /// <https://cloud.google.com/artifact-registry/docs/docker/authentication#json-key>
-    pub const JSON_KEY: Self = Self("_json_key");
-
-    /// The name itself; it has no colon.
-    pub fn as_str(self) -> &'static str {
-        self.0
-    }
-}
-
 /// The docker config is more than a Secret can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
@@ -46,20 +31,11 @@ pub struct TooLarge;
 pub struct DockerConfig(Zeroizing<Vec<u8>>);
 
 impl DockerConfig {
-    /// Renders the same login for each registry.
-    ///
-    /// # Errors
-    /// If no Secret can hold it.
-    pub fn render(registries: &[RegistryKey], username: Username, password: &str) -> Result<Self, TooLarge> {
-        let login = Login::new(username.as_str(), password);
-        Self::render_logins(registries.iter().map(|registry| (registry, &login)))
-    }
-
     /// Renders each registry's own login.
     ///
     /// # Errors
     /// If no Secret can hold it.
-    pub fn render_logins<'a>(logins: impl IntoIterator<Item = (&'a RegistryKey, &'a Login)>) -> Result<Self, TooLarge> {
+    pub fn render<'a>(logins: impl IntoIterator<Item = (&'a RegistryKey, &'a Login)>) -> Result<Self, TooLarge> {
         let entry = |login: &'a Login| Entry {
             username: login.username(),
             password: login.expose_password(),
@@ -152,13 +128,13 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use crate::credential::testing::KEY_A;
+    use crate::credential::testing::{KEY_A, one_login};
 
     const ODD_PASSWORD: &str = include_str!("../../tests/golden/odd-password.txt");
 
     fn render(registries: &[&str], password: &str) -> String {
         let keys: Vec<_> = registries.iter().map(|text| RegistryKey::parse(text).unwrap()).collect();
-        let config = DockerConfig::render(&keys, Username::JSON_KEY, password).unwrap();
+        let config = one_login(&keys, password).unwrap();
         assert_eq!(config.0.len(), config.0.capacity(), "it never grew");
         String::from_utf8(config.expose_bytes().to_vec()).unwrap()
     }
@@ -181,7 +157,7 @@ mod tests {
     #[test]
     fn the_largest_has_one_mebibyte() {
         let registry = [RegistryKey::parse("gcr.io/").unwrap()];
-        let render = |size| DockerConfig::render(&registry, Username::JSON_KEY, &"x".repeat(size));
+        let render = |size| one_login(&registry, &"x".repeat(size));
         let largest = render(449_354).unwrap();
         assert_eq!(largest.expose_bytes().len(), 1_048_576);
         assert_eq!(render(449_355).unwrap_err(), TooLarge);
@@ -197,7 +173,7 @@ mod tests {
 
     #[test]
     fn debug_shows_nothing() {
-        let config = DockerConfig::render(&[], Username::JSON_KEY, "secret").unwrap();
+        let config = one_login(&[], "secret").unwrap();
         assert_eq!(format!("{config:?}"), "DockerConfig(..)");
         assert_eq!(config.expose_bytes(), br#"{"auths":{}}"#);
     }

@@ -46,7 +46,8 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Whether every host that the key can match is one of these.
+    /// Whether every host that the key can match is one of these. Its last two labels hold no wildcard, so they say whose
+    /// host it is, however many labels come before.
     pub fn has(&self, key: &RegistryKey) -> bool {
         let labels = key.labels();
         let is_of = |host: &&str| match host.strip_prefix('.') {

@@ -1,6 +1,6 @@
 //! PURE: a source's bytes → a pull secret. No client, no clock, no async, no logging.
 //!
-//! [`resolve`] is the whole way: the spec and the source Secret → a checked key → a docker config → a [`PullSecret`],
+//! [`resolve`] is the whole way: the spec and the source Secret → logins → a docker config → a [`PullSecret`],
 //! which [`SecretManifest`] makes the body of an apply of. Everything that fails is a [`Stalled`]: a reason and a message
 //! for the status, which holds nothing of the credential.
 
@@ -75,7 +75,7 @@ pub fn resolve(
 
     let Logins { by_registry, identity, expires_at, notes } = logins(kind, source, &wanted, now)?;
     let pairs = by_registry.iter().map(|(registry, login)| (registry, &**login));
-    let config = DockerConfig::render_logins(pairs)
+    let config = DockerConfig::render(pairs)
         .map_err(|error| Stalled::new(Reason::InvalidSpec, format!("spec.registries: {error}")))?;
 
     let SecretTemplate { labels, annotations, .. } = spec.secret_template.clone();

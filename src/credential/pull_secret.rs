@@ -253,9 +253,8 @@ impl fmt::Debug for PullSecret {
 mod tests {
     use super::*;
     use crate::credential::{
-        docker_config::Username,
         registry::RegistryKey,
-        testing::{KEY_A, resolved, spec},
+        testing::{KEY_A, one_login, resolved, spec},
     };
     use std::collections::BTreeSet;
 
@@ -267,7 +266,7 @@ mod tests {
 
     fn secret(password: &str, name: &str, labels: Pairs<'_>, annotations: Pairs<'_>) -> PullSecret {
         let registry = [RegistryKey::parse("gcr.io").unwrap()];
-        let config = DockerConfig::render(&registry, Username::JSON_KEY, password).unwrap();
+        let config = one_login(&registry, password).unwrap();
         PullSecret::new(name.into(), map(labels), map(annotations), &config, None)
     }
 
@@ -289,7 +288,7 @@ mod tests {
 
     fn keyed(key: u8, password: &str) -> Revision {
         let registry = [RegistryKey::parse("ghcr.io").unwrap()];
-        let config = DockerConfig::render(&registry, Username::JSON_KEY, password).unwrap();
+        let config = one_login(&registry, password).unwrap();
         let key = RevisionKey::derive(&[key; KEY_BYTES]).unwrap();
         Revision::keyed(&key, &config, &"name".into(), &map(&[("a", "b")]), &map(&[]))
     }
@@ -341,7 +340,7 @@ mod tests {
     fn it_gives_back_what_it_was_made_of() {
         let soon = Timestamp::from_second(1_800_000_000).unwrap();
         let registry = [RegistryKey::parse("gcr.io").unwrap()];
-        let config = DockerConfig::render(&registry, Username::JSON_KEY, "pw").unwrap();
+        let config = one_login(&registry, "pw").unwrap();
         let secret = PullSecret::new("n".into(), map(&[("l", "1")]), map(&[("a", "2")]), &config, Some(soon));
         assert_eq!(secret.name().as_str(), "n");
         assert_eq!(secret.labels(), &map(&[("l", "1")]));

@@ -299,9 +299,9 @@ pub enum AllowedRegistriesError {
     },
 }
 
-/// The registries that a Google key may be sent to: Google's own, and those that the administrator lists.
+/// The registries that the administrator lists, beyond those of a credential's provider.
 ///
-/// Whoever writes a RegistryCredential could otherwise have the key sent to a host of theirs.
+/// Whoever writes a RegistryCredential could otherwise have a key sent to a host of theirs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedRegistries(Vec<RegistryKey>);
 
@@ -319,8 +319,11 @@ impl AllowedRegistries {
             .map(Self)
     }
 
-    /// The shortest list that permits these, as far as one can.
-    pub fn covering<'a>(registries: impl IntoIterator<Item = &'a str>) -> Self {
+    /// The shortest list that has these, as far as one can, save for those that need no list.
+    pub fn covering<'a>(
+        registries: impl IntoIterator<Item = &'a str>,
+        needs_none: impl Fn(&RegistryKey) -> bool,
+    ) -> Self {
         let keys = registries.into_iter().filter_map(|text| RegistryKey::parse(text).ok());
         let entry = |key: RegistryKey| {
             let labels = key.labels().into_iter().map(|label| if label.contains('*') { "*" } else { label });
@@ -328,7 +331,7 @@ impl AllowedRegistries {
             let port = key.special_port().map(|port| format!(":{port}")).unwrap_or_default();
             allowed_entry(1, &format!("{host}{port}")).ok()
         };
-        let mut entries: Vec<RegistryKey> = keys.filter(|key| !is_google(key)).filter_map(entry).collect();
+        let mut entries: Vec<RegistryKey> = keys.filter(|key| !needs_none(key)).filter_map(entry).collect();
         entries.dedup();
         Self(entries)
     }
@@ -341,11 +344,6 @@ impl AllowedRegistries {
     /// Whether every host that the key can match is listed.
     pub fn lists(&self, key: &RegistryKey) -> bool {
         self.0.iter().any(|entry| entry.covers(key))
-    }
-
-    /// Whether every host that the key can match is Google's or listed.
-    pub fn permits(&self, key: &RegistryKey) -> bool {
-        is_google(key) || self.lists(key)
     }
 }
 
@@ -367,15 +365,6 @@ fn allowed_entry(entry: usize, text: &str) -> Result<RegistryKey, AllowedRegistr
         return Err(AllowedRegistriesError::Wildcard { entry });
     }
     Ok(key)
-}
-
-/// Whether the key matches hosts of Google's registries only: `gcr.io`, and all names below `gcr.io` and `pkg.dev`.
-///
-/// Its last two labels hold no wildcard, so they say whose host it is, however many labels come before. Google's
-/// registries answer on the port of HTTPS only; at another one a runtime may be set to speak plain HTTP.
-fn is_google(key: &RegistryKey) -> bool {
-    let google = matches!(key.labels()[..], [.., "gcr", "io"] | [.., _, "pkg", "dev"]);
-    google && key.special_port().is_none()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::credential::kinds::is_a_providers;
 
 fn key(text: &str) -> RegistryKey {
     RegistryKey::parse(text).unwrap()
@@ -118,6 +119,11 @@ fn what_the_kubelet_would_not_match_is_refused() {
     assert_eq!(RegistryKey::parse(&format!("gcr.io/{}", label(249))), Err(TooLong));
 }
 
+/// As `spec.registries` of a Google key are.
+fn permits(list: &AllowedRegistries, key: &RegistryKey) -> bool {
+    is_a_providers(key) || list.lists(key)
+}
+
 #[test]
 fn googles_registries_are_permitted_with_an_empty_list() {
     for text in [
@@ -134,7 +140,7 @@ fn googles_registries_are_permitted_with_an_empty_list() {
         "*.pkg.dev",
         "a.b.pkg.dev",
     ] {
-        assert!(AllowedRegistries::default().permits(&key(text)), "{text}");
+        assert!(permits(&AllowedRegistries::default(), &key(text)), "{text}");
     }
 }
 
@@ -158,7 +164,7 @@ fn other_registries_are_not() {
         "eu.gcr.io:444",
         "*.pkg.dev:8080",
     ] {
-        assert!(!AllowedRegistries::default().permits(&key(text)), "{text}");
+        assert!(!permits(&AllowedRegistries::default(), &key(text)), "{text}");
     }
 }
 
@@ -177,7 +183,7 @@ fn the_list_permits_exactly_what_it_covers() {
         "tls.example.com",
         "gcr.io",
     ] {
-        assert!(list.permits(&key(text)), "{text}");
+        assert!(permits(&list, &key(text)), "{text}");
     }
     for text in [
         "registry.example.com:5000",
@@ -193,7 +199,7 @@ fn the_list_permits_exactly_what_it_covers() {
         "a.registry.example.com",
         "example.com",
     ] {
-        assert!(!list.permits(&key(text)), "{text}");
+        assert!(!permits(&list, &key(text)), "{text}");
     }
 }
 
@@ -241,7 +247,7 @@ proptest! {
                 .chars()
                 .map(|c| if c == '*' { fill.next().cloned().unwrap_or_default() } else { c.to_string() })
                 .collect();
-            if allowed(LIST).permits(&key) && kubelet_matches(&key, &host, key.port()) {
+            if permits(&allowed(LIST), &key) && kubelet_matches(&key, &host, key.port()) {
                 prop_assert!(is_google_or_listed(&host, key.port()), "{} matches {}", text, host);
             }
         }
@@ -312,13 +318,13 @@ fn an_image_without_a_host_is_docker_hubs() {
 fn a_list_is_made_of_what_it_is_to_permit() {
     let texts =
         ["gcr.io/a/", "registry.example.com/x/", "r*.example.com:5000/y", "example.org:443", "a.*.example.com", "?"];
-    let list = AllowedRegistries::covering(texts);
+    let list = AllowedRegistries::covering(texts, is_a_providers);
     let entries: Vec<&str> = list.0.iter().map(RegistryKey::as_str).collect();
     assert_eq!(entries, ["registry.example.com", "*.example.com:5000", "example.org"]);
-    let permits = |text: &str| list.permits(&RegistryKey::parse(text).unwrap());
+    let permits = |text: &str| permits(&list, &RegistryKey::parse(text).unwrap());
     assert_eq!(
         texts.map(|text| RegistryKey::parse(text).is_ok() && permits(text)),
         [true, true, true, true, false, false]
     );
-    assert!(AllowedRegistries::covering(["gcr.io"]).is_empty());
+    assert!(AllowedRegistries::covering(["gcr.io"], is_a_providers).is_empty());
 }

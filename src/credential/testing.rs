@@ -5,7 +5,12 @@ use jiff::Timestamp;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{AllowedRegistries, PullSecret, SourceSecret, resolve, source::Marks};
+use super::{
+    AllowedRegistries, Login, PullSecret, RegistryKey, SourceSecret,
+    docker_config::{DockerConfig, TooLarge},
+    resolve,
+    source::Marks,
+};
 use crate::api::{
     CredentialSource, RegistryCredentialSpec,
     kinds::gcp_service_account_key::{GcpServiceAccountKeySource, SecretKeyRef},
@@ -14,6 +19,12 @@ use crate::api::{
 
 pub(crate) const KEY_A: &str = include_str!("../../tests/fixtures/throwaway-key-a.json");
 pub(crate) const KEY_B: &str = include_str!("../../tests/fixtures/throwaway-key-b.json");
+
+/// A docker config with the same password of `_json_key` for each registry.
+pub(crate) fn one_login(registries: &[RegistryKey], password: &str) -> Result<DockerConfig, TooLarge> {
+    let login = Login::new("_json_key", password);
+    DockerConfig::render(registries.iter().map(|registry| (registry, &login)))
+}
 
 /// A Secret as the API server sends it.
 pub(crate) fn secret_json(data: &[(&str, &[u8])]) -> String {

@@ -109,9 +109,9 @@ proptest! {
 
     #[test]
     fn what_regcred_renders_is_read(password in any::<String>()) {
-        use crate::credential::{RegistryKey, docker_config::{DockerConfig, Username}};
+        use crate::credential::{RegistryKey, testing::one_login};
         let keys = ["gcr.io", "gcr.io/darwin/"].map(|text| RegistryKey::parse(text).unwrap());
-        let config = DockerConfig::render(&keys, Username::JSON_KEY, &password).unwrap();
+        let config = one_login(&keys, &password).unwrap();
         let logins = read(ConfigFormat::DockerConfigJson, config.expose_bytes()).unwrap();
         let names: Vec<&str> = logins.iter().map(|login| login.name.as_str()).collect();
         prop_assert_eq!(names, ["gcr.io", "gcr.io/darwin/"]);

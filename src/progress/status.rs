@@ -11,7 +11,7 @@ use crate::api::{
 };
 
 /// What a RegistryCredential was resolved from; namespaces get the pull secret that came of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolution {
     /// Whose credential it is.
     pub identity: Identity,

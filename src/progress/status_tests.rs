@@ -521,13 +521,7 @@ mod restarts {
         let (failed, failures) = if behind == 0 { (1, vec![("team-a".into(), failure)]) } else { Default::default() };
         let ready = 1_usize.saturating_sub(behind);
         let summary = Summary { desired: 2, ready, behind, failed, failures, ..Summary::default() };
-        let state = Ok(Resolution {
-            identity: Identity::default(),
-            registries: Vec::new(),
-            source: "812".to_owned(),
-            notes: Vec::new(),
-            expires_at: None,
-        });
+        let state = Ok(Resolution { source: "812".to_owned(), ..Resolution::default() });
         Report { generation: Some(generation), resolution: state, summary: Some(summary), stuck: Stuck::Unknown }
     }
 

@@ -9,7 +9,7 @@ use std::{
 use controlplane::tool;
 use jiff::Timestamp;
 use regcred::{
-    api::{Identity, Reason, RegistryCredentialStatus, StallCause, Stalled},
+    api::{Reason, RegistryCredentialStatus, StallCause, Stalled},
     progress::{Failure, Report, Resolution, Stuck, Summary, blind, build},
 };
 use serde::Deserialize;
@@ -63,13 +63,7 @@ fn following(
 }
 
 fn resolved(generation: i64, summary: Summary) -> RegistryCredentialStatus {
-    let state = Ok(Resolution {
-        identity: Identity::default(),
-        registries: Vec::new(),
-        source: "812".to_owned(),
-        notes: Vec::new(),
-        expires_at: None,
-    });
+    let state = Ok(Resolution { source: "812".to_owned(), ..Resolution::default() });
     following(&RegistryCredentialStatus::pending(), generation, state, Some(summary))
 }
 

@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     process::Command,
-    sync::{OnceLock, atomic::AtomicUsize},
+    sync::{LazyLock, OnceLock, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -216,17 +216,18 @@ pub fn password(secret: &Value) -> Result<String, String> {
 
 /// A control plane with the CRD, the operator's namespace and its RBAC.
 pub fn cluster(options: Options) -> Lent {
-    let rights = match Scope::of_suite() {
+    static RIGHTS: LazyLock<String> = LazyLock::new(|| match Scope::of_suite() {
         Some(scope) => scope.rights(),
         None => rendered(&Path::new(ROOT).join("config/rbac")),
-    };
-    unauthorized_cluster(Options { manifests: [options.manifests, vec![rights]].concat(), ..options })
+    });
+    unauthorized_cluster(Options { manifests: [options.manifests, vec![RIGHTS.clone()]].concat(), ..options })
 }
 
 /// As `cluster`, but the operator may do nothing yet.
 pub fn unauthorized_cluster(options: Options) -> Lent {
+    static NAMESPACE: LazyLock<String> = LazyLock::new(|| rendered(&Path::new(ROOT).join("config/namespace")));
     let crd = std::fs::read_to_string(format!("{ROOT}/crds/registrycredentials.regcred.dev.yaml")).unwrap();
-    let manifests = [vec![crd, rendered(&Path::new(ROOT).join("config/namespace"))], options.manifests].concat();
+    let manifests = [vec![crd, NAMESPACE.clone()], options.manifests].concat();
     ControlPlane::lend(Options { manifests, audit: Audit::Metadata, ..options })
 }
 

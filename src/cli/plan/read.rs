@@ -114,7 +114,8 @@ fn flags(args: &PlanArgs, before: &Objects, question: &Question) -> Flags {
     if allowed_registries.is_empty() {
         let taken = before.values().filter(|object| works(object));
         let taken = taken.filter_map(|object| object.data.pointer("/spec/registries")?.as_array());
-        allowed_registries = AllowedRegistries::covering(taken.flatten().filter_map(|registry| registry.as_str()));
+        let taken = taken.flatten().filter_map(|registry| registry.as_str());
+        allowed_registries = AllowedRegistries::covering(taken, kinds::is_a_providers);
     }
     let managed_names = args.managed_secret_names.iter().cloned().collect();
     let limits = Limits { credential_namespaces, allowed_registries, managed_names };

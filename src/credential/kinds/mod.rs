@@ -8,7 +8,7 @@ pub mod basic_auth;
 pub mod docker_config;
 pub mod gcp_service_account_key;
 
-use super::{kind::Kind, recognize};
+use super::{kind::Kind, recognize, registry::RegistryKey};
 use crate::{
     api::{
         CredentialSource, Reason, Stalled,
@@ -43,6 +43,11 @@ pub fn of(credential: &CredentialSource) -> Result<&dyn Kind, Stalled> {
             format!("spec.credential has {} and {}; leave one of them", one.member(), other.member()),
         )),
     }
+}
+
+/// Whether a registry is one of a kind's own provider, so that no administrator has to allow it.
+pub fn is_a_providers(registry: &RegistryKey) -> bool {
+    [gcp_service_account_key::GOOGLE].iter().any(|provider| provider.has(registry))
 }
 
 /// The namespace of the source in a RegistryCredential's `spec.credential`, where it names one, for those that only look at

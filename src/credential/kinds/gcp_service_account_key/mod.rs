@@ -15,7 +15,6 @@ use crate::{
         kinds::gcp_service_account_key::{GcpServiceAccountKeySource, MEMBER, SecretKeyRef},
     },
     credential::{
-        docker_config::Username,
         hosts::{HostRule, Provider},
         kind::{Found, Kind, Material, SourceRef},
         login::Login,
@@ -25,6 +24,10 @@ use crate::{
 
 pub use key::GcpServiceAccountKey;
 pub use key_error::KeyError;
+
+/// The user name by which Google's registries know that the password is a service account's JSON key file as it is.
+/// <https://cloud.google.com/artifact-registry/docs/docker/authentication#json-key>
+const USERNAME: &str = "_json_key";
 
 /// `gcr.io`, and all names below `gcr.io` and `pkg.dev`.
 pub const GOOGLE: Provider =
@@ -66,7 +69,7 @@ impl Kind for GcpServiceAccountKeySource {
             detail: format!("project {}, key {}", said.project_id, said.private_key_id),
         };
         Ok(Material {
-            logins: Found::Anywhere(Arc::new(Login::new(Username::JSON_KEY.as_str(), key.expose_file()))),
+            logins: Found::Anywhere(Arc::new(Login::new(USERNAME, key.expose_file()))),
             identity: Some(identity),
             expires_at: None,
             notes: Vec::new(),
