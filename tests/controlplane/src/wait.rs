@@ -25,7 +25,7 @@ pub(crate) fn poll<T>(timeout: Duration, mut check: impl FnMut() -> Result<T, St
         match check() {
             Err(error) if started.elapsed() >= timeout => return Err(error),
             Err(_) => {
-                thread::sleep(pause);
+                thread::sleep(pause.min(timeout.saturating_sub(started.elapsed())));
                 pause = LONGEST_PAUSE.min(pause * 3 / 2);
             }
             Ok(value) => return Ok(value),
