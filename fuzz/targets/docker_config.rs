@@ -41,7 +41,7 @@ fuzz_target!(|input: (Vec<String>, String)| {
         let auth = BASE64_STANDARD.decode(login["auth"].as_str().expect("auth")).expect("base64");
         assert_eq!(auth, format!("_json_key:{password}").into_bytes());
     }
-    let secret = PullSecret::new("pull".into(), Default::default(), Default::default(), &config, None);
+    let secret = PullSecret::new("pull".into(), Default::default(), Default::default(), &config, None, &RevisionKey::nobodys());
     assert_eq!(BASE64_STANDARD.decode(secret.expose_encoded()).expect("base64"), bytes);
     let runs = password.as_bytes().windows(16).filter(|run| run.iter().all(u8::is_ascii_alphanumeric));
     if let Some(run) = runs.last().filter(|_| !registries.is_empty()) {

@@ -23,7 +23,7 @@ mod world;
 
 use api::{ADDED_PREFIX, AttachMode, AttachTargets, ConflictPolicy, NamespaceTargets, SecretName, ServiceAccountTargets};
 use credential::{
-    PullSecret, Revision,
+    PullSecret, Revision, RevisionKey,
     docker_config::DockerConfig,
 };
 
@@ -97,7 +97,7 @@ fn revision(credential: &str) -> Revision {
     let revisions = REVISIONS.get_or_init(|| {
         let of = |name: &&str| {
             let config = DockerConfig::render([]).expect("small");
-            PullSecret::new((*name).into(), Default::default(), Default::default(), &config, None).revision().clone()
+            PullSecret::new((*name).into(), Default::default(), Default::default(), &config, None, &RevisionKey::nobodys()).revision().clone()
         };
         CREDENTIALS.iter().map(of).collect()
     });

@@ -39,3 +39,12 @@ pub const REGISTRIES_ANNOTATION: &str = "regcred.dev/registries";
 
 /// Annotation of a source Secret, set by its owner: what it may be used for.
 pub const USE_ANNOTATION: &str = "regcred.dev/use";
+
+/// The name of the Secret in the state namespace that holds the operator's random bytes.
+pub const ROOT_KEY_NAME: &str = "root-key";
+
+/// Its type. What is of a type of ours is never a source.
+pub const ROOT_KEY_TYPE: &str = "regcred.dev/root-key";
+
+/// The namespace of the operator's own Secrets, unless it is told another.
+pub const STATE_NAMESPACE: &str = "regcred-state";

@@ -37,6 +37,10 @@ reasons! {
     PartiallyReady,
     /// The API server refuses a watch, so changes go unseen.
     WatchRefused,
+    /// The operator's own Secret can't be read or made, so nothing is planned.
+    StateUnavailable,
+    /// The operator's own Secret was gone, and is made anew.
+    RootKeyReplaced,
     /// `spec.suspend` is true.
     Suspended,
     /// `spec.suspend` is false.

@@ -16,7 +16,7 @@ use tokio::{
 use tracing::info;
 
 use crate::{
-    api::SecretName,
+    api::{STATE_NAMESPACE, SecretName},
     cluster::{self, Connected, Where, gate::Gate},
     controller::{self, Context, Role, Settings},
     credential::AllowedRegistries,
@@ -50,6 +50,11 @@ pub struct RunArgs {
     #[arg(long, env = "REGCRED_MANAGED_SECRET_NAMES", value_delimiter = ',', num_args = 1.., value_name = "NAME",
           value_parser = parse_name)]
     managed_secret_names: Vec<SecretName>,
+
+    /// The namespace of the operator's own Secret, the key of the revisions: none of --credential-namespaces, and never a
+    /// target.
+    #[arg(long, env = "REGCRED_STATE_NAMESPACE", default_value = STATE_NAMESPACE, value_name = "NAMESPACE")]
+    state_namespace: String,
 
     /// Where /metrics, /livez and /readyz are served. [::] is every address, of IPv4, too.
     #[arg(long, env = "REGCRED_LISTEN", default_value = "[::]:8080", value_name = "ADDRESS:PORT")]
@@ -90,6 +95,13 @@ pub async fn run(args: RunArgs) -> Result<(), String> {
     if credential_namespaces.is_empty() {
         credential_namespaces.push(place.namespace().to_owned());
     }
+    if credential_namespaces.contains(&args.state_namespace) {
+        return Err(format!(
+            "--state-namespace {0} is one of --credential-namespaces; keep the operator's own Secret apart from sources, in a \
+             namespace that nobody else needs rights in",
+            args.state_namespace
+        ));
+    }
     let listener = bind(args.listen)
         .await
         .map_err(|error| format!("--listen {}: {error}; choose another address or port", args.listen))?;
@@ -108,6 +120,7 @@ pub async fn run(args: RunArgs) -> Result<(), String> {
             credential_namespaces: credential_namespaces.clone(),
             allowed_registries: args.allowed_registries,
             managed_names: args.managed_secret_names.into_iter().collect(),
+            state_namespace: args.state_namespace,
         },
         concurrency: args.concurrency.into(),
     };

@@ -4,6 +4,7 @@
 pub mod gate;
 pub mod index;
 pub mod observe;
+mod root_key;
 mod source;
 mod transport;
 
@@ -14,6 +15,7 @@ use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
+pub use root_key::{create_root_key, read_root_key};
 pub use source::{SourceFailure, read_source};
 pub use transport::client;
 use zeroize::Zeroizing;

@@ -11,21 +11,23 @@ use std::{
 
 use kube::{Client, api::DynamicObject};
 use tokio::sync::watch;
+use tracing::warn;
 
 use super::{
     adaptive_concurrency::AdaptiveConcurrency,
     backoff::Backoff,
     known_pods::Stuck,
     queue::{Priority, Queue},
-    refused_watches::{Asked, RefusedWatches},
+    refused_watches::{Asked, RefusedWatches, TOLD_AFTER},
     unconfirmed_patches::UnconfirmedPatches,
 };
 use crate::{
-    api::{CredentialName, NamespaceName, ServiceAccountName, Stalled},
+    api::{CredentialName, NamespaceName, Reason, ServiceAccountName, Stalled},
     cluster::{
         gate::Gate,
         index::{Effect, Index},
     },
+    credential::{RevisionKey, RootKey},
     plan::{RecreateBackoff, RemovalTracker, catalog::Catalog, decoded::Limits},
     process::metrics::{Controller, Metrics, Watch},
     progress::{Resolution, RolloutProgress},
@@ -75,12 +77,17 @@ pub struct Context {
     states: Mutex<HashMap<CredentialName, Published>>,
     orphaned: Mutex<HashMap<String, Option<Instant>>>,
     refused_watches: Mutex<RefusedWatches>,
+    root_key: Mutex<Option<Keys>>,
+    state_fault: Mutex<Option<(Instant, String)>>,
     synced: watch::Sender<bool>,
     planning: AtomicBool,
 }
 
 /// Namespace and name of a Secret in a credential namespace.
 pub type SourceKey = (String, String);
+
+/// The operator's random bytes, and the key that is derived from them.
+type Keys = (Arc<RootKey>, Arc<RevisionKey>);
 
 /// What was found of one RegistryCredential, and from what.
 #[derive(Clone, Debug)]
@@ -131,6 +138,8 @@ impl Context {
             states: Mutex::default(),
             orphaned: Mutex::default(),
             refused_watches: Mutex::default(),
+            root_key: Mutex::default(),
+            state_fault: Mutex::default(),
             synced: watch::Sender::new(false),
             planning: AtomicBool::new(false),
         })
@@ -220,14 +229,64 @@ impl Context {
         }
     }
 
-    /// Why changes go unseen now, where a watch is refused; a sentence.
-    pub fn blind(&self) -> Option<String> {
-        self.refused_watches().blinding(Instant::now()).map(str::to_owned)
+    /// The operator's random bytes; `None` until they have been read or made up.
+    pub fn root_key(&self) -> Option<Arc<RootKey>> {
+        lock(&self.root_key).as_ref().map(|(root, _)| root.clone())
+    }
+
+    /// The key of the revisions.
+    pub fn revision_key(&self) -> Option<Arc<RevisionKey>> {
+        lock(&self.root_key).as_ref().map(|(_, key)| key.clone())
+    }
+
+    /// From now on these are the operator's random bytes, and everything is to be resolved with them.
+    pub fn set_root_key(&self, root: RootKey) {
+        let key = Arc::new(root.revision_key());
+        *lock(&self.root_key) = Some((Arc::new(root), key));
+        self.states().values_mut().for_each(|found| found.source = None);
+        self.source_changed();
+    }
+
+    /// The operator's own Secret can't be read or made, and this says why.
+    pub fn state_unavailable(&self, why: String) {
+        let mut fault = lock(&self.state_fault);
+        if fault.as_ref().is_none_or(|(_, before)| *before != why) {
+            warn!("{why}");
+        }
+        let since = fault.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+        *fault = Some((since, why));
+        drop(fault);
+        if self.blind().is_some() {
+            self.report_all();
+        }
+    }
+
+    /// The operator's own Secret is as it should be.
+    pub fn state_available(&self) {
+        if lock(&self.state_fault).take().is_some() {
+            self.report_all();
+        }
+    }
+
+    /// Why nothing is known of the present, and a sentence: a watch is refused, or the operator's own Secret isn't there. An
+    /// API server that has just started refuses everybody, so it is told only once it has lasted.
+    pub fn blind(&self) -> Option<(Reason, String)> {
+        let now = Instant::now();
+        let refused = self.refused_watches().blinding(now).map(|why| (Reason::WatchRefused, why.to_owned()));
+        refused.or_else(|| self.state_fault(now).map(|why| (Reason::StateUnavailable, why)))
     }
 
     /// What this replica needs and is refused; a sentence.
     pub fn refused_for_long(&self) -> Option<String> {
-        self.refused_watches().standing(Instant::now()).map(str::to_owned)
+        let now = Instant::now();
+        let refused = self.refused_watches().standing(now).map(str::to_owned);
+        refused.or_else(|| self.state_fault(now))
+    }
+
+    fn state_fault(&self, now: Instant) -> Option<String> {
+        let fault = lock(&self.state_fault);
+        let lasting = fault.as_ref().filter(|(since, _)| now.saturating_duration_since(*since) >= TOLD_AFTER);
+        lasting.map(|(_, why)| why.clone())
     }
 
     /// All metrics, in Prometheus' text form.

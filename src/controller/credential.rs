@@ -19,7 +19,7 @@ use super::{
 use crate::{
     api::{CredentialName, NamespaceName, SecretName, StallCause, Stalled},
     cluster::{SourceFailure, observe::Observed, read_source},
-    credential::{PullSecret, Resolved, SourceSecret, kind::Kind},
+    credential::{PullSecret, Resolved, RevisionKey, SourceSecret, kind::Kind},
     plan::{
         Desired, DesiredState, Secret,
         catalog::{Entry, Epoch},
@@ -70,7 +70,8 @@ async fn bring_up_to_date(context: &Arc<Context>, name: &CredentialName) -> Reco
         return ReconcileResult::Done;
     }
 
-    let found = resolve(context, &decoded).await;
+    let Some(key) = context.revision_key() else { return ReconcileResult::Done }; // it is queued again with it
+    let found = resolve(context, &decoded, &key).await;
     let (pull_secret, state) = match found {
         Ok((resolved, version)) => {
             context.source_retries.worked(name);
@@ -108,7 +109,8 @@ async fn bring_up_to_date(context: &Arc<Context>, name: &CredentialName) -> Reco
         let (now, then) = (&now.metadata, &object.metadata);
         (&now.uid, &now.generation, &now.deletion_timestamp) == (&then.uid, &then.generation, &then.deletion_timestamp)
     };
-    if !current.is_some_and(is_same) {
+    let is_same_key = context.revision_key().is_some_and(|now| Arc::ptr_eq(&now, &key));
+    if !is_same_key || !current.is_some_and(is_same) {
         return ReconcileResult::Done; // it changed while its source was read, and is queued again
     }
     let (desired, pull_secret) = match pull_secret {
@@ -247,11 +249,15 @@ async fn look_for(context: &Context, secret: &SecretName) {
 }
 
 /// The pull secret, and the version of the source that it was made from.
-async fn resolve(context: &Context, decoded: &DecodedCredential) -> Result<(Resolved, String), Stalled> {
+async fn resolve(
+    context: &Context,
+    decoded: &DecodedCredential,
+    key: &RevisionKey,
+) -> Result<(Resolved, String), Stalled> {
     let limits = &context.settings.limits;
     let (namespace, kind) = decoded.source(limits)?;
     let secret = read(context, namespace, kind).await?;
-    let resolved = decoded.resolve(&secret, limits, Timestamp::now())?;
+    let resolved = decoded.resolve(&secret, limits, key, Timestamp::now())?;
     Ok((resolved, secret.resource_version().to_owned()))
 }
 

@@ -14,6 +14,7 @@ mod known_pods;
 mod namespace;
 mod queue;
 mod refused_watches;
+mod root_key;
 mod status;
 mod stuck_pods;
 mod token_expiry;
@@ -85,6 +86,13 @@ pub async fn run(
         _ = &mut resolving => return Err(Panicked),
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
     }
+    // No write may come before the key that its revision is made with is stored.
+    let stored = root_key::store(&context);
+    tokio::select! {
+        () = status::Writer::new(context.clone()).run_while_blind(stored) => {}
+        _ = &mut resolving => return Err(Panicked),
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+    }
     // First of all, so that one that vanishes from here on is queued by its own event.
     context.start_planning();
     let first_pass: HashSet<NamespaceName> = context.index().iter().map(|(name, _)| name.clone()).collect();
@@ -117,7 +125,7 @@ async fn sync(context: &Arc<Context>) {
         context.index().take_interest(name);
     }
     watches.extend(caches::watch_secrets(context));
-    join_all(watches.into_iter().map(caches::Synced::wait)).await;
+    tokio::join!(join_all(watches.into_iter().map(caches::Synced::wait)), root_key::find(context));
     let names: Vec<_> = context.objects().keys().cloned().collect();
     join_all(names.iter().map(|name| credential::reconcile(context, name))).await;
 }
@@ -130,6 +138,7 @@ async fn report_blindness(context: &Arc<Context>, mut role: watch::Receiver<Role
         _ = synced.wait_for(|synced| *synced) => return,
         Ok(_) = role.wait_for(|role| *role == Role::Leader) => {}
     }
+    let synced = async { _ = synced.wait_for(|synced| *synced).await };
     status::Writer::new(context.clone()).run_while_blind(synced).await;
 }
 

@@ -14,7 +14,6 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use serde_json::json;
-use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use super::{
@@ -64,10 +63,11 @@ impl Writer {
         }
     }
 
-    /// Writes that a watch is refused, until everything has synced. It ends between two statuses: what was taken from the
-    /// queue has to be given back.
-    pub async fn run_while_blind(mut self, mut synced: watch::Receiver<bool>) {
+    /// Writes why nothing is known of the present, until this has happened. It ends between two statuses: what was taken
+    /// from the queue has to be given back.
+    pub async fn run_while_blind(mut self, until: impl Future<Output = ()>) {
         let context = self.context.clone();
+        tokio::pin!(until);
         let next_while_blind = || async {
             while context.blind().is_none() {
                 // That a refusal has lasted is told by no event.
@@ -77,7 +77,7 @@ impl Writer {
         };
         loop {
             let name = tokio::select! {
-                _ = synced.wait_for(|synced| *synced) => return,
+                () = &mut until => return,
                 name = next_while_blind() => name,
             };
             self.write_when_due(&name).await;
@@ -117,7 +117,7 @@ impl Writer {
             self.context.statuses.add_at(name.clone(), settled);
             return;
         }
-        match self.write(name, found.as_ref(), blind.as_deref()).await {
+        match self.write(name, found.as_ref(), blind).await {
             Ok(Written::Unchanged) => {}
             Ok(Written::Yes) => {
                 self.retries.worked(name);
@@ -147,7 +147,7 @@ impl Writer {
         &self,
         name: &CredentialName,
         found: Option<&Published>,
-        blind: Option<&str>,
+        blind: Option<(Reason, String)>,
     ) -> Result<Written, WriteError> {
         let Some(object) = self.context.objects().get(name).cloned() else {
             return Ok(Written::Unchanged);
@@ -157,7 +157,9 @@ impl Writer {
         let previous = previous.and_then(|s| serde_json::from_value::<RegistryCredentialStatus>(s).ok());
         let previous = previous.unwrap_or_default();
         let status = match (blind, found) {
-            (Some(why), _) => progress::blind(&previous, object.metadata.generation, why, Timestamp::now()),
+            (Some((reason, why)), _) => {
+                progress::blind(&previous, object.metadata.generation, reason, &why, Timestamp::now())
+            }
             (None, Some(found)) => {
                 let summary = self.context.rollout().summary(name);
                 let stuck = self.context.stuck.report(name, &self.context.catalog());

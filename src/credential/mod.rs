@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod pull_secret;
 mod recognize;
 pub mod registry;
+pub mod revision;
 pub mod source;
 mod token;
 
@@ -36,9 +37,10 @@ use kind::{Found, Kind, Material};
 
 pub use login::{Login, Logins};
 pub use manifest::{Guard, Owner, SecretManifest};
-pub use pull_secret::{PullSecret, Revision, RevisionKey};
+pub use pull_secret::PullSecret;
 
 pub use registry::{AllowedRegistries, AllowedRegistriesError, RegistryKey, RegistryKeyError};
+pub use revision::{Revision, RevisionKey, RootKey};
 pub use source::{SourceError, SourceSecret};
 
 /// The longest name of a RegistryCredential and of its Secrets: both become values of labels or parts of annotations.
@@ -57,7 +59,7 @@ pub struct Resolved {
     pub notes: Vec<String>,
 }
 
-/// Makes the pull secret of a RegistryCredential, whose Secrets have this name.
+/// Makes the pull secret of a RegistryCredential, whose Secrets have this name and revisions by this key.
 ///
 /// # Errors
 /// The first thing that is wrong with the spec or the source.
@@ -66,6 +68,7 @@ pub fn resolve(
     spec: &RegistryCredentialSpec,
     source: &SourceSecret,
     allowed: &AllowedRegistries,
+    key: &RevisionKey,
     now: Timestamp,
 ) -> Result<Resolved, Stalled> {
     let kind = kinds::of(&spec.credential)?;
@@ -80,7 +83,7 @@ pub fn resolve(
 
     let SecretTemplate { labels, annotations, .. } = spec.secret_template.clone();
     Ok(Resolved {
-        pull_secret: PullSecret::new(name, labels, annotations, &config, expires_at),
+        pull_secret: PullSecret::new(name, labels, annotations, &config, expires_at, key),
         identity,
         registries: by_registry.into_keys().collect(),
         notes,

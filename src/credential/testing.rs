@@ -6,7 +6,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{
-    AllowedRegistries, Login, PullSecret, RegistryKey, SourceSecret,
+    AllowedRegistries, Login, PullSecret, RegistryKey, RevisionKey, RootKey, SourceSecret,
     docker_config::{DockerConfig, TooLarge},
     resolve,
     source::Marks,
@@ -24,6 +24,11 @@ pub(crate) const KEY_B: &str = include_str!("../../tests/fixtures/throwaway-key-
 pub(crate) fn one_login(registries: &[RegistryKey], password: &str) -> Result<DockerConfig, TooLarge> {
     let login = Login::new("_json_key", password);
     DockerConfig::render(registries.iter().map(|registry| (registry, &login)))
+}
+
+/// The same for all tests, as the revision in the golden file is made with it.
+pub(crate) fn revision_key() -> RevisionKey {
+    RootKey::new(&[7; 32]).unwrap().revision_key()
 }
 
 /// A Secret as the API server sends it.
@@ -79,5 +84,5 @@ pub(crate) fn resolved(name: &str, spec: &RegistryCredentialSpec) -> PullSecret 
     let source = source(&[("key.json", KEY_A.as_bytes())]);
     let allowed = AllowedRegistries::default();
     let name = secret_name(name, spec.secret_template.name.as_deref());
-    resolve(name, spec, &source, &allowed, Timestamp::UNIX_EPOCH).unwrap().pull_secret
+    resolve(name, spec, &source, &allowed, &revision_key(), Timestamp::UNIX_EPOCH).unwrap().pull_secret
 }

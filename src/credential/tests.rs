@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 
 use super::{
-    testing::{KEY_A, KEY_B, source, spec},
+    testing::{KEY_A, KEY_B, revision_key, source, spec},
     *,
 };
 use crate::api::secret_name;
@@ -12,7 +12,7 @@ use crate::api::secret_name;
 fn try_resolve(spec: &RegistryCredentialSpec, file: &str) -> Result<Resolved, Stalled> {
     let source = source(&[("key.json", file.as_bytes())]);
     let name = secret_name("darwin", spec.secret_template.name.as_deref());
-    resolve(name, spec, &source, &AllowedRegistries::default(), Timestamp::UNIX_EPOCH)
+    resolve(name, spec, &source, &AllowedRegistries::default(), &revision_key(), Timestamp::UNIX_EPOCH)
 }
 
 fn fault(spec: &RegistryCredentialSpec, file: &str) -> (Reason, String) {
@@ -85,7 +85,14 @@ fn the_template_names_the_secret() {
 fn a_name_that_is_no_label_value_is_refused() {
     let named = |name: String| {
         let source = source(&[("key.json", KEY_A.as_bytes())]);
-        resolve(name.into(), &spec(&["gcr.io"]), &source, &AllowedRegistries::default(), Timestamp::UNIX_EPOCH)
+        resolve(
+            name.into(),
+            &spec(&["gcr.io"]),
+            &source,
+            &AllowedRegistries::default(),
+            &revision_key(),
+            Timestamp::UNIX_EPOCH,
+        )
     };
     assert!(named("a".repeat(63)).is_ok());
     let invalid = named("a".repeat(64)).unwrap_err();
@@ -173,9 +180,15 @@ fn no_registries_and_too_many_are_invalid() {
 #[test]
 fn a_missing_key_of_the_secret_is_named() {
     let source = source(&[("gcr.json", KEY_A.as_bytes())]);
-    let invalid =
-        resolve("darwin".into(), &spec(&["gcr.io"]), &source, &AllowedRegistries::default(), Timestamp::UNIX_EPOCH)
-            .unwrap_err();
+    let invalid = resolve(
+        "darwin".into(),
+        &spec(&["gcr.io"]),
+        &source,
+        &AllowedRegistries::default(),
+        &revision_key(),
+        Timestamp::UNIX_EPOCH,
+    )
+    .unwrap_err();
     assert_eq!(
         invalid,
         Stalled {

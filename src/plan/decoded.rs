@@ -10,7 +10,9 @@ use super::{
 };
 use crate::{
     api::{self, CredentialName, Reason, RegistryCredentialSpec, SecretName, Stalled, printable},
-    credential::{self, AllowedRegistries, PullSecret, Resolved, Revision, SourceSecret, kind::Kind, kinds},
+    credential::{
+        self, AllowedRegistries, PullSecret, Resolved, Revision, RevisionKey, SourceSecret, kind::Kind, kinds,
+    },
 };
 
 /// What the operator's administrator allows RegistryCredentials to ask for.
@@ -22,6 +24,8 @@ pub struct Limits {
     pub allowed_registries: AllowedRegistries,
     /// The names that managed Secrets may have.
     pub managed_names: ManagedNames,
+    /// The namespace of the operator's own Secrets, which is never a target; empty where there is none.
+    pub state_namespace: String,
 }
 
 /// The source Secret doesn't exist.
@@ -138,9 +142,15 @@ impl DecodedCredential {
     ///
     /// # Errors
     /// Why nothing is written.
-    pub fn resolve(&self, source: &SourceSecret, limits: &Limits, now: Timestamp) -> Result<Resolved, Stalled> {
+    pub fn resolve(
+        &self,
+        source: &SourceSecret,
+        limits: &Limits,
+        key: &RevisionKey,
+        now: Timestamp,
+    ) -> Result<Resolved, Stalled> {
         let (spec, ..) = self.spec.as_ref().map_err(Stalled::clone)?;
-        credential::resolve(self.secret.clone(), spec, source, &limits.allowed_registries, now)
+        credential::resolve(self.secret.clone(), spec, source, &limits.allowed_registries, key, now)
     }
 
     /// What it asks of namespaces, given what there is to write.
@@ -209,7 +219,7 @@ fn decode(
         let message = format!("a selector can't be read: {}", printable(&error.to_string()));
         Stalled::new(Reason::InvalidSpec, message)
     };
-    let namespaces = NamespaceRule::new(&spec.namespaces).map_err(selector)?;
+    let namespaces = NamespaceRule::new(&spec.namespaces).map_err(selector)?.without(&limits.state_namespace);
     let accounts = ServiceAccountRule::new(&spec.attach).map_err(selector)?;
     Ok((spec, namespaces, accounts))
 }

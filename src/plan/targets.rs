@@ -54,6 +54,13 @@ impl NamespaceRule {
         })
     }
 
+    /// Never this one, whatever the spec says.
+    #[must_use]
+    pub fn without(mut self, namespace: &str) -> Self {
+        self.exclude.push(Pattern::new(namespace));
+        self
+    }
+
     /// Named or selected, and not excluded.
     pub fn matches(&self, name: &NamespaceName, labels: &Labels) -> bool {
         let any = |patterns: &[Pattern]| patterns.iter().any(|p| p.matches(name.as_str()));

@@ -1,4 +1,5 @@
-//! The status while a watch is refused: changes go unseen, so nothing is said of the present but that.
+//! The status while a watch is refused, or the operator's own Secret can't be had: nothing is said of the present but
+//! that.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -11,6 +12,7 @@ use crate::api::{Reason, RegistryCredentialStatus};
 pub fn blind(
     previous: &RegistryCredentialStatus,
     generation: Option<i64>,
+    reason: Reason,
     why: &str,
     now: Timestamp,
 ) -> RegistryCredentialStatus {
@@ -30,7 +32,7 @@ pub fn blind(
         let condition = Condition {
             type_: type_.to_owned(),
             status: value.to_owned(),
-            reason: Reason::WatchRefused.to_string(),
+            reason: reason.to_string(),
             message: why.to_owned(),
             observed_generation: generation,
             last_transition_time: since.map_or_else(|| now.clone(), |condition| condition.last_transition_time.clone()),
@@ -64,7 +66,7 @@ mod tests {
             conditions: vec![ready, valid.clone()],
             ..RegistryCredentialStatus::default()
         };
-        let status = blind(&previous, Some(2), "no right", now);
+        let status = blind(&previous, Some(2), Reason::WatchRefused, "no right", now);
         assert_eq!(status.observed_generation, Some(1), "the new spec wasn't acted upon");
         let told = |c: &Condition| (c.type_.clone(), c.status.clone(), c.reason.clone(), c.message.clone());
         let all: Vec<_> = status.conditions.iter().map(told).collect();
@@ -76,7 +78,7 @@ mod tests {
         ];
         assert_eq!(all, wanted);
         let later = Timestamp::from_second(2_000).unwrap();
-        assert_eq!(blind(&status, Some(2), "no right", later), status, "nothing new to say");
+        assert_eq!(blind(&status, Some(2), Reason::WatchRefused, "no right", later), status, "nothing new to say");
     }
 
     #[test]
@@ -92,7 +94,7 @@ mod tests {
         };
         let conditions = vec![condition("Ready", 1), condition("Suspended", 2)];
         let previous = RegistryCredentialStatus { observed_generation: Some(2), conditions, ..Default::default() };
-        let status = blind(&previous, Some(2), "no right", now);
+        let status = blind(&previous, Some(2), Reason::WatchRefused, "no right", now);
         assert_eq!(status.conditions[..2], previous.conditions);
         let told = &status.conditions[2];
         assert_eq!(
@@ -104,7 +106,7 @@ mod tests {
     #[test]
     fn the_time_in_the_default_of_the_crd_is_not_taken_for_ours() {
         let now = Timestamp::from_second(1_000).unwrap();
-        let status = blind(&RegistryCredentialStatus::pending(), Some(1), "no right", now);
+        let status = blind(&RegistryCredentialStatus::pending(), Some(1), Reason::WatchRefused, "no right", now);
         let times: Vec<_> = status.conditions.iter().map(|c| (c.type_.as_str(), c.last_transition_time.0)).collect();
         assert_eq!(times, [("Ready", now), ("Reconciling", now)]);
     }

@@ -124,7 +124,9 @@ fn tools_that_wait_are_told_the_truth_in_every_state() {
     let no_namespace = resolved(NEWEST, Summary::default());
     let old_rolling = resolved(NEWEST - 1, rolling_out());
     let suspended = |before: &RegistryCredentialStatus| held(before, Reason::Suspended, StallCause::Suspended);
-    let unseeing = |before: &RegistryCredentialStatus| blind(before, Some(NEWEST), "no right", Timestamp::UNIX_EPOCH);
+    let unseeing = |before: &RegistryCredentialStatus| {
+        blind(before, Some(NEWEST), Reason::WatchRefused, "no right", Timestamp::UNIX_EPOCH)
+    };
     let same = |_: &mut Value| {};
     let mut table = vec![
         // Why the CRD has a default: without any status nobody waits for anything.

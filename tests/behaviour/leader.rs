@@ -47,6 +47,7 @@ fn standby(world: &World, args: &[&str]) -> Operator {
     bind(&["clusterrolebinding", "second", "--clusterrole=regcred"]);
     bind(&["rolebinding", "second", "--role=regcred-events", "-n=default"]);
     bind(&["rolebinding", "second-sources", "--role=regcred-sources", "-n=regcred-system"]);
+    bind(&["rolebinding", "second-state", "--role=regcred-state", "-n=regcred-state"]);
     bind(&["rolebinding", "second-leader", "--role=regcred-leader", "-n=regcred-system"]);
     world.standby.set(SECOND).unwrap();
     let second = replica(&world.cluster.kubeconfig(SECOND), args);

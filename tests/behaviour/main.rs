@@ -41,6 +41,7 @@ mod relocate;
 mod removal;
 mod repair;
 mod restart;
+mod root_key;
 mod rotation;
 mod samples;
 mod scoped;

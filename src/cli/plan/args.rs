@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::{
-    api::SecretName,
+    api::{STATE_NAMESPACE, SecretName},
     cli::args::{ClusterArgs, LimitArgs, OutputArgs},
     plan::managed_names::parse_name,
 };
@@ -47,6 +47,11 @@ pub struct PlanArgs {
     #[arg(long, env = "REGCRED_MANAGED_SECRET_NAMES", value_delimiter = ',', value_name = "NAME",
           value_parser = parse_name)]
     pub(super) managed_secret_names: Vec<SecretName>,
+
+    /// As the operator's: the namespace of its own Secret, which is never a target. With --read-source, or a source in the
+    /// files, that Secret is read, too: what a pull secret holds can't be compared without it.
+    #[arg(long, env = "REGCRED_STATE_NAMESPACE", default_value = STATE_NAMESPACE, value_name = "NAME")]
+    pub(super) state_namespace: String,
 
     #[command(flatten)]
     pub(super) cluster: ClusterArgs,

@@ -154,7 +154,7 @@ fn credentials(case: &Case) -> Vec<CredentialShape> {
                 .map(|held| Held { reason: held.reason.to_string(), message: held.message.clone() }),
             contents: contents.and_then(Result::ok).map(|contents| match contents {
                 Contents::Known(_) => "Compared",
-                Contents::AsApplied | Contents::Unsettled | Contents::New => "NotCompared",
+                Contents::AsApplied | Contents::Unsettled | Contents::New | Contents::Brought => "NotCompared",
             }),
         }
     };

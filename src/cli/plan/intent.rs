@@ -10,7 +10,7 @@ use kube::api::DynamicObject;
 
 use crate::{
     api::{Reason, RegistryCredentialSpec, RegistryCredentialStatus, SecretTemplate, StallCause, Stalled},
-    credential::{Revision, SourceSecret, manifest::field_count},
+    credential::{Revision, RevisionKey, SourceSecret, manifest::field_count},
     plan::{
         Desired, DesiredState, Namespace,
         decoded::{DecodedCredential, Limits, source_missing},
@@ -25,6 +25,8 @@ pub struct Flags {
     pub limits: Limits,
     /// The reasons to hold that were decided by a flag which was given; about the others the operator knows better.
     pub decided: BTreeSet<Reason>,
+    /// The operator's own, where the user may read it: without it, nothing can be compared.
+    pub revision_key: Option<RevisionKey>,
 }
 
 /// What is known of the Secret that a credential comes from.
@@ -32,8 +34,10 @@ pub struct Flags {
 pub enum Source {
     /// It isn't known: it was not looked at, or the user may not.
     NotRead,
-    /// It is this, or will be.
+    /// It is this.
     Found(SourceSecret),
+    /// It will be this.
+    Applied(SourceSecret),
     /// It doesn't exist.
     Missing,
 }
@@ -49,6 +53,8 @@ pub enum Contents {
     Unsettled,
     /// Something else than what is there, whatever that is.
     New,
+    /// What the files bring, which can't be compared: it counts as something else.
+    Brought,
 }
 
 /// What there is to write for a RegistryCredential.
@@ -94,7 +100,7 @@ impl Intent {
             Err(_) => return DesiredState::Stalled,
             Ok(Contents::Known(revision)) => revision.clone(),
             Ok(Contents::AsApplied | Contents::Unsettled) => Revision::assumed(there.map_or(NONE, Text::as_str)),
-            Ok(Contents::New) => Revision::assumed(NONE),
+            Ok(Contents::New | Contents::Brought) => Revision::assumed(NONE),
         };
         DesiredState::Resolved { revision, fields: self.fields }
     }
@@ -118,17 +124,25 @@ fn contents(
         Word::Stalled(held) if !flags.decided.contains(&held.reason) => Some(held),
         _ => None,
     };
+    let assumed = match (same, settled) {
+        (true, true) => Contents::AsApplied,
+        (true, false) => Contents::Unsettled,
+        (false, _) => Contents::New,
+    };
+    // Whether the source can be used is known without the key, too.
+    let revision = |source: &SourceSecret| {
+        let key = flags.revision_key.clone().unwrap_or_else(RevisionKey::nobodys);
+        let resolved = decoded.resolve(source, &flags.limits, &key, Timestamp::now())?;
+        Ok(flags.revision_key.is_some().then(|| Contents::Known(resolved.pull_secret.revision().clone())))
+    };
     match (source, said) {
         // That the user may read the source doesn't help the operator.
         (_, Some(held)) if by_flag(held.reason) || held.reason == Reason::SourceUnreadable => Err(held),
-        (Source::Found(source), _) => decoded
-            .resolve(&source, &flags.limits, Timestamp::now())
-            .map(|it| Contents::Known(it.pull_secret.revision().clone())),
+        (Source::Found(source), _) => Ok(revision(&source)?.unwrap_or(assumed)),
+        (Source::Applied(source), _) => Ok(revision(&source)?.unwrap_or(Contents::Brought)),
         (Source::Missing, _) => Err(source_missing(namespace, kind)),
-        (_, Some(held)) => Err(held),
-        _ if same && settled => Ok(Contents::AsApplied),
-        _ if same => Ok(Contents::Unsettled),
-        _ => Ok(Contents::New),
+        (Source::NotRead, Some(held)) => Err(held),
+        (Source::NotRead, None) => Ok(assumed),
     }
 }
 

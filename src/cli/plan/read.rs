@@ -11,7 +11,7 @@ use super::{
     question::{Action, Objects, Question},
 };
 use crate::{
-    api::{CredentialName, NamespaceName, Reason, SecretName, ServiceAccountName},
+    api::{CredentialName, NamespaceName, ROOT_KEY_NAME, Reason, SecretName, ServiceAccountName},
     cli::{
         args::{DEFAULT_NAMESPACE, Scope},
         lister::{Cause, Listed, Lister},
@@ -20,9 +20,9 @@ use crate::{
         SourceFailure,
         index::Index,
         observe::{NamespaceMeta, Observed},
-        read_source,
+        read_root_key, read_source,
     },
-    credential::{AllowedRegistries, kinds},
+    credential::{AllowedRegistries, RevisionKey, kinds},
     plan::{
         Namespace, Secret, ServiceAccount,
         decoded::{DecodedCredential, Limits, is_going},
@@ -44,7 +44,10 @@ pub async fn case(client: &Client, scope: Scope, args: &PlanArgs, question: &Que
     )?;
     let mut notes: Vec<String> = question.skipped().to_vec();
     let before = objects(credentials, question, &mut notes)?;
-    let flags = flags(args, &before, question);
+    let mut flags = flags(args, &before, question);
+    if args.read_source || !question.secrets().is_empty() {
+        flags.revision_key = revision_key(client, &args.state_namespace, &mut notes).await;
+    }
     let answerable = question.put(&before, &flags)?;
     let is_subject = |name: &CredentialName| answerable.subjects.as_ref().is_none_or(|all| all.contains_key(name));
 
@@ -118,8 +121,26 @@ fn flags(args: &PlanArgs, before: &Objects, question: &Question) -> Flags {
         allowed_registries = AllowedRegistries::covering(taken, kinds::is_a_providers);
     }
     let managed_names = args.managed_secret_names.iter().cloned().collect();
-    let limits = Limits { credential_namespaces, allowed_registries, managed_names };
-    Flags { limits, decided: decided.into_iter().filter_map(|(reason, given)| given.then_some(reason)).collect() }
+    let state_namespace = args.state_namespace.clone();
+    let limits = Limits { credential_namespaces, allowed_registries, managed_names, state_namespace };
+    let decided = decided.into_iter().filter_map(|(reason, given)| given.then_some(reason)).collect();
+    Flags { limits, decided, revision_key: None }
+}
+
+/// The key by which the operator makes revisions, where the user may read it.
+async fn revision_key(client: &Client, namespace: &str, notes: &mut Vec<String>) -> Option<RevisionKey> {
+    let why = match read_root_key(client, namespace).await {
+        Ok(Some(key)) => return Some(key.revision_key()),
+        Ok(None) => "it isn't there, so the operator hasn't run yet, or has another --state-namespace".to_owned(),
+        Err(SourceFailure::Forbidden) => "you may not read it".to_owned(),
+        Err(SourceFailure::Answer(why)) => why,
+        Err(SourceFailure::Client(error)) => error.to_string(),
+    };
+    notes.push(format!(
+        "Secret {namespace}/{ROOT_KEY_NAME}, the operator's own, can't be read: {why}; so what pull secrets hold can't be \
+         compared: sources in the files count as changed, and of others the operator's word is taken"
+    ));
+    None
 }
 
 /// The namespace of its source, where it names one.
@@ -159,7 +180,7 @@ async fn source(
     let name = kind.secret().name;
     // The last one is what an apply leaves.
     if let Some(applied) = question.secrets().iter().rev().find(|secret| secret.is(namespace, name)) {
-        return applied.in_namespace(namespace).map(Source::Found);
+        return applied.in_namespace(namespace).map(Source::Applied);
     }
     if !args.read_source {
         return Ok(Source::NotRead);

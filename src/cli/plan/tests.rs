@@ -17,14 +17,14 @@ use crate::{
     cluster::observe::Observed,
     credential::{
         SourceSecret,
-        testing::{KEY_A, KEY_B, secret_json},
+        testing::{KEY_A, KEY_B, revision_key, secret_json},
     },
     plan::{Namespace, Secret, ServiceAccount, decoded::Limits},
 };
 
 fn flags() -> Flags {
     let limits = Limits { credential_namespaces: vec!["regcred-system".to_owned()], ..Limits::default() };
-    Flags { limits, ..Flags::default() }
+    Flags { limits, revision_key: Some(revision_key()), ..Flags::default() }
 }
 
 /// A RegistryCredential whose status says `reason`, with these changes of its spec.
@@ -108,6 +108,24 @@ fn the_source_that_was_read_counts_before_the_status() {
         reason(&Intent::new(Some(&unreadable), &unreadable, source(KEY_A), &flags())),
         Some(Reason::SourceUnreadable)
     );
+}
+
+#[test]
+fn without_the_operators_key_a_source_is_checked_and_not_compared() {
+    let flags = Flags { revision_key: None, ..flags() };
+    let of = |says: &str, source: Source| {
+        let object = credential(says, json!({}));
+        Intent::new(Some(&object), &object, source, &flags).contents.map_err(|held| held.reason)
+    };
+    let applied = |key: &str| match source(key) {
+        Source::Found(source) => Source::Applied(source),
+        other => other,
+    };
+    assert_eq!(of("RolledOut", source(KEY_A)), Ok(Contents::AsApplied));
+    assert_eq!(of("RollingOut", source(KEY_A)), Ok(Contents::Unsettled));
+    assert_eq!(of("RolledOut", source("{}")), Err(Reason::InvalidKey));
+    assert_eq!(of("RolledOut", applied(KEY_A)), Ok(Contents::Brought));
+    assert_eq!(of("RolledOut", applied("{}")), Err(Reason::InvalidKey));
 }
 
 #[test]

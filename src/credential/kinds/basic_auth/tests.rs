@@ -9,7 +9,7 @@ use crate::{
     credential::{
         AllowedRegistries, Resolved, resolve,
         source::Marks,
-        testing::{KEY_A, secret, spec},
+        testing::{KEY_A, revision_key, secret, spec},
     },
 };
 
@@ -39,7 +39,7 @@ fn marked(registries: &str) -> Marks {
 fn try_all(spec: &RegistryCredentialSpec, source: &SourceSecret) -> Result<Resolved, Stalled> {
     let now = Timestamp::from_second(NOW).unwrap();
     let allowed = AllowedRegistries::parse("quay.io,registry.example.com").unwrap();
-    resolve("darwin".into(), spec, source, &allowed, now)
+    resolve("darwin".into(), spec, source, &allowed, &revision_key(), now)
 }
 
 fn login(username: &[u8], password: &[u8], mark: &str) -> SourceSecret {

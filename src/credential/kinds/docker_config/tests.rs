@@ -11,7 +11,7 @@ use crate::{
     credential::{
         AllowedRegistries, Resolved, resolve,
         source::Marks,
-        testing::{KEY_A, secret, spec},
+        testing::{KEY_A, revision_key, secret, spec},
     },
 };
 
@@ -34,7 +34,7 @@ fn marked(registries: &str) -> Marks {
 
 fn try_all(spec: &RegistryCredentialSpec, source: &SourceSecret) -> Result<Resolved, Stalled> {
     let now = Timestamp::from_second(NOW).unwrap();
-    resolve("darwin".into(), spec, source, &AllowedRegistries::default(), now)
+    resolve("darwin".into(), spec, source, &AllowedRegistries::default(), &revision_key(), now)
 }
 
 fn try_config(config: &str) -> Result<Resolved, Stalled> {
