@@ -207,6 +207,44 @@ fn the_operators_token_writes_no_secret_but_pull_secrets_with_its_label() {
 }
 
 #[test]
+fn the_operators_token_makes_its_own_secret_and_changes_it_no_more() {
+    let c = &furnished(Controllers::Off);
+    wait_in_force(c);
+    let of = |namespace: &str, name: &str, type_: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "type": type_, "immutable": false, "data": {"key": "AAAA"},
+            "metadata": {"name": name, "namespace": namespace},
+        })
+    };
+    let own = of("regcred-state", "root-key", "regcred.dev/root-key");
+    let me = OPERATOR;
+    assert_refused(
+        &[
+            ("under another name", create(c, me, &of("regcred-state", "other", "regcred.dev/root-key"))),
+            ("in another namespace", create(c, me, &of("team", "root-key", "regcred.dev/root-key"))),
+            ("of another type", create(c, me, &of("regcred-state", "root-key", "Opaque"))),
+        ],
+        REGCREDS_SECRETS,
+    );
+    assert_allowed(&[("its own", create(c, me, &own))]);
+    let in_state =
+        |args: &[&str]| run(c, me, &[&["-n", "regcred-state"], args].concat(), &json!({"data": {"key": "BBBB"}}));
+    assert_refused(
+        &[
+            ("merge patch", in_state(&["patch", "secret/root-key", "--type=merge", "--patch-file", "FILE"])),
+            ("DELETE", in_state(&["delete", "secret/root-key"])),
+            ("apply", apply(c, me, &own)),
+        ],
+        REGCREDS_SECRETS,
+    );
+    // It is the administrator's to restore or to delete.
+    assert_allowed(&[(
+        "by an administrator",
+        run(c, ADMIN, &["-n", "regcred-state", "delete", "secret/root-key"], &own),
+    )]);
+}
+
+#[test]
 fn the_operators_token_changes_no_service_account_but_in_the_entries_that_its_annotations_name() {
     let c = &furnished(Controllers::Off);
     wait_in_force(c);
