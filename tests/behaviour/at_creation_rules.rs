@@ -28,8 +28,10 @@ const CREDENTIALS: usize = 12;
 /// In each round.
 const ACCOUNTS: usize = 160;
 
+/// The one that is never a target.
+const STATE: &str = "regcred-state";
 /// Names in which a dot, a dash and an `x` stand in the same place.
-const NAMESPACES: [&str; 8] = ["a", "ab", "a-b", "axb", "b", "ba-ab", "aab", "b-a"];
+const NAMESPACES: [&str; 9] = ["a", "ab", "a-b", "axb", "b", "ba-ab", "aab", "b-a", STATE];
 const ACCOUNT_NAMES: [&str; 9] = ["default", "a", "ab", "a-b", "a.b", "axb", "b", "ba.ab", "aab"];
 
 type Map = BTreeMap<String, String>;
@@ -156,7 +158,7 @@ impl DecodedCredential {
                 && wish["deleting"] != true
                 && accounts.when == AttachWhen::AtCreation,
             excludes: !accounts.exclude.is_empty(),
-            namespaces: NamespaceRule::new(&decoded.spec.namespaces).unwrap(),
+            namespaces: NamespaceRule::new(&decoded.spec.namespaces).unwrap().without(STATE),
             accounts: ServiceAccountRule::new(&decoded.spec.attach).unwrap(),
             deleting: wish["deleting"] == true,
             status: wish["status"].clone(),
