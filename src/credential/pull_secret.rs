@@ -74,14 +74,19 @@ impl PullSecret {
     }
 
     /// Whether a text, such as an admission webhook's refusal, repeats a part of the credential: 16 letters or digits in
-    /// a row that stand so in the docker config or in its base64. A text may hold up to 15 of them; a registry's name or
-    /// an address, which have a dot or a hyphen sooner, don't count.
+    /// a row that stand so in a login, in the docker config or in the base64 of either. A text may hold up to 15 of them; a
+    /// registry's name or an address, which have a dot or a hyphen sooner, don't count.
     pub fn is_quoted_in(&self, text: &str) -> bool {
         let quoted: HashSet<&[u8]> = runs(text.as_bytes()).collect();
         let quotes = |bytes: &[u8]| runs(bytes).any(|run| quoted.contains(run));
-        let mut config = Zeroizing::new(Vec::with_capacity(self.encoded.len()));
-        let decoded = BASE64_STANDARD.decode_vec(self.encoded.as_bytes(), &mut config);
-        decoded.is_err() || quotes(&config) || quotes(self.encoded.as_bytes())
+        let decoded = |base64: &[u8]| {
+            let mut bytes = Zeroizing::new(Vec::with_capacity(base64.len()));
+            BASE64_STANDARD.decode_vec(base64, &mut bytes).ok().map(|()| bytes)
+        };
+        let Some(config) = decoded(self.encoded.as_bytes()) else { return true };
+        // What stands between quotation marks and isn't base64 is a name.
+        let mut logins = config.split(|byte| *byte == b'"').filter_map(decoded);
+        quotes(self.encoded.as_bytes()) || quotes(&config) || logins.any(|login| quotes(&login))
     }
 
     /// When the credential stops working; `None` for one that doesn't by itself, as a key.
@@ -162,12 +167,14 @@ mod tests {
     #[test]
     fn a_text_that_quotes_the_credential_is_known() {
         let secret = secret("-abcdefghijklmnopq-rs/tu-", "name", &[], &[]);
+        let auth = BASE64_STANDARD.encode("_json_key:-abcdefghijklmnopq-rs/tu-");
         let quotes = |text: &str| secret.is_quoted_in(text);
         assert!(quotes("denied: \\nabcdefghijklmnopxyz"));
         assert!(quotes("bcdefghijklmnopq"));
         assert!(!quotes("abcdefghijklmno, bcdefghijklmnop"), "15 in a row");
         assert!(!quotes("ABCDEFGHIJKLMNOPQRS"));
         assert!(quotes(&format!("data: {}", &secret.expose_encoded()[8..24])), "its base64");
+        assert!(quotes(&format!("auth: {}", &auth[8..24])), "the login's base64");
         assert!(!quotes(""));
     }
 

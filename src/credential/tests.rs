@@ -43,8 +43,9 @@ fn a_key_resolves_to_a_pull_secret() {
     let auths = config["auths"].as_object().unwrap();
     assert_eq!(auths.keys().collect::<Vec<_>>(), ["eu.gcr.io", "gcr.io/darwin/"]);
     for entry in auths.values() {
-        assert_eq!(entry["username"], "_json_key");
-        assert_eq!(entry["password"].as_str(), Some(KEY_A));
+        let login = BASE64_STANDARD.decode(entry["auth"].as_str().unwrap()).unwrap();
+        assert_eq!(String::from_utf8(login).unwrap(), format!("_json_key:{KEY_A}"));
+        assert_eq!(entry.as_object().unwrap().len(), 1, "auth alone");
     }
 }
 

@@ -52,14 +52,7 @@ impl World {
 
     /// The logins of a managed Secret: registry → user name and password.
     fn logins(&self, namespace: &str, name: &str) -> Result<BTreeMap<String, (String, String)>, String> {
-        let secret = self.secret(namespace, name)?;
-        let data = secret["data"][".dockerconfigjson"].as_str().ok_or("no .dockerconfigjson")?;
-        let config: Value = serde_json::from_slice(&STANDARD.decode(data).unwrap()).map_err(|e| e.to_string())?;
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let login = |(registry, entry): (&String, &Value)| {
-            (registry.clone(), (text(&entry["username"]), text(&entry["password"])))
-        };
-        Ok(config["auths"].as_object().ok_or("no auths")?.iter().map(login).collect())
+        controlplane::logins(&self.secret(namespace, name)?)
     }
 
     fn wait_logins(&self, namespace: &str, name: &str, wanted: &[(&str, &str, &str)]) {

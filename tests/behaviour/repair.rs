@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     probe::uid,
-    world::{SOON, World, key, password},
+    world::{SOON, World, key},
 };
 
 #[test]
@@ -19,7 +19,7 @@ fn a_managed_secret_that_somebody_changes_or_deletes_is_put_right_by_one_write()
     let original = world.wait_secret("team-a", "darwin");
     let is_right = |secret: &Value| {
         let map = |map: &str| secret["metadata"][map].clone();
-        password(secret).is_ok_and(|password| password == key('a'))
+        controlplane::password(secret).is_ok_and(|password| password == key('a'))
             && ["labels", "annotations", "ownerReferences"].iter().all(|m| map(m) == original["metadata"][m])
     };
     let wait_right = |what: &str| {

@@ -30,7 +30,7 @@ fn progress(world: &World, secret: &str, password: &str) -> (usize, usize) {
         items.iter().filter(move |o| o["kind"] == *kind && o["metadata"]["name"] == *name).cloned().collect::<Vec<_>>()
     };
     let secrets = of("Secret", secret);
-    let secrets = secrets.iter().filter(|s| crate::world::password(s).is_ok_and(|p| p == password)).count();
+    let secrets = secrets.iter().filter(|s| controlplane::password(s).is_ok_and(|p| p == password)).count();
     let names = |account: &Value| account["imagePullSecrets"].as_array().cloned().unwrap_or_default();
     let accounts = of("ServiceAccount", "default");
     let entries = accounts.iter().filter(|a| names(a).iter().any(|e| e["name"] == secret)).count();

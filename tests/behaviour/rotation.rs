@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     probe::{uid, version},
-    world::{SOON, World, cluster, key, password},
+    world::{SOON, World, cluster, key},
 };
 
 fn uids(secrets: &BTreeMap<String, Value>) -> Vec<String> {
@@ -64,7 +64,7 @@ fn a_rotated_key_updates_every_namespace_in_place_and_ready_is_said_only_after_t
     world.kubectl(&["wait", "--for=condition=Ready", "--timeout=30s", "registrycredential/darwin"]);
     let after = world.managed().unwrap();
     for (name, secret) in &after {
-        assert!(password(secret).unwrap() == key('b'), "{name} holds the old key when Ready is said");
+        assert!(controlplane::password(secret).unwrap() == key('b'), "{name} holds the old key when Ready is said");
     }
     assert_eq!(uids(&after), uids(&before));
     assert_eq!(world.account("team-000", "default"), account, "a rotation is no business of service accounts");

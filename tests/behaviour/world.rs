@@ -144,7 +144,7 @@ impl World {
 
     /// The password in a managed Secret.
     pub fn password(&self, namespace: &str, name: &str) -> Result<String, String> {
-        password(&self.secret(namespace, name)?)
+        controlplane::password(&self.secret(namespace, name)?)
     }
 
     pub fn wait_password(&self, namespace: &str, name: &str, wanted: &str) {
@@ -203,15 +203,6 @@ pub fn rolled_out(cluster: &ControlPlane, name: &str) {
     let status = json!({"status": {"observedGeneration": generation, "conditions": [ready]}});
     let patch = ["--subresource=status", "--type=merge", "-p", &status.to_string()];
     cluster.kubectl_ok(&[&["patch", "registrycredential", name], &patch[..]].concat());
-}
-
-pub fn password(secret: &Value) -> Result<String, String> {
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    let data = secret["data"][".dockerconfigjson"].as_str().ok_or("no .dockerconfigjson")?;
-    let config: Value = serde_json::from_slice(&STANDARD.decode(data).unwrap()).map_err(|e| e.to_string())?;
-    let auths = config["auths"].as_object().ok_or("no auths")?;
-    let auth = auths.values().next().ok_or("auths is empty")?;
-    Ok(auth["password"].as_str().unwrap_or_default().to_owned())
 }
 
 /// A control plane with the CRD, the operator's namespace and its RBAC.

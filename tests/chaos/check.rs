@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use crate::{
@@ -223,7 +222,7 @@ impl<'a> Check<'a> {
             }
             self.wrong.push(format!("{at} isn't owned by {owner} as it is now"));
         }
-        let password = password(seen);
+        let password = controlplane::password(seen).ok();
         if !is_current {
             let known = password.is_some_and(|password| credential.texts.contains(&password));
             if !known && !self.model.tampered.contains(key) {
@@ -389,11 +388,4 @@ impl<'a> Check<'a> {
             self.wrong.push(format!("the status of {name} is of another version of its source"));
         }
     }
-}
-
-/// The password in a managed Secret.
-fn password(secret: &Value) -> Option<String> {
-    let data = STANDARD.decode(secret["data"][".dockerconfigjson"].as_str()?).ok()?;
-    let config: Value = serde_json::from_slice(&data).ok()?;
-    Some(config["auths"].as_object()?.values().next()?["password"].as_str()?.to_owned())
 }

@@ -1,7 +1,6 @@
 //! What documents leave to their readers: what there is in their clusters, the keys that they have, and what comes of it
 //! besides what is written.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use controlplane::Controllers;
 use serde_json::{Value, json};
 
@@ -202,9 +201,7 @@ fn waits(stage: &mut Stage, namespace: &str, name: &str, container: &str, answer
 /// The key in a namespace's Secret.
 fn password(stage: &Stage, namespace: &str) -> String {
     let secret = stage.cluster.get_json(&["-n", namespace, "secret", "darwin-secret"]);
-    let data = BASE64_STANDARD.decode(secret["data"][".dockerconfigjson"].as_str().unwrap()).unwrap();
-    let config: Value = serde_json::from_slice(&data).unwrap();
-    config["auths"]["gcr.io/darwin/"]["password"].as_str().unwrap().to_owned()
+    controlplane::password(&secret).unwrap()
 }
 
 /// No pull secret, no entry, no record of one, and nothing of what was installed.

@@ -231,12 +231,9 @@ fn expect_served(stage: &Stage, key: &str, namespaces: &[&str]) -> Outcome {
 
 /// What the kubelet would send to the registry.
 fn password(stage: &Stage, namespace: &str) -> Outcome<String> {
-    let config = stage.read(&format!(
-        "kubectl -n {namespace} get secret darwin-secret \
-         -o go-template='{{{{index .data \".dockerconfigjson\" | base64decode}}}}'"
-    ))?;
-    let config: Value = serde_json::from_str(&config).map_err(|_| "a Secret holds no JSON".to_owned())?;
-    Ok(config["auths"]["gcr.io/darwin/"]["password"].as_str().unwrap_or_default().to_owned())
+    let secret = stage.read(&format!("kubectl -n {namespace} get secret darwin-secret -o json"))?;
+    let secret = serde_json::from_str(&secret).map_err(|_| "kubectl printed no JSON".to_owned())?;
+    Ok(controlplane::password(&secret)?)
 }
 
 /// The names in imagePullSecrets of each namespace's service account `default`.
