@@ -1,5 +1,5 @@
-//! The yardstick: a client that knows what to write and only writes it: the same bodies by the same verbs, holding the
-//! same watches. It is a process of its own, so that its CPU and memory can be measured as the operator's are.
+//! The yardstick: a client that knows what to write and only writes it, by whichever verbs, holding the operator's watches.
+//! It is a process of its own, so that its CPU and memory can be measured as the operator's are.
 
 use std::{path::PathBuf, time::Instant};
 
@@ -29,8 +29,23 @@ pub enum Task {
     Follow,
 }
 
+/// By what requests Secrets are written. All leave a Secret that says the same to a kubelet and has the same owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Verbs {
+    /// POST, and PUT of the whole object, for who knows all that is in it.
+    Put,
+    /// POST, and a JSON patch.
+    JsonPatch,
+    /// A server-side apply that creates, and a JSON patch: for who may write Secrets by name, which POST can't be allowed by.
+    ApplyAndPatch,
+    /// Server-side apply.
+    Apply,
+}
+
 #[derive(Parser)]
 pub struct Args {
+    #[arg(long, value_enum, default_value_t = Verbs::Put)]
+    verbs: Verbs,
     #[arg(value_enum)]
     task: Task,
     #[arg(long)]
@@ -118,9 +133,8 @@ fn manifest(namespace: &str, number: usize, which: char, data: &str) -> Value {
 }
 
 fn data(which: char) -> String {
-    let key = serde_json::to_string(&cluster::key(which)).expect("a string");
     let auth = STANDARD.encode(format!("_json_key:{}", cluster::key(which)));
-    let entry = format!("{{\"username\":\"_json_key\",\"password\":{key},\"auth\":\"{auth}\"}}");
+    let entry = format!("{{\"auth\":\"{auth}\"}}");
     STANDARD.encode(format!("{{\"auths\":{{\"eu.gcr.io/darwin/\":{entry},\"gcr.io/darwin/\":{entry}}}}}"))
 }
 
@@ -130,6 +144,45 @@ async fn apply(client: &Client, body: Value, namespace: &str, number: usize) {
         .patch_metadata(&secret(number), &PatchParams::apply("regcred").force(), &Patch::Apply(body))
         .await
         .expect("a Secret");
+}
+
+/// As the operator asks: the answer is metadata only.
+async fn send(client: &Client, method: &str, namespace: &str, name: &str, content_type: &str, body: &Value) {
+    let request = http::Request::builder()
+        .method(method)
+        .uri(format!("/api/v1/namespaces/{namespace}/secrets{name}?fieldManager=regcred"))
+        .header("content-type", content_type)
+        .header("accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1")
+        .body(serde_json::to_vec(body).expect("JSON"))
+        .expect("a request");
+    client.request::<PartialObjectMeta<Secret>>(request).await.expect("a Secret");
+}
+
+async fn create(client: &Client, verbs: Verbs, namespace: &str, number: usize, data: &str) {
+    let mut body = manifest(namespace, number, 'a', data);
+    match verbs {
+        Verbs::Put | Verbs::JsonPatch => send(client, "POST", namespace, "", "application/json", &body).await,
+        Verbs::Apply | Verbs::ApplyAndPatch => {
+            body["metadata"]["resourceVersion"] = json!("1");
+            apply(client, body, namespace, number).await;
+        }
+    }
+}
+
+async fn change(client: &Client, verbs: Verbs, namespace: &str, number: usize, data: &str) {
+    let (body, name) = (manifest(namespace, number, 'b', data), format!("/{}", secret(number)));
+    match verbs {
+        Verbs::Put => send(client, "PUT", namespace, &name, "application/json", &body).await,
+        Verbs::JsonPatch | Verbs::ApplyAndPatch => {
+            let patch = json!([
+                {"op": "replace", "path": "/data/.dockerconfigjson", "value": data},
+                {"op": "add", "path": "/metadata/annotations/regcred.dev~1revision",
+                 "value": body["metadata"]["annotations"]["regcred.dev/revision"]},
+            ]);
+            send(client, "PATCH", namespace, &name, "application/json-patch+json", &patch).await;
+        }
+        Verbs::Apply => apply(client, body, namespace, number).await,
+    }
 }
 
 async fn append(client: &Client, namespace: &str, name: &str, credentials: usize) {
@@ -151,9 +204,7 @@ async fn converge(client: &Client, args: &Args) {
     stream::iter((0..args.namespaces).map(namespace))
         .for_each_concurrent(args.in_flight, |namespace| async move {
             for number in 0..args.credentials {
-                let mut body = manifest(&namespace, number, 'a', data);
-                body["metadata"]["resourceVersion"] = json!("1");
-                apply(client, body, &namespace, number).await;
+                create(client, args.verbs, &namespace, number, data).await;
             }
             for index in 0..args.service_accounts {
                 append(client, &namespace, &account(index), args.credentials).await;
@@ -167,7 +218,7 @@ async fn rotate(client: &Client, args: &Args) {
     stream::iter((0..args.namespaces).map(namespace))
         .for_each_concurrent(args.in_flight, |namespace| async move {
             for number in 0..args.credentials {
-                apply(client, manifest(&namespace, number, 'b', data), &namespace, number).await;
+                change(client, args.verbs, &namespace, number, data).await;
             }
         })
         .await;

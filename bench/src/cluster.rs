@@ -167,6 +167,11 @@ impl Cluster {
         for part in ["namespace", "rbac"] {
             control_plane.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/{part}")]);
         }
+        // The yardstick also tries what the operator may not.
+        let may_put = ["create", "clusterrole", "put-secrets", "--verb=update", "--resource=secrets"];
+        control_plane.kubectl_ok(&may_put);
+        let user = format!("--user={}", controlplane::OPERATOR);
+        control_plane.kubectl_ok(&["create", "clusterrolebinding", "put-secrets", "--clusterrole=put-secrets", &user]);
         let client = client(control_plane.kubeconfig(ADMIN)).await;
         let cluster = Self { control_plane, client, namespaces, accounts, fenced: false, seen: Arc::default() };
         cluster.fill().await;

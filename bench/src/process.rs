@@ -44,16 +44,17 @@ pub struct Bare {
 
 impl Bare {
     pub fn start(cluster: &Cluster, task: &str, in_flight: usize) -> Self {
-        Self::of_several(cluster, task, in_flight, 1)
+        Self::of_several(cluster, task, "apply", in_flight, 1)
     }
 
-    /// With so many credentials for each namespace.
-    pub fn of_several(cluster: &Cluster, task: &str, in_flight: usize, credentials: usize) -> Self {
+    /// With so many credentials for each namespace, by these verbs.
+    pub fn of_several(cluster: &Cluster, task: &str, verbs: &str, in_flight: usize, credentials: usize) -> Self {
         let mut child = Command::new(std::env::current_exe().expect("this program"))
             .args(["bare", task, "--kubeconfig"])
             .arg(cluster.control_plane.kubeconfig(OPERATOR))
             .args(["--namespaces", &cluster.namespaces.to_string()])
             .args(["--service-accounts", &cluster.accounts.to_string()])
+            .args(["--verbs", verbs])
             .args(["--in-flight", &in_flight.to_string()])
             .args(["--credentials", &credentials.to_string()])
             .args(cluster.fenced.then_some("--named"))

@@ -9,10 +9,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 /// What is compared: the ratio's name, the operator's figure and the yardstick's.
-const RATIOS: [[&str; 3]; 8] = [
+const RATIOS: [[&str; 3]; 12] = [
     ["converge{with}", "regcred converge{with} [s]", "bare converge{with}, best [s]"],
     ["converge{with}, CPU", "regcred converge{with}: CPU [s]", "bare converge{with}, best: CPU [s]"],
     ["rotation{with}", "regcred rotation{with} [s]", "bare rotation{with}, best [s]"],
+    ["converge{with}, to applies alone", "regcred converge{with} [s]", "bare converge{with}, apply [s]"],
+    ["rotation{with}, to applies alone", "regcred rotation{with} [s]", "bare rotation{with}, apply [s]"],
+    ["converge{with}, to the version before", "regcred converge{with} [s]", "regcred converge{with}, version before [s]"],
+    ["rotation{with}, to the version before", "regcred rotation{with} [s]", "regcred rotation{with}, version before [s]"],
     ["restart{with}: ready / bare lists", "regcred restart{with}, to ready [s]", "bare lists{with} [s]"],
     [
         "new service account{with}, p50",

@@ -46,6 +46,9 @@ pub struct Args {
     /// The built operator.
     #[arg(long)]
     operator: PathBuf,
+    /// The operator as it was built before, to be measured in turn with it.
+    #[arg(long)]
+    before: Option<PathBuf>,
     /// More arguments for `regcred run`, separated by spaces.
     #[arg(long, default_value = "", allow_hyphen_values = true)]
     with: String,
@@ -114,22 +117,39 @@ impl Bench {
         let (secrets, entries) = (self.args.namespaces * credentials, self.all() * credentials);
         let converged = move |s: &Seen| s.entries() == entries && s.secrets() == secrets;
 
-        // The yardstick: to converge, and a rotation, each at its best.
+        // The yardstick: to converge, and a rotation, each at its best, by each of these verbs.
         let (mut best, mut rotation) = ((f64::INFINITY, 0, 0.0), f64::INFINITY);
-        for in_flight in self.args.in_flight.clone() {
-            let (seconds, cost) = Bare::of_several(&self.cluster, "converge", in_flight, credentials).done();
-            self.report.add(&format!("bare converge{with}, {in_flight} in flight [s]"), seconds);
-            if seconds < best.0 {
-                best = (seconds, in_flight, cost.cpu);
+        let all: &[&str] =
+            if self.cluster.fenced { &["apply-and-patch", "apply"] } else { &["put", "json-patch", "apply"] };
+        for verbs in all {
+            let (mut by_these, mut turned) = (f64::INFINITY, f64::INFINITY);
+            for in_flight in self.args.in_flight.clone() {
+                let (seconds, cost) =
+                    Bare::of_several(&self.cluster, "converge", verbs, in_flight, credentials).done();
+                by_these = by_these.min(seconds);
+                if seconds < best.0 {
+                    best = (seconds, in_flight, cost.cpu);
+                }
+                self.cluster.until(Instant::now(), "bare", converged).await;
+                turned = turned.min(Bare::of_several(&self.cluster, "rotate", verbs, in_flight, credentials).done().0);
+                self.cluster.reset().await;
             }
-            self.cluster.until(Instant::now(), "bare", converged).await;
-            rotation = rotation.min(Bare::of_several(&self.cluster, "rotate", in_flight, credentials).done().0);
-            self.cluster.reset().await;
+            self.report.add(&format!("bare converge{with}, {verbs} [s]"), by_these);
+            self.report.add(&format!("bare rotation{with}, {verbs} [s]"), turned);
+            rotation = rotation.min(turned);
         }
         self.best = best.1;
         self.report.add(&format!("bare converge{with}, best [s]"), best.0);
         self.report.add(&format!("bare converge{with}, best: CPU [s]"), best.2);
         self.report.add(&format!("bare rotation{with}, best [s]"), rotation);
+
+        // The version before, in turn with this one.
+        if let Some(before) = self.args.before.clone() {
+            let now = std::mem::replace(&mut self.args.operator, before);
+            self.roll_out(credentials, &format!("{with}, version before")).await.stop();
+            self.cluster.reset().await;
+            self.args.operator = now;
+        }
 
         self.roll_out(credentials, with).await.stop();
 
