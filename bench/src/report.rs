@@ -15,8 +15,16 @@ const RATIOS: [[&str; 3]; 12] = [
     ["rotation{with}", "regcred rotation{with} [s]", "bare rotation{with}, best [s]"],
     ["converge{with}, to applies alone", "regcred converge{with} [s]", "bare converge{with}, apply [s]"],
     ["rotation{with}, to applies alone", "regcred rotation{with} [s]", "bare rotation{with}, apply [s]"],
-    ["converge{with}, to the version before", "regcred converge{with} [s]", "regcred converge{with}, version before [s]"],
-    ["rotation{with}, to the version before", "regcred rotation{with} [s]", "regcred rotation{with}, version before [s]"],
+    [
+        "converge{with}, to the version before",
+        "regcred converge{with} [s]",
+        "regcred converge{with}, version before [s]",
+    ],
+    [
+        "rotation{with}, to the version before",
+        "regcred rotation{with} [s]",
+        "regcred rotation{with}, version before [s]",
+    ],
     ["restart{with}: ready / bare lists", "regcred restart{with}, to ready [s]", "bare lists{with} [s]"],
     [
         "new service account{with}, p50",

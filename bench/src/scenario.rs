@@ -124,8 +124,7 @@ impl Bench {
         for verbs in all {
             let (mut by_these, mut turned) = (f64::INFINITY, f64::INFINITY);
             for in_flight in self.args.in_flight.clone() {
-                let (seconds, cost) =
-                    Bare::of_several(&self.cluster, "converge", verbs, in_flight, credentials).done();
+                let (seconds, cost) = Bare::of_several(&self.cluster, "converge", verbs, in_flight, credentials).done();
                 by_these = by_these.min(seconds);
                 if seconds < best.0 {
                     best = (seconds, in_flight, cost.cpu);
