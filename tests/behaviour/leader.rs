@@ -52,8 +52,9 @@ fn standby(world: &World, args: &[&str]) -> Operator {
     world.standby.set(SECOND).unwrap();
     // A right takes effect a moment after it is there, and who has none runs for the Lease to say so.
     eventually(SOON, || {
-        let may = world.cluster.kubectl_as(SECOND, &["-n=regcred-system", "auth", "can-i", "list", "leases/regcred"]);
-        if may.status.success() { Ok(()) } else { Err("the rights aren't in force yet".to_owned()) }
+        let list = ["-n=regcred-system", "get", "leases", "--field-selector=metadata.name=regcred"];
+        let listed = world.cluster.kubectl_as(SECOND, &list).status.success();
+        if listed { Ok(()) } else { Err("the rights aren't in force yet".to_owned()) }
     });
     let second = replica(&world.cluster.kubeconfig(SECOND), args);
     second.wait_ready(SOON);
