@@ -70,7 +70,7 @@ struct AnySecret {
     deleting: bool,
     wrong_type: bool,
     revision: Option<u8>,
-    applied_fields: Option<u8>,
+    owned_fields: Option<u8>,
 }
 
 #[derive(Debug, Arbitrary)]
@@ -155,7 +155,7 @@ impl AnySecret {
             credential_owners: self.owners.iter().take(3).map(owner).collect(),
             other_owners: if self.other_owners { OtherOwners::Some } else { OtherOwners::None },
             revision: self.revision.map(|which| revision(pick(&CREDENTIALS, which)).as_str().into()),
-            applied_fields: self.applied_fields.map(|count| usize::from(count % 4)),
+            owned_fields: self.owned_fields.map(|count| usize::from(count % 4)),
         };
         StoredSecret { meta, data: label.map_or("somebody's".to_owned(), |label| data_of(&label.into())) }
     }

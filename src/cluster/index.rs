@@ -251,6 +251,11 @@ impl Index {
         Effect::Changed
     }
 
+    /// The newest version known of a Secret.
+    pub fn secret_version(&self, namespace: &NamespaceName, name: &SecretName) -> Option<ResourceVersion> {
+        self.namespaces.get(namespace)?.namespace.secrets.get(name).map(|secret| secret.resource_version)
+    }
+
     /// The newest version known of a service account.
     pub fn service_account_version(
         &self,

@@ -17,7 +17,7 @@ use crate::{
     plan::{Annotations, OtherOwners, Pod, ResourceVersion, Second, Secret, ServiceAccount},
 };
 pub use wire::Wire;
-use wire::{Manager, Owner, labels, list_writer, second, version, written};
+use wire::{Owner, creation, labels, list_writer, owned_fields, second, version, written};
 
 /// An object of the API server: where it is, and what matters of it. It can be asked for and watched as any other.
 #[derive(Clone, Debug)]
@@ -81,6 +81,7 @@ impl Observable for Secret {
 
     fn from_wire(wire: Wire) -> Self {
         let meta = wire.metadata;
+        let managers = meta.managed_fields.unwrap_or_default();
         let owners = meta.owner_references.unwrap_or_default();
         let (ours, others): (Vec<_>, Vec<_>) = owners.into_iter().partition(Owner::is_registry_credential);
         Self {
@@ -93,7 +94,8 @@ impl Observable for Secret {
             credential_owners: ours.into_iter().map(|owner| (owner.name.into(), owner.uid.into())).collect(),
             other_owners: if others.is_empty() { OtherOwners::None } else { OtherOwners::Some },
             revision: meta.annotations.revision,
-            applied_fields: meta.managed_fields.iter().flatten().find_map(Manager::applied_fields),
+            owned_fields: owned_fields(&managers),
+            creation: creation(&managers),
         }
     }
 }

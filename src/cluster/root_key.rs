@@ -1,12 +1,11 @@
 //! The operator's random bytes as they are stored: a Secret of a type of its own in the state namespace.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use k8s_openapi::api::core::v1::Secret;
-use kube::{Client, Resource, api::PostParams, core::Request};
-use serde::{Serialize, de::IgnoredAny};
+use kube::Client;
+use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{SourceFailure, read_source};
+use super::{SourceFailure, create_secret, read_source};
 use crate::{
     api::{ROOT_KEY_NAME, ROOT_KEY_TYPE},
     credential::RootKey,
@@ -41,9 +40,7 @@ pub async fn create_root_key(client: &Client, namespace: &str, key: &RootKey) ->
         immutable: true,
         data: Data { key: &encoded },
     };
-    let body = serde_json::to_vec(&body).map_err(kube::Error::SerdeError)?;
-    let request = Request::new(Secret::url_path(&(), Some(namespace))).create(&PostParams::default(), body);
-    client.request::<IgnoredAny>(request.map_err(kube::Error::BuildRequest)?).await.map(drop)
+    create_secret(client, namespace, &body).await.map(drop)
 }
 
 #[derive(Serialize)]

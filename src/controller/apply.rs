@@ -17,16 +17,16 @@ use super::{
 };
 use crate::{
     api::{FIELD_MANAGER, NamespaceName, PodName, SECRET_TYPE, SecretName, ServiceAccountName},
-    cluster::observe::Observed,
+    cluster::{create_secret, observe::Observed, rotate_secret, settle_secret},
     credential::{Guard, Owner, PullSecret, SecretManifest},
-    plan::{Change, Pod, ResourceVersion, Secret, ServiceAccount, catalog::Entry},
+    plan::{Change, Pod, ResourceVersion, Secret, ServiceAccount, Write, catalog::Entry, managed_names::ManagedNames},
     process::metrics::WriteKind,
 };
 
 /// A step with all that it takes to execute it.
 pub enum Task {
-    /// Server-side apply of a Secret.
-    ApplySecret { entry: Arc<Entry>, secret: SecretName, guard: Guard },
+    /// A Secret.
+    WriteSecret { entry: Arc<Entry>, secret: SecretName, write: Write },
     /// JSON patch of a service account.
     PatchServiceAccount { service_account: ServiceAccountName, changes: Vec<Change>, patch: Vec<Value> },
     /// Deletion of a Secret.
@@ -37,8 +37,8 @@ pub enum Task {
 pub async fn execute(context: &Context, namespace: &NamespaceName, task: &Task) -> Result<(), WriteError> {
     let started = Instant::now();
     let (kind, result) = match task {
-        Task::ApplySecret { entry, secret, guard } => {
-            (WriteKind::ApplySecret, apply_secret(context, namespace, entry, secret, guard).await)
+        Task::WriteSecret { entry, secret, write } => {
+            (WriteKind::WriteSecret, write_secret(context, namespace, entry, secret, write).await)
         }
         Task::PatchServiceAccount { service_account, changes, patch } => {
             let result = patch_service_account(context, namespace, service_account, changes, patch).await;
@@ -57,34 +57,72 @@ pub async fn execute(context: &Context, namespace: &NamespaceName, task: &Task) 
     result
 }
 
-async fn apply_secret(
+async fn write_secret(
     context: &Context,
     namespace: &NamespaceName,
     entry: &Entry,
     name: &SecretName,
-    guard: &Guard,
+    write: &Write,
 ) -> Result<(), WriteError> {
     let Some(pull_secret) = &entry.pull_secret else {
         return Ok(()); // held: nothing is written
     };
     let owner = Owner { name: entry.desired.credential.clone(), uid: entry.desired.uid.to_string() };
-    let manifest = SecretManifest::new(pull_secret, namespace, &owner, guard);
-    let api = secrets(&context.client, namespace);
-    // Force: what we take over is ours, or `conflictPolicy: Adopt` says so; the guard makes sure of which object it is.
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let written = bounded(api.patch(name.as_str(), &params, &Patch::Apply(manifest))).await;
-    match written {
+    let before = context.index().secret_version(namespace, name);
+    let written = match write {
+        // Rights by name can't allow a POST, as the name of what it makes isn't known when rights are checked.
+        Write::Create if context.settings.limits.managed_names == ManagedNames::Any => {
+            let manifest = SecretManifest::new(pull_secret, namespace, &owner, &Guard::Post);
+            bounded(create_secret(&context.client, namespace.as_str(), &manifest)).await
+        }
+        Write::Create => apply(context, namespace, name, pull_secret, &owner, &Guard::Create).await,
+        Write::Apply { uid, resource_version } => {
+            let guard = Guard::Exact { uid: uid.to_string(), resource_version: resource_version.to_string() };
+            apply(context, namespace, name, pull_secret, &owner, &guard).await
+        }
+        Write::Rotate { resource_version } => {
+            bounded(rotate_secret(&context.client, namespace, name, pull_secret, *resource_version)).await
+        }
+        Write::Settle { resource_version, entry } => {
+            bounded(settle_secret(&context.client, namespace, name, *entry, *resource_version)).await
+        }
+    };
+    let error = match written {
         Ok(seen) => {
             context.index().secret_answered(namespace, name, seen.object);
-            Ok(())
+            return Ok(());
         }
-        Err(WriteError::Moved) => {
+        Err(error) => error,
+    };
+    let is_patch = matches!(write, Write::Rotate { .. } | Write::Settle { .. });
+    match error {
+        WriteError::Moved => {
             look_again(context, namespace, name).await?;
             Err(WriteError::Moved)
         }
-        Err(WriteError::Gone) => Err(WriteError::Gone),
-        Err(error) => Err(withhold(pull_secret, error)),
+        // A patch for a Secret that has another shape by now fails before its resourceVersion is looked at.
+        WriteError::Invalid(_) if is_patch => {
+            look_again(context, namespace, name).await?;
+            let moved = context.index().secret_version(namespace, name) != before;
+            Err(if moved { WriteError::Moved } else { withhold(pull_secret, error) })
+        }
+        WriteError::Gone => Err(WriteError::Gone),
+        error => Err(withhold(pull_secret, error)),
     }
+}
+
+async fn apply(
+    context: &Context,
+    namespace: &NamespaceName,
+    name: &SecretName,
+    pull_secret: &PullSecret,
+    owner: &Owner,
+    guard: &Guard,
+) -> Result<Observed<Secret>, WriteError> {
+    let manifest = SecretManifest::new(pull_secret, namespace, owner, guard);
+    // Force: what we take over is ours, or `conflictPolicy: Adopt` says so; the guard makes sure of which object it is.
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    bounded(secrets(&context.client, namespace).patch(name.as_str(), &params, &Patch::Apply(manifest))).await
 }
 
 /// An admission webhook or policy may quote what it refuses.

@@ -19,8 +19,7 @@ use super::{
 };
 use crate::{
     api::{CredentialName, NamespaceName, Reason, SecretName, ServiceAccountName},
-    credential::Guard,
-    plan::{self, Change, Contested, Step, catalog::Catalog},
+    plan::{self, Change, Contested, Step, Write, catalog::Catalog},
     process::metrics::ReconcileResult,
     progress::{Failure, Outcome},
 };
@@ -123,9 +122,9 @@ impl Run<'_> {
                     *kept = kept.clone().min(refusal);
                     continue;
                 }
-                Step::ApplySecret { secret, guard: Guard::Create, .. } if self.vanishing.contains(&secret) => continue,
-                Step::ApplySecret { credential, secret, guard } => match self.catalog.get(&credential) {
-                    Some(entry) => Task::ApplySecret { entry: entry.clone(), secret, guard },
+                Step::WriteSecret { secret, write: Write::Create, .. } if self.vanishing.contains(&secret) => continue,
+                Step::WriteSecret { credential, secret, write } => match self.catalog.get(&credential) {
+                    Some(entry) => Task::WriteSecret { entry: entry.clone(), secret, write },
                     None => continue,
                 },
                 Step::PatchServiceAccount { service_account, changes } => {
@@ -250,7 +249,7 @@ impl Run<'_> {
 
 fn target(task: &Task) -> Target {
     match task {
-        Task::ApplySecret { secret, .. } | Task::DeleteSecret { secret, .. } => Target::Secret(secret.clone()),
+        Task::WriteSecret { secret, .. } | Task::DeleteSecret { secret, .. } => Target::Secret(secret.clone()),
         Task::PatchServiceAccount { service_account, .. } => Target::ServiceAccount(service_account.clone()),
     }
 }
@@ -258,7 +257,7 @@ fn target(task: &Task) -> Target {
 /// Whose status speaks of a failure of this write.
 fn affected(task: &Task) -> Vec<CredentialName> {
     match task {
-        Task::ApplySecret { entry, .. } => vec![entry.desired.credential.clone()],
+        Task::WriteSecret { entry, .. } => vec![entry.desired.credential.clone()],
         Task::PatchServiceAccount { changes, .. } => changes
             .iter()
             .filter_map(|change| match change {

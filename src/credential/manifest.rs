@@ -23,6 +23,8 @@ pub struct Owner {
 /// What must be true in the cluster for the write to happen; else it's a 409.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Guard {
+    /// Nothing of that name is there, which a POST sees to by itself.
+    Post,
     /// Nothing of that name is there. No object has resourceVersion 1, so the apply creates or fails.
     Create,
     /// The Secret is exactly as it was seen.
@@ -34,7 +36,7 @@ pub enum Guard {
     },
 }
 
-/// A Secret as it is applied; its fields are in the order in which they are sent.
+/// A Secret as it is created or applied; its fields are in the order in which they are sent.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretManifest<'a> {
@@ -81,6 +83,7 @@ impl<'a> SecretManifest<'a> {
     /// The pull secret as it is applied to one namespace.
     pub fn new(secret: &'a PullSecret, namespace: &'a NamespaceName, owner: &'a Owner, guard: &'a Guard) -> Self {
         let (uid, resource_version) = match guard {
+            Guard::Post => (None, None),
             Guard::Create => (None, Some("1")),
             Guard::Exact { uid, resource_version } => (Some(uid.as_str()), Some(resource_version.as_str())),
         };

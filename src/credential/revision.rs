@@ -8,10 +8,14 @@ use zeroize::Zeroizing;
 use super::docker_config::DockerConfig;
 use crate::api::SecretName;
 
-/// How many bytes of the hash stand in a revision, each as two hexadecimal digits.
-const HASH_BYTES: usize = 16;
+/// How many bytes of the hash of what a Secret holds stand in a revision, each as two hexadecimal digits.
+const DATA_BYTES: usize = 16;
 
-/// A fingerprint of all that is applied to a namespace: `v2:` and 32 hexadecimal digits.
+/// The same of the hash of its name, labels and annotations.
+const TEMPLATE_BYTES: usize = 8;
+
+/// A fingerprint of all that is applied to a namespace: `v2:`, 32 hexadecimal digits for the docker config, a hyphen, and 16
+/// for the Secret's name, labels and annotations.
 ///
 /// It stands in an annotation of the Secret, so that drift is seen without reading data. Many may read that, and a
 /// password, other than a private key, can be guessed; so nobody can compare it with anything who doesn't have the key.
@@ -31,14 +35,19 @@ impl Revision {
         labels: &BTreeMap<String, String>,
         annotations: &BTreeMap<String, String>,
     ) -> Self {
-        let mut hash = Framed(hmac::Context::with_key(&key.0));
-        hash.bytes(config.expose_bytes());
-        hash.bytes(name.as_str().as_bytes());
-        hash.map(labels);
-        hash.map(annotations);
-        let hash = hash.0.sign();
-        let hex: String = hash.as_ref().iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect();
-        Self(format!("{}{hex}", Self::VERSION).into())
+        let mut data = Framed::new(key, "data");
+        data.bytes(config.expose_bytes());
+        let mut template = Framed::new(key, "template");
+        template.bytes(name.as_str().as_bytes());
+        template.map(labels);
+        template.map(annotations);
+        Self(format!("{}{}-{}", Self::VERSION, data.hex(DATA_BYTES), template.hex(TEMPLATE_BYTES)).into())
+    }
+
+    /// Whether a Secret of this revision has the right name, labels and annotations already, and lacks only what it holds.
+    pub fn rotates(&self, other: &str) -> bool {
+        let template = |text: &str| text.strip_prefix(Self::VERSION)?.split_once('-').map(|(_, end)| end.to_owned());
+        *self.0 != *other && template(&self.0).is_some() && template(&self.0) == template(other)
     }
 
     /// One that no Secret has, or one that was read from a Secret: for a plan that doesn't know the source.
@@ -68,6 +77,16 @@ impl fmt::Debug for Revision {
 struct Framed(hmac::Context);
 
 impl Framed {
+    fn new(key: &RevisionKey, of: &str) -> Self {
+        let mut framed = Self(hmac::Context::with_key(&key.0));
+        framed.bytes(of.as_bytes());
+        framed
+    }
+
+    fn hex(self, bytes: usize) -> String {
+        self.0.sign().as_ref().iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn length(&mut self, length: usize) {
         self.0.update(&(length as u64).to_be_bytes());
     }
@@ -158,10 +177,22 @@ mod tests {
     #[test]
     fn it_is_an_hmac_of_the_framed_parts_by_a_key_that_is_derived() {
         let seen = revision(&key(7), "pw");
-        assert_eq!(seen.as_str(), "v2:975cfb7b441715f255a4878caafacea9");
+        assert_eq!(seen.as_str(), "v2:3469b0073d2d569d6663a587004805e7-5d0d4f710cfc04b2");
         assert_eq!((seen.to_string(), format!("{seen:?}")), (seen.as_str().to_owned(), format!("{:?}", seen.as_str())));
         assert_eq!(revision(&key(7), "pw"), seen);
         assert_ne!(revision(&key(7), "pw2"), seen);
+    }
+
+    #[test]
+    fn it_tells_what_a_secret_holds_from_how_it_is_labelled() {
+        let (one, other) = (revision(&key(7), "pw"), revision(&key(7), "pw2"));
+        assert!(one.rotates(other.as_str()) && other.rotates(one.as_str()));
+        assert!(!one.rotates(one.as_str()), "there is nothing to do");
+        let labelled = one.as_str().replace(&one.as_str()[one.as_str().len() - 4..], "0000");
+        assert!(!one.rotates(&labelled) && !other.rotates(&labelled));
+        for not_ours in ["", "v1:00", "v2:", "v2:00", "unknown"] {
+            assert!(!one.rotates(not_ours) && !Revision::assumed(not_ours).rotates(one.as_str()), "{not_ours}");
+        }
     }
 
     /// Who reads annotations and all else of the Secret but its data knows every other part of what is hashed.

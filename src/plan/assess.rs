@@ -68,7 +68,7 @@ pub fn assess(
 fn keeps(desired: &Desired, all_desired: &[&Desired], namespace: &Namespace) -> bool {
     namespace.secrets.get(&desired.secret).is_some_and(|secret| {
         ownership(secret, all_desired) == Ownership::Ours(desired.credential.clone())
-            && secret.applied_fields.is_some()
+            && secret.owned_fields.is_some()
             && !secret.wrong_type
             && !secret.deleting
     })

@@ -9,10 +9,10 @@ use super::{
     observed::{Namespace, OtherOwners, Secret, ServiceAccount, WriteOperation},
     patch::Change,
     refusal::Refusal,
+    write::Write,
 };
 use crate::{
     api::{ConflictPolicy, CredentialName, NamespaceName, SecretName, ServiceAccountName},
-    credential::Guard,
     process::Text,
 };
 
@@ -148,21 +148,29 @@ impl<'a> SecretDecision<'a> {
         }
     }
 
-    /// Whose Secret is to be written now, and on what condition.
-    pub(super) fn write(&self, observed: Option<&Secret>) -> Option<(CredentialName, Guard)> {
-        let (desired, guard) = match (self, observed) {
-            (Self::Pending(desired), None) => (desired, Guard::Create),
-            // It can't be kept, and a new one can't be made before it is gone.
-            (Self::Pending(_) | Self::Present(_), Some(secret)) if secret.deleting => return None,
-            (Self::Present(desired), Some(secret)) if desired.is_current(secret) => return None,
-            // Its UID alone wouldn't do, even where it is ours: giving it away changes its owner references only.
-            (Self::Pending(desired) | Self::Present(desired), Some(secret)) => {
-                let uid = secret.uid.to_string();
-                (desired, Guard::Exact { uid, resource_version: secret.resource_version.to_string() })
-            }
+    /// Whose Secret is to be written now, and how.
+    pub(super) fn write(&self, observed: Option<&Secret>) -> Option<(CredentialName, Write)> {
+        let (desired, is_ours) = match self {
+            Self::Pending(desired) => (desired, false),
+            Self::Present(desired) => (desired, true),
             _ => return None,
         };
-        Some((desired.credential.clone(), guard))
+        let write = match observed {
+            None => Write::Create,
+            // It can't be kept, and a new one can't be made before it is gone.
+            Some(secret) if secret.deleting => return None,
+            Some(secret) if is_ours && desired.is_current(secret) => return None,
+            // The resourceVersion alone would do for none of the others, even where it is ours: giving it away changes its
+            // owner references only.
+            Some(secret) if is_ours && desired.rotates(secret) => {
+                Write::Rotate { resource_version: secret.resource_version }
+            }
+            Some(secret) => match secret.creation {
+                Some(entry) => Write::Settle { resource_version: secret.resource_version, entry },
+                None => Write::Apply { uid: secret.uid.clone(), resource_version: secret.resource_version },
+            },
+        };
+        Some((desired.credential.clone(), write))
     }
 
     /// Why `desired`, which wants this name here, can't have it.

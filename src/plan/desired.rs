@@ -93,9 +93,22 @@ impl Desired {
         match &self.state {
             DesiredState::Resolved { revision, fields } => {
                 observed.revision.as_ref().map(Text::as_str) == Some(revision.as_str())
-                    && observed.applied_fields == Some(*fields)
+                    && observed.owned_fields == Some(*fields)
             }
             DesiredState::Stalled => false,
+        }
+    }
+}
+
+impl Desired {
+    /// Whether a Secret of ours lacks only what it holds: nobody has taken over any of it, and labels and annotations are
+    /// as wanted.
+    pub fn rotates(&self, observed: &Secret) -> bool {
+        match (&self.state, &observed.revision) {
+            (DesiredState::Resolved { revision, fields }, Some(there)) => {
+                observed.owned_fields == Some(*fields) && revision.rotates(there.as_str())
+            }
+            _ => false,
         }
     }
 }

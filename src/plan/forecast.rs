@@ -11,11 +11,9 @@ use super::{
     refusal::Refusal,
     removal_tracker::Contested,
     steps::{Step, plan},
+    write::Write,
 };
-use crate::{
-    api::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
-    credential::Guard,
-};
+use crate::api::{CredentialName, NamespaceName, SecretName, ServiceAccountName};
 
 /// How many plans in a row are executed at most. The proof says that four do all work; the collector may make it two
 /// times as many.
@@ -148,7 +146,7 @@ impl Run<'_> {
     /// Does to the namespace what the API server would; false where that is nothing.
     fn execute(&mut self, step: &Step) -> bool {
         match step {
-            Step::ApplySecret { credential, secret, guard } => self.apply(credential, secret, guard),
+            Step::WriteSecret { credential, secret, write } => self.write(credential, secret, write),
             Step::PatchServiceAccount { service_account, changes } => {
                 let Some(account) = self.now.service_accounts.get_mut(service_account) else { return false };
                 for change in changes {
@@ -169,7 +167,14 @@ impl Run<'_> {
         }
     }
 
-    fn apply(&mut self, credential: &CredentialName, name: &SecretName, guard: &Guard) -> bool {
+    fn write(&mut self, credential: &CredentialName, name: &SecretName, write: &Write) -> bool {
+        if matches!(write, Write::Settle { .. }) {
+            // What becomes of the Secret, the apply that follows says.
+            let Some(secret) = self.now.secrets.get_mut(name) else { return false };
+            secret.resource_version = next(secret.resource_version);
+            secret.creation = None;
+            return true;
+        }
         let desired = self.all_desired.iter().find(|desired| desired.credential == *credential);
         let Some((desired, DesiredState::Resolved { revision, fields })) =
             desired.map(|desired| (*desired, &desired.state))
@@ -177,8 +182,10 @@ impl Run<'_> {
             return false;
         };
         let before = self.now.secrets.get(name);
-        let fate = match (guard, before, self.secrets.get(name)) {
-            (Guard::Exact { .. }, Some(before), _) => SecretFate::Updated(self.cause(desired, before)),
+        let fate = match (write, before, self.secrets.get(name)) {
+            (Write::Rotate { .. } | Write::Apply { .. }, Some(before), _) => {
+                SecretFate::Updated(self.cause(desired, before))
+            }
             (_, _, Some((_, SecretFate::Deleted))) => SecretFate::Updated(UpdateCause::Replaced),
             _ => SecretFate::Created,
         };
@@ -189,7 +196,7 @@ impl Run<'_> {
             // Owner references that earlier applies set go; those of others stay.
             credential_owners: [(desired.credential.clone(), desired.uid.clone())].into(),
             revision: Some(revision.as_str().into()),
-            applied_fields: Some(*fields),
+            owned_fields: Some(*fields),
             ..before
         };
         self.now.secrets.insert(name.clone(), secret);

@@ -25,6 +25,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 mod waiting_pods;
+mod write;
 
 pub use assess::{Progress, SecretProgress, assess};
 pub use desired::{Desired, DesiredState, Scope, StuckRule};
@@ -41,3 +42,4 @@ pub use steps::{Step, plan};
 pub use stuck_pods::{is_stuck, ref_made, stuck};
 pub use targets::{NamespaceRule, ServiceAccountRule};
 pub use waiting_pods::{EvictionLimiter, WaitingPods};
+pub use write::Write;

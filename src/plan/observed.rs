@@ -63,9 +63,12 @@ pub struct Secret {
     pub other_owners: OtherOwners,
     /// The value of our revision annotation.
     pub revision: Option<Text>,
-    /// How many labels and annotations our `Apply` entry in managedFields owns; `None` where it doesn't own the data,
-    /// which is how a change of the value by somebody else shows without reading the value.
-    pub applied_fields: Option<usize>,
+    /// How many labels and annotations our entries in managedFields own; `None` where none of them owns the data, which is how
+    /// a change of the value by somebody else shows without reading the value.
+    pub owned_fields: Option<usize>,
+    /// The place in managedFields of the entry that our POST has made. While there is one, an apply takes nothing out that
+    /// the POST has put in.
+    pub creation: Option<u8>,
 }
 
 /// Whether something that isn't a RegistryCredential owns a Secret.

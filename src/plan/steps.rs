@@ -9,23 +9,21 @@ use super::{
     patch::Change,
     refusal::Refusal,
     removal_tracker::Contested,
+    write::Write,
 };
-use crate::{
-    api::{CredentialName, NamespaceName, SecretName, ServiceAccountName},
-    credential::Guard,
-};
+use crate::api::{CredentialName, NamespaceName, SecretName, ServiceAccountName};
 
 /// All that the operator can do to a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Server-side apply of the credential's Secret.
-    ApplySecret {
+    /// Write the credential's Secret.
+    WriteSecret {
         /// Whose pull secret.
         credential: CredentialName,
         /// Under this name.
         secret: SecretName,
-        /// What has to be there, or not, for the write to happen.
-        guard: Guard,
+        /// How, and what has to be there, or not, for the write to happen.
+        write: Write,
     },
     /// One JSON patch of a service account, for all credentials at once.
     PatchServiceAccount {
@@ -67,8 +65,8 @@ pub fn plan(name: &NamespaceName, all_desired: &[&Desired], namespace: &Namespac
 
     let mut steps = Vec::new();
     for (secret, decision) in &decisions {
-        if let Some((credential, guard)) = decision.write(namespace.secrets.get(secret)) {
-            steps.push(Step::ApplySecret { credential, secret: secret.clone(), guard });
+        if let Some((credential, write)) = decision.write(namespace.secrets.get(secret)) {
+            steps.push(Step::WriteSecret { credential, secret: secret.clone(), write });
         }
     }
     let mut refused = Vec::new();

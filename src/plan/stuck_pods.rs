@@ -100,7 +100,7 @@ mod tests {
             label: Some("darwin".into()),
             credential_owners: [("darwin".into(), "darwin-uid".into())].into(),
             revision: Some(revision.as_str().into()),
-            applied_fields: Some(*fields),
+            owned_fields: Some(*fields),
             ..Secret::default()
         }
     }

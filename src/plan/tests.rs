@@ -68,7 +68,7 @@ fn current(desired: &Desired) -> Secret {
     let DesiredState::Resolved { revision, .. } = &desired.state else { panic!("held") };
     Secret {
         revision: Some(revision.as_str().into()),
-        applied_fields: Some(FIELDS),
+        owned_fields: Some(FIELDS),
         ..secret(Some(desired.credential.as_str()), &[(desired.credential.as_str(), desired.uid.as_str())])
     }
 }
@@ -245,8 +245,8 @@ fn a_namespace_is_ready_when_the_secret_is_current_and_every_chosen_account_name
     let bare = ServiceAccount::default;
     let is_current = SecretProgress::Current;
     let stale = Secret { revision: Some("v1:old".into()), ..current(&darwin) };
-    let changed = Secret { applied_fields: None, ..current(&darwin) };
-    let fewer = Secret { applied_fields: Some(FIELDS - 1), ..current(&darwin) };
+    let changed = Secret { owned_fields: None, ..current(&darwin) };
+    let fewer = Secret { owned_fields: Some(FIELDS - 1), ..current(&darwin) };
     let deleting = Secret { deleting: true, ..current(&darwin) };
     let others = Secret { ..current(&younger) };
     let missing = SecretProgress::Missing;
@@ -291,10 +291,10 @@ fn what_was_made_for_a_held_credential_counts_whatever_revision_it_has() {
         ),
         (
             "with a label less",
-            Some(Secret { applied_fields: Some(FIELDS - 1), ..here_is() }),
+            Some(Secret { owned_fields: Some(FIELDS - 1), ..here_is() }),
             (SecretProgress::Current, 1),
         ),
-        ("changed by somebody", Some(Secret { applied_fields: None, ..here_is() }), (SecretProgress::Missing, 0)),
+        ("changed by somebody", Some(Secret { owned_fields: None, ..here_is() }), (SecretProgress::Missing, 0)),
         ("going", Some(Secret { deleting: true, ..here_is() }), (SecretProgress::Missing, 0)),
         ("of another type", Some(Secret { wrong_type: true, ..here_is() }), (SecretProgress::Missing, 0)),
         ("another's", Some(current(&desired("younger", 2))), (SecretProgress::Missing, 0)),

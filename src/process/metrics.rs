@@ -60,8 +60,8 @@ label! {
 label! {
     /// What is written.
     WriteKind {
-        /// Server-side apply of a Secret.
-        ApplySecret = "apply_secret",
+        /// Creation, patch or server-side apply of a Secret.
+        WriteSecret = "write_secret",
         /// JSON patch of a service account.
         PatchServiceAccount = "patch_service_account",
         /// Deletion of a Secret.

@@ -39,6 +39,6 @@ fn an_api_server_that_is_too_busy_is_asked_for_less_at_once() {
     };
     let limit = value("regcred_rollout_concurrency_limit");
     assert!((1.0..72.0).contains(&limit), "{limit}");
-    let refused = value(r#"regcred_writes_total{kind="apply_secret",result="error"}"#);
+    let refused = value(r#"regcred_writes_total{kind="write_secret",result="error"}"#);
     assert!(refused > 0.0, "the API server was never too busy");
 }

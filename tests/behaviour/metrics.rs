@@ -28,7 +28,7 @@ fn metrics_tell_what_was_done_and_how_far_every_credential_is() {
     world.wait_condition("broken", "Ready", "False", "RegistryNotAllowed");
 
     let exact = [
-        (r#"regcred_writes_total{kind="apply_secret",result="success"}"#, 2.0),
+        (r#"regcred_writes_total{kind="write_secret",result="success"}"#, 2.0),
         (r#"regcred_writes_total{kind="patch_service_account",result="success"}"#, 2.0),
         (r#"regcred_credential_condition{credential="darwin",condition="Ready"}"#, 1.0),
         (r#"regcred_credential_condition{credential="darwin",condition="Stalled"}"#, 0.0),

@@ -62,13 +62,52 @@ fn a_secret_that_we_applied_is_read_whole() {
             credential_owners: [("darwin".into(), "6f0e9a52-4a1e-4d9e-9a27-0d6f3f1b7c11".into())].into(),
             other_owners: OtherOwners::None,
             revision: Some("v1:2917bd7f37758904a0da627fc5e0bd66".into()),
-            applied_fields: Some(3),
+            owned_fields: Some(3),
+            creation: None,
         }
     );
     let whole: Observed<Secret> = serde_json::from_value(json!({"metadata": applied()})).unwrap();
     assert_eq!(whole.key::<SecretName>(), ("team-a".into(), "darwin-secret".into()));
     assert_eq!(whole.meta().resource_version.as_deref(), Some("1042"));
     assert_eq!(whole.resource_version(), ResourceVersion(1042));
+}
+
+/// An entry of managedFields as the API server writes them.
+fn entry(manager: &str, operation: &str, fields: Value) -> Value {
+    json!({"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields})
+}
+
+#[test]
+fn what_we_own_is_counted_over_all_our_entries_and_the_one_of_a_post_is_found() {
+    let data = json!({"f:.dockerconfigjson": {}});
+    let metadata = |labels: &[&str], annotations: &[&str]| {
+        let keys =
+            |keys: &[&str]| keys.iter().map(|key| (format!("f:{key}"), json!({}))).collect::<serde_json::Map<_, _>>();
+        json!({"f:labels": keys(labels), "f:annotations": keys(annotations)})
+    };
+    let posted = entry(
+        "regcred",
+        "Update",
+        json!({"f:data": {".": {}, "f:.dockerconfigjson": {}}, "f:metadata": metadata(&["a", "b"], &["c"]), "f:type": {}}),
+    );
+    let rotated = entry("regcred", "Update", json!({"f:data": data, "f:metadata": metadata(&[], &["c"])}));
+    let rest = entry("regcred", "Apply", json!({"f:metadata": metadata(&["a", "b"], &["c"]), "f:type": {}}));
+    let other = entry("kubectl", "Update", json!({"f:data": data, "f:metadata": metadata(&["x"], &[]), "f:type": {}}));
+    let mut status = posted.clone();
+    status["subresource"] = json!("status");
+    for (entries, owned, creation) in [
+        (json!([posted]), Some(3), Some(0)),
+        (json!([other, posted]), Some(3), Some(1)),
+        (json!([rest, rotated]), Some(3), None),
+        // Somebody has taken the data over, and its like.
+        (json!([rest, other]), None, None),
+        (json!([rotated]), Some(1), None),
+        (json!([status]), None, None),
+        (json!([other]), None, None),
+    ] {
+        let seen = secret(json!({"managedFields": entries}));
+        assert_eq!((seen.owned_fields, seen.creation), (owned, creation), "{entries}");
+    }
 }
 
 #[test]
@@ -130,15 +169,15 @@ fn a_secret_that_is_being_deleted_says_so() {
 }
 
 #[test]
-fn whoever_changes_the_value_takes_it_out_of_our_apply() {
+fn whoever_changes_the_value_takes_it_from_us() {
     let fields = |change: fn(&mut Value)| {
         let mut applied = applied();
         change(&mut applied["managedFields"][0]);
-        secret(applied).applied_fields
+        secret(applied).owned_fields
     };
     assert_eq!(fields(|_| {}), Some(3));
     assert_eq!(fields(|entry| entry["fieldsV1"]["f:data"] = json!({})), None, "kubectl patch of the value");
-    assert_eq!(fields(|entry| entry["operation"] = json!("Update")), None);
+    assert_eq!(fields(|entry| entry["operation"] = json!("Update")), Some(3), "made by POST, or changed by a patch");
     assert_eq!(fields(|entry| entry["manager"] = json!("kubectl")), None);
     assert_eq!(fields(|entry| entry["subresource"] = json!("status")), None);
     assert_eq!(fields(|entry| entry["fieldsV1"] = Value::Null), None);
@@ -152,7 +191,7 @@ fn our_apply_is_found_among_others() {
     let ours = applied["managedFields"][0].clone();
     let other = json!({"manager": "kubectl-label", "operation": "Update", "fieldsV1": {"f:metadata": {}}});
     applied["managedFields"] = json!([other, ours]);
-    assert_eq!(secret(applied).applied_fields, Some(3));
+    assert_eq!(secret(applied).owned_fields, Some(3));
 }
 
 fn observed(value: Value) -> ServiceAccount {

@@ -1,7 +1,10 @@
 //! An object as the API server sends it, as far as any kind needs it: neither a Secret's data nor most of managedFields are
 //! decoded.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
@@ -114,16 +117,32 @@ pub(super) struct Manager {
 }
 
 impl Manager {
-    /// How many labels and annotations our own apply owns, where it owns the data.
-    pub(super) fn applied_fields(&self) -> Option<usize> {
-        let ours = self.manager.as_deref() == Some(FIELD_MANAGER)
-            && self.operation.as_deref() == Some("Apply")
-            && self.subresource.is_none();
-        let fields = self.fields.as_ref().filter(|_| ours)?;
-        fields.data.as_ref()?.docker_config.as_ref()?;
-        let metadata = fields.metadata.as_ref();
-        Some(metadata.map_or(0, |metadata| metadata.labels.0 + metadata.annotations.0))
+    /// Ours, whatever the operation.
+    fn is_ours(&self) -> bool {
+        self.manager.as_deref() == Some(FIELD_MANAGER) && self.subresource.is_none()
     }
+
+    /// Made by our POST: what else of ours is an update never owns the type.
+    fn is_creation(&self) -> bool {
+        let owns_type = self.fields.as_ref().is_some_and(|fields| fields.type_.is_some());
+        self.is_ours() && self.operation.as_deref() == Some("Update") && owns_type
+    }
+}
+
+/// How many labels and annotations we own by apply, creation or patch, where we own the data.
+pub(super) fn owned_fields(managers: &[Manager]) -> Option<usize> {
+    let ours = || managers.iter().filter(|manager| manager.is_ours()).filter_map(|manager| manager.fields.as_ref());
+    let owns_data = |fields: &Fields| fields.data.as_ref().is_some_and(|data| data.docker_config.is_some());
+    let metadata = || ours().filter_map(|fields| fields.metadata.as_ref());
+    let count = |keys: BTreeSet<&String>| keys.len();
+    let labels = count(metadata().flat_map(|metadata| &metadata.labels.0).collect());
+    let annotations = count(metadata().flat_map(|metadata| &metadata.annotations.0).collect());
+    ours().any(owns_data).then_some(labels + annotations)
+}
+
+/// The place of the entry that our POST has made.
+pub(super) fn creation(managers: &[Manager]) -> Option<u8> {
+    managers.iter().position(Manager::is_creation).and_then(|at| at.try_into().ok())
 }
 
 /// Who owns what: `{"f:data": {"f:.dockerconfigjson": {}}, …}`.
@@ -135,6 +154,8 @@ pub(super) struct Fields {
     pub(super) metadata: Option<MetadataFields>,
     #[serde(rename = "f:imagePullSecrets")]
     pub(super) image_pull_secrets: Option<IgnoredAny>,
+    #[serde(rename = "f:type")]
+    pub(super) type_: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -146,19 +167,19 @@ pub(super) struct DataFields {
 #[derive(Debug, Deserialize)]
 pub(super) struct MetadataFields {
     #[serde(rename = "f:labels", default)]
-    pub(super) labels: Count,
+    pub(super) labels: Keys,
     #[serde(rename = "f:annotations", default)]
-    pub(super) annotations: Count,
+    pub(super) annotations: Keys,
 }
 
-/// How many keys of a map are owned; `.` stands for the map itself.
+/// Which keys of a map are owned; `.` stands for the map itself.
 #[derive(Debug, Default)]
-pub(super) struct Count(usize);
+pub(super) struct Keys(Vec<String>);
 
-impl<'de> Deserialize<'de> for Count {
+impl<'de> Deserialize<'de> for Keys {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let keys = BTreeMap::<String, IgnoredAny>::deserialize(deserializer)?;
-        Ok(Self(keys.keys().filter(|key| key.starts_with("f:")).count()))
+        Ok(Self(keys.into_keys().filter(|key| key.starts_with("f:")).collect()))
     }
 }
 

@@ -127,7 +127,7 @@ pub fn made_by(credential: &str) -> StoredSecret {
             label: Some(credential.into()),
             credential_owners: [(credential.into(), uid(credential))].into(),
             revision: Some(revision(credential).as_str().into()),
-            applied_fields: Some(FIELDS),
+            owned_fields: Some(FIELDS),
             ..Secret::default()
         },
         data: data_of(&credential.into()),
@@ -138,6 +138,16 @@ pub fn with(secret: StoredSecret, change: impl FnOnce(&mut Secret)) -> StoredSec
     let mut changed = secret;
     change(&mut changed.meta);
     changed
+}
+
+/// As it should be but for what it holds.
+pub fn rotated(secret: StoredSecret) -> StoredSecret {
+    let before = |s: &mut Secret| {
+        let now = s.revision.as_ref().map(Text::as_str).expect("one of ours").to_owned();
+        let (_, template) = now.split_once('-').expect("two parts");
+        s.revision = Some(format!("{}{}-{template}", Revision::VERSION, "0".repeat(32)).into());
+    };
+    StoredSecret { data: "what it held before".to_owned(), ..with(secret, before) }
 }
 
 pub fn foreign() -> StoredSecret {
@@ -155,12 +165,22 @@ fn all_made_by(credential: &'static str, other: &'static str) -> Vec<StoredSecre
     let of_the_dead = || owned_by_uid(made(), credential, "uid of an earlier one");
     let stale = |s: StoredSecret| with(s, |s| s.revision = Some("v1:old".into()));
     let orphaned = |s: StoredSecret| with(s, |s| s.credential_owners = [].into());
+    let by_post = |s: StoredSecret| with(s, |s| s.creation = Some(1));
     vec![
         made(),
         stale(made()),
+        rotated(made()),
+        by_post(made()),
+        by_post(rotated(made())),
+        by_post(stale(made())),
+        by_post(with(made(), |s| s.owned_fields = None)),
+        by_post(of_the_dead()),
+        by_post(orphaned(made())),
+        rotated(of_the_dead()),
+        with(rotated(made()), |s| s.owned_fields = Some(FIELDS - 1)),
         with(made(), |s| s.revision = None),
-        with(made(), |s| s.applied_fields = None),
-        with(made(), |s| s.applied_fields = Some(FIELDS - 1)),
+        with(made(), |s| s.owned_fields = None),
+        with(made(), |s| s.owned_fields = Some(FIELDS - 1)),
         with(made(), |s| s.deleting = true),
         stale(with(made(), |s| s.deleting = true)),
         with(made(), |s| s.other_owners = OtherOwners::Some),

@@ -94,8 +94,8 @@ fn entries(told: &mut BTreeSet<Effect>, start: &World, end: &World) {
 /// What a plan asks for, without versions and UIDs, which a forecast doesn't know of what is made.
 fn comparable(namespace: &Namespace) -> Namespace {
     let secrets = namespace.secrets.iter().map(|(name, secret)| {
-        let timeless = Secret { resource_version: ResourceVersion(0), uid: Default::default(), ..secret.clone() };
-        (name.clone(), timeless)
+        let (resource_version, uid) = (ResourceVersion(0), Default::default());
+        (name.clone(), Secret { resource_version, uid, creation: None, ..secret.clone() })
     });
     let accounts = namespace.service_accounts.iter().map(|(name, account)| {
         // Whether other annotations are left isn't known either.

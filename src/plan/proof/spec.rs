@@ -91,7 +91,7 @@ pub fn specified_end(name: &NamespaceName, all_desired: &[&Desired], world: &Wor
         let fate = fate(name, &secret, all_desired, world);
         match &fate {
             Fate::Written(desired) => {
-                let written = written(desired, &secret, world.secrets.get(&secret));
+                let written = written(desired, &secret, world.secrets.get(&secret), all_desired);
                 end.secrets.insert(secret.clone(), written);
             }
             Fate::Deleted => {
@@ -104,7 +104,7 @@ pub fn specified_end(name: &NamespaceName, all_desired: &[&Desired], world: &Wor
             settle(account_name, account, &secret, &fate, all_desired, fought);
         }
     }
-    end.timeless()
+    end.timeless().unmarked()
 }
 
 /// What becomes of a Secret name.
@@ -145,7 +145,7 @@ fn fate<'a>(name: &NamespaceName, secret: &SecretName, all_desired: &[&'a Desire
     }
     let own = whose == Whose::Ours(&desired.credential);
     let untouched =
-        there.revision.as_ref().map(Text::as_str) == Some(revision.as_str()) && there.applied_fields == Some(FIELDS);
+        there.revision.as_ref().map(Text::as_str) == Some(revision.as_str()) && there.owned_fields == Some(FIELDS);
     match (own, there.deleting) {
         (true, true) => Fate::Kept(desired),
         (true, false) if untouched => Fate::Kept(desired),
@@ -154,8 +154,23 @@ fn fate<'a>(name: &NamespaceName, secret: &SecretName, all_desired: &[&'a Desire
     }
 }
 
-fn written(desired: &Desired, name: &SecretName, before: Option<&StoredSecret>) -> StoredSecret {
+fn written(
+    desired: &Desired,
+    name: &SecretName,
+    before: Option<&StoredSecret>,
+    all_desired: &[&Desired],
+) -> StoredSecret {
     let DesiredState::Resolved { revision, .. } = &desired.state else { panic!("held") };
+    // Where all is ours and as wanted but for what it holds, nothing else is touched, further owners included.
+    let template = |revision: &str| revision.split_once('-').map(|(_, template)| template.to_owned());
+    let rotated = before.filter(|before| {
+        let there = before.meta.revision.as_ref().and_then(|there| template(there.as_str()));
+        whose(&before.meta, all_desired) == Whose::Ours(&desired.credential)
+            && before.meta.owned_fields == Some(FIELDS)
+            && there.is_some()
+            && there == template(revision.as_str())
+    });
+    let ours = || [(desired.credential.clone(), desired.uid.clone())].into();
     StoredSecret {
         meta: Secret {
             uid: before.map_or_else(|| created_uid(name, &desired.credential), |before| before.meta.uid.clone()),
@@ -164,10 +179,11 @@ fn written(desired: &Desired, name: &SecretName, before: Option<&StoredSecret>) 
             deleting: false,
             wrong_type: false,
             label: Some(desired.credential.clone()),
-            credential_owners: [(desired.credential.clone(), desired.uid.clone())].into(),
+            credential_owners: rotated.map_or_else(ours, |before| before.meta.credential_owners.clone()),
             other_owners: before.map_or(OtherOwners::None, |before| before.meta.other_owners),
             revision: Some(revision.as_str().into()),
-            applied_fields: Some(FIELDS),
+            owned_fields: Some(FIELDS),
+            creation: None,
         },
         data: data_of(&desired.credential),
     }

@@ -6,10 +6,9 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{ADDED_PREFIX, CredentialName, SecretName, ServiceAccountName},
-    credential::Guard,
     plan::{
         Annotations, Desired, DesiredState, ListWriter, Namespace, OtherOwners, ResourceVersion, Secret,
-        ServiceAccount, Step, WriteOperation, json_patch,
+        ServiceAccount, Step, Write, WriteOperation, json_patch,
     },
 };
 
@@ -68,9 +67,9 @@ impl World {
     /// Executes one step that was planned when the namespace looked like `seen`.
     pub fn execute(&mut self, step: &Step, all_desired: &[&Desired], seen: &Namespace) -> Answer {
         match step {
-            Step::ApplySecret { credential, secret, guard } => {
+            Step::WriteSecret { credential, secret, write } => {
                 let desired = all_desired.iter().find(|c| c.credential == *credential).expect("the claim exists");
-                self.apply(desired, secret, guard)
+                self.write(desired, secret, write)
             }
             Step::PatchServiceAccount { service_account, changes } => {
                 let patch = json_patch(seen.service_accounts.get(service_account).expect("an account"), changes);
@@ -93,34 +92,64 @@ impl World {
         }
     }
 
-    fn apply(&mut self, desired: &Desired, name: &SecretName, guard: &Guard) -> Answer {
-        let there = self.secrets.get(name);
-        let allowed = match (guard, there) {
-            (Guard::Create, there) => there.is_none(),
-            (Guard::Exact { uid, resource_version }, Some(there)) => {
-                *there.meta.uid == **uid && there.meta.resource_version.to_string() == *resource_version
+    fn write(&mut self, desired: &Desired, name: &SecretName, write: &Write) -> Answer {
+        let there = self.secrets.get(name).cloned();
+        let seen = |version: &ResourceVersion| there.as_ref().map(|there| there.meta.resource_version == *version);
+        match (write, &there) {
+            (Write::Create, Some(_)) | (Write::Apply { .. }, None) => return Answer::Conflict,
+            (Write::Apply { uid, resource_version }, Some(there))
+                if there.meta.uid != *uid || there.meta.resource_version != *resource_version =>
+            {
+                return Answer::Conflict;
             }
-            (Guard::Exact { .. }, None) => false,
-        };
-        if !allowed {
-            return Answer::Conflict;
+            (Write::Rotate { resource_version } | Write::Settle { resource_version, .. }, _) => {
+                match seen(resource_version) {
+                    None => return Answer::NotFound,
+                    Some(false) => return Answer::Conflict,
+                    Some(true) => {}
+                }
+            }
+            _ => {}
         }
-        if there.is_some_and(|there| there.meta.wrong_type) {
+        if there.as_ref().is_some_and(|there| there.meta.wrong_type) && !matches!(write, Write::Settle { .. }) {
             return Answer::Invalid;
         }
         let DesiredState::Resolved { revision, .. } = &desired.state else { panic!("a held credential is written") };
-        let created = || Secret { uid: created_uid(name, &desired.credential), ..Secret::default() };
-        let before = there.map_or_else(created, |there| there.meta.clone());
-        let meta = Secret {
-            resource_version: ResourceVersion(before.resource_version.0 + 1),
-            label: Some(desired.credential.clone()),
-            // Owner references that earlier applies of ours set go; those of others stay.
-            credential_owners: [(desired.credential.clone(), desired.uid.clone())].into(),
-            revision: Some(revision.as_str().into()),
-            applied_fields: Some(FIELDS),
-            ..before
+        let new = Secret { uid: created_uid(name, &desired.credential), ..Secret::default() };
+        let StoredSecret { meta: before, data } = there.unwrap_or(StoredSecret { meta: new, data: String::new() });
+        let resource_version = ResourceVersion(before.resource_version.0 + 1);
+        let (revision, our) = (revision.as_str().into(), data_of(&desired.credential));
+        let owner = (desired.credential.clone(), desired.uid.clone());
+        let (meta, data) = match write {
+            Write::Settle { entry, .. } => {
+                assert_eq!(before.creation, Some(*entry), "another entry is made an apply's");
+                (Secret { resource_version, creation: None, ..before }, data)
+            }
+            // What is equal isn't taken back from who has taken it over, so it has to be ours, and the rest as wanted.
+            Write::Rotate { .. } => {
+                assert_eq!(before.owned_fields, Some(FIELDS), "a patch of what isn't ours");
+                assert!(before.label.as_ref() == Some(&desired.credential), "a patch of another's Secret");
+                (Secret { resource_version, revision: Some(revision), ..before }, our)
+            }
+            Write::Create | Write::Apply { .. } => {
+                // Owner references that earlier applies of ours set go; those of others stay, and those of a POST.
+                let mut owners = vec![owner.clone()];
+                if before.creation.is_some() {
+                    owners.extend(before.credential_owners.iter().filter(|known| **known != owner).cloned());
+                }
+                let meta = Secret {
+                    resource_version,
+                    label: Some(desired.credential.clone()),
+                    credential_owners: owners.into(),
+                    revision: Some(revision),
+                    owned_fields: Some(FIELDS),
+                    creation: if *write == Write::Create { Some(0) } else { before.creation },
+                    ..before
+                };
+                (meta, our)
+            }
         };
-        self.secrets.insert(name.clone(), StoredSecret { meta, data: data_of(&desired.credential) });
+        self.secrets.insert(name.clone(), StoredSecret { meta, data });
         Answer::Done
     }
 
@@ -172,6 +201,14 @@ impl World {
             }
         }
         world
+    }
+}
+
+impl World {
+    /// The same without what says by which request a Secret was made.
+    pub fn unmarked(mut self) -> Self {
+        self.secrets.values_mut().for_each(|secret| secret.meta.creation = None);
+        self
     }
 }
 

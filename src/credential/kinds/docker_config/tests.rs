@@ -11,7 +11,7 @@ use crate::{
     credential::{
         AllowedRegistries, Resolved, resolve,
         source::Marks,
-        testing::{KEY_A, revision_key, secret, spec},
+        testing::{KEY_A, logins_of, revision_key, secret, spec},
     },
 };
 
@@ -43,16 +43,7 @@ fn try_config(config: &str) -> Result<Resolved, Stalled> {
 
 /// The logins of each entry of what is rendered.
 fn rendered(resolved: &Resolved) -> BTreeMap<String, String> {
-    let config = BASE64_STANDARD.decode(resolved.pull_secret.expose_encoded()).unwrap();
-    let config: Value = serde_json::from_slice(&config).unwrap();
-    let login = |(name, entry): (&String, &Value)| {
-        let auth = BASE64_STANDARD.decode(entry["auth"].as_str().unwrap()).unwrap();
-        let login = format!("{}:{}", entry["username"].as_str().unwrap(), entry["password"].as_str().unwrap());
-        assert_eq!(auth, login.as_bytes());
-        assert_eq!(entry.as_object().unwrap().len(), 3, "nothing else is passed on");
-        (name.clone(), login)
-    };
-    config["auths"].as_object().unwrap().iter().map(login).collect()
+    logins_of(&resolved.pull_secret)
 }
 
 fn auth(login: &str) -> String {

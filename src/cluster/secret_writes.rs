@@ -1,0 +1,104 @@
+//! Writes of Secrets that kube's `Api` has no method for: a body of any shape, and metadata alone for an answer.
+
+use http::{Method, Request, header};
+use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
+use kube::{Client, Resource};
+use serde::Serialize;
+
+use super::observe::Observed;
+use crate::{
+    api::{FIELD_MANAGER, NamespaceName, REVISION_ANNOTATION, SecretName},
+    credential::PullSecret,
+    plan::{ResourceVersion, Secret},
+};
+
+/// What an answer is asked for as: a Secret without its data.
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
+/// POST: 409 where one of that name is there.
+///
+/// # Errors
+/// The client's.
+pub async fn create_secret(client: &Client, namespace: &str, body: &impl Serialize) -> kube::Result<Observed<Secret>> {
+    let path = KubernetesSecret::url_path(&(), Some(namespace));
+    send(client, Method::POST, &path, "application/json", body).await
+}
+
+/// A JSON patch of what the Secret holds, and of nothing else: 409 where it isn't the one that was seen.
+///
+/// # Errors
+/// The client's; 422 where it has another shape by now, as the version is looked at last.
+pub async fn rotate_secret(
+    client: &Client,
+    namespace: &NamespaceName,
+    name: &SecretName,
+    pull_secret: &PullSecret,
+    seen: ResourceVersion,
+) -> kube::Result<Observed<Secret>> {
+    let revision = format!("/metadata/annotations/{}", REVISION_ANNOTATION.replace('/', "~1"));
+    let operations = [
+        Replace::new("/data/.dockerconfigjson", pull_secret.expose_encoded()),
+        Replace::new(&revision, pull_secret.revision().as_str()),
+    ];
+    patch(client, namespace, name, seen, operations.into()).await
+}
+
+/// A JSON patch that makes an entry of managedFields, an update's, one of an apply by the same manager.
+///
+/// # Errors
+/// As [`rotate_secret`].
+pub async fn settle_secret(
+    client: &Client,
+    namespace: &NamespaceName,
+    name: &SecretName,
+    entry: u8,
+    seen: ResourceVersion,
+) -> kube::Result<Observed<Secret>> {
+    let operation = format!("/metadata/managedFields/{entry}/operation");
+    patch(client, namespace, name, seen, vec![Replace::new(&operation, "Apply")]).await
+}
+
+async fn patch(
+    client: &Client,
+    namespace: &NamespaceName,
+    name: &SecretName,
+    seen: ResourceVersion,
+    mut operations: Vec<Replace<'_>>,
+) -> kube::Result<Observed<Secret>> {
+    let path = format!("{}/{name}", KubernetesSecret::url_path(&(), Some(namespace.as_str())));
+    let seen = seen.to_string();
+    operations.push(Replace::new("/metadata/resourceVersion", &seen));
+    send(client, Method::PATCH, &path, "application/json-patch+json", &operations).await
+}
+
+/// An operation of a JSON patch (<https://www.rfc-editor.org/rfc/rfc6902>). All that is replaced is there.
+#[derive(Serialize)]
+struct Replace<'a> {
+    op: &'static str,
+    path: &'a str,
+    value: &'a str,
+}
+
+impl<'a> Replace<'a> {
+    fn new(path: &'a str, value: &'a str) -> Self {
+        Self { op: "replace", path, value }
+    }
+}
+
+async fn send(
+    client: &Client,
+    method: Method,
+    path: &str,
+    content_type: &str,
+    body: &impl Serialize,
+) -> kube::Result<Observed<Secret>> {
+    let body = serde_json::to_vec(body).map_err(kube::Error::SerdeError)?;
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("{path}?fieldManager={FIELD_MANAGER}"))
+        .header(header::CONTENT_TYPE, content_type)
+        .header(header::ACCEPT, METADATA)
+        .body(body)
+        .map_err(kube::Error::HttpError)?;
+    client.request(request).await
+}
