@@ -26,7 +26,7 @@ use crate::{
         gate::Gate,
         index::{Effect, Index},
     },
-    plan::{RecreateBackoff, RemovalTracker, catalog::Catalog, decoded::Limits},
+    plan::{AbsenceTracker, RecreateBackoff, RemovalTracker, catalog::Catalog, decoded::Limits},
     process::metrics::{Controller, Metrics, Watch},
     progress::{Resolution, RolloutProgress},
 };
@@ -67,6 +67,7 @@ pub struct Context {
     catalog: RwLock<Arc<Catalog>>,
     index: Mutex<Index>,
     removal_tracker: Mutex<RemovalTracker>,
+    absence_tracker: Mutex<AbsenceTracker>,
     recreate_backoff: Mutex<RecreateBackoff>,
     unconfirmed_patches: Mutex<UnconfirmedPatches>,
     rollout: Mutex<RolloutProgress>,
@@ -123,6 +124,7 @@ impl Context {
             catalog: RwLock::default(),
             index: Mutex::new(index),
             removal_tracker: Mutex::default(),
+            absence_tracker: Mutex::default(),
             recreate_backoff: Mutex::default(),
             unconfirmed_patches: Mutex::default(),
             rollout: Mutex::default(),
@@ -155,6 +157,11 @@ impl Context {
     /// Entries that somebody keeps taking away.
     pub fn removal_tracker(&self) -> MutexGuard<'_, RemovalTracker> {
         lock(&self.removal_tracker)
+    }
+
+    /// Secrets that others make, and that aren't there.
+    pub fn absence_tracker(&self) -> MutexGuard<'_, AbsenceTracker> {
+        lock(&self.absence_tracker)
     }
 
     /// Service accounts that a patch without an answer may have changed.
