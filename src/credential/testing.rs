@@ -1,5 +1,7 @@
 //! What the tests of this module share.
 
+use std::collections::BTreeMap;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde_json::json;
@@ -31,6 +33,18 @@ pub(crate) fn revision_key() -> RevisionKey {
     RootKey::new(&[7; 32]).unwrap().revision_key()
 }
 
+/// `username:password` for each entry of what a namespace gets, which has nothing beside.
+pub(crate) fn logins_of(pull_secret: &PullSecret) -> BTreeMap<String, String> {
+    let config = BASE64_STANDARD.decode(pull_secret.expose_encoded()).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    let login = |(name, entry): (&String, &serde_json::Value)| {
+        assert_eq!(entry.as_object().unwrap().len(), 1, "nothing else is passed on");
+        let auth = BASE64_STANDARD.decode(entry["auth"].as_str().unwrap()).unwrap();
+        (name.clone(), String::from_utf8(auth).unwrap())
+    };
+    config["auths"].as_object().unwrap().iter().map(login).collect()
+}
+
 /// A Secret as the API server sends it.
 pub(crate) fn secret_json(data: &[(&str, &[u8])]) -> String {
     let data: serde_json::Map<_, _> =
@@ -59,7 +73,7 @@ pub(crate) fn secret(name: &str, data: &[(&str, &[u8])], secret_type: &str, mark
 
 pub(crate) fn spec(registries: &[&str]) -> RegistryCredentialSpec {
     RegistryCredentialSpec {
-        credential: CredentialSource {
+        credential: Some(CredentialSource {
             gcp_service_account_key: Some(GcpServiceAccountKeySource {
                 secret_ref: SecretKeyRef {
                     namespace: None,
@@ -68,7 +82,8 @@ pub(crate) fn spec(registries: &[&str]) -> RegistryCredentialSpec {
                 },
             }),
             ..CredentialSource::default()
-        },
+        }),
+        existing_secret_name: None,
         registries: registries.iter().map(|r| (*r).to_owned()).collect(),
         secret_template: Default::default(),
         namespaces: Default::default(),

@@ -108,7 +108,9 @@ impl World {
         if there.is_some_and(|there| there.meta.wrong_type) {
             return Answer::Invalid;
         }
-        let DesiredState::Resolved { revision, .. } = &desired.state else { panic!("a held credential is written") };
+        let DesiredState::Resolved { revision, .. } = &desired.state else {
+            panic!("a credential is written that is held or makes no Secrets")
+        };
         let created = || Secret { uid: created_uid(name, &desired.credential), ..Secret::default() };
         let before = there.map_or_else(created, |there| there.meta.clone());
         let meta = Secret {

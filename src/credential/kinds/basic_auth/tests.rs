@@ -9,7 +9,7 @@ use crate::{
     credential::{
         AllowedRegistries, Resolved, resolve,
         source::Marks,
-        testing::{KEY_A, revision_key, secret, spec},
+        testing::{KEY_A, logins_of, revision_key, secret, spec},
     },
 };
 
@@ -29,7 +29,7 @@ fn with(registries: &[&str], change: impl FnOnce(&mut BasicAuthSource)) -> Regis
     };
     change(&mut source);
     let credential = CredentialSource { basic_auth: Some(source), ..CredentialSource::default() };
-    RegistryCredentialSpec { credential, ..spec(registries) }
+    RegistryCredentialSpec { credential: Some(credential), ..spec(registries) }
 }
 
 fn marked(registries: &str) -> Marks {
@@ -48,11 +48,11 @@ fn login(username: &[u8], password: &[u8], mark: &str) -> SourceSecret {
 
 /// Name and login of each entry of what is rendered.
 fn rendered(resolved: &Resolved) -> Vec<(String, String, String)> {
-    let config = BASE64_STANDARD.decode(resolved.pull_secret.expose_encoded()).unwrap();
-    let config: Value = serde_json::from_slice(&config).unwrap();
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let entries = config["auths"].as_object().unwrap().iter();
-    entries.map(|(name, entry)| (name.clone(), text(&entry["username"]), text(&entry["password"]))).collect()
+    let split = |(name, login): (String, String)| {
+        let (username, password) = login.split_once(':').unwrap();
+        (name, username.to_owned(), password.to_owned())
+    };
+    logins_of(&resolved.pull_secret).into_iter().map(split).collect()
 }
 
 fn names(resolved: &Resolved) -> Vec<String> {
@@ -296,7 +296,7 @@ fn a_token_tells_when_it_expires() {
 #[test]
 fn the_command_makes_such_a_secret() {
     let command = |spec: &RegistryCredentialSpec| {
-        crate::credential::kinds::of(&spec.credential).unwrap().create_command("regcred-system")
+        crate::credential::kinds::of(spec.credential.as_ref().unwrap()).unwrap().create_command("regcred-system")
     };
     let mark =
         "and mark it with kubectl -n regcred-system annotate secret login regcred.dev/registries=registry.example.com";

@@ -11,7 +11,7 @@ use crate::{
     credential::{
         AllowedRegistries, Resolved, resolve,
         source::Marks,
-        testing::{KEY_A, revision_key, secret, spec},
+        testing::{KEY_A, logins_of, revision_key, secret, spec},
     },
 };
 
@@ -25,7 +25,7 @@ fn docker(registries: &[&str], key: Option<&str>) -> RegistryCredentialSpec {
     let secret_ref = DockerConfigRef { namespace: None, name: "logins".to_owned(), key: key.map(str::to_owned) };
     let credential =
         CredentialSource { docker_config: Some(DockerConfigSource { secret_ref }), ..CredentialSource::default() };
-    RegistryCredentialSpec { credential, ..spec(registries) }
+    RegistryCredentialSpec { credential: Some(credential), ..spec(registries) }
 }
 
 fn marked(registries: &str) -> Marks {
@@ -43,16 +43,7 @@ fn try_config(config: &str) -> Result<Resolved, Stalled> {
 
 /// The logins of each entry of what is rendered.
 fn rendered(resolved: &Resolved) -> BTreeMap<String, String> {
-    let config = BASE64_STANDARD.decode(resolved.pull_secret.expose_encoded()).unwrap();
-    let config: Value = serde_json::from_slice(&config).unwrap();
-    let login = |(name, entry): (&String, &Value)| {
-        let auth = BASE64_STANDARD.decode(entry["auth"].as_str().unwrap()).unwrap();
-        let login = format!("{}:{}", entry["username"].as_str().unwrap(), entry["password"].as_str().unwrap());
-        assert_eq!(auth, login.as_bytes());
-        assert_eq!(entry.as_object().unwrap().len(), 3, "nothing else is passed on");
-        (name.clone(), login)
-    };
-    config["auths"].as_object().unwrap().iter().map(login).collect()
+    logins_of(&resolved.pull_secret)
 }
 
 fn auth(login: &str) -> String {
@@ -463,7 +454,7 @@ fn many_marks_are_refused() {
 fn the_command_makes_such_a_secret() {
     let spec = docker(&[], None);
     assert_eq!(
-        crate::credential::kinds::of(&spec.credential).unwrap().create_command("regcred-system"),
+        crate::credential::kinds::of(spec.credential.as_ref().unwrap()).unwrap().create_command("regcred-system"),
         "kubectl -n regcred-system create secret docker-registry logins --docker-server=registry.example.com \
          --docker-username=NAME --docker-password=TOKEN"
     );
