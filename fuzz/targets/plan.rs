@@ -28,7 +28,7 @@ use credential::{
 };
 
 use plan::{
-    Contested, Desired, DesiredState, NamespaceRule, OtherOwners, ResourceVersion, Scope, Second, Secret,
+    Contested, Desired, DesiredState, LongAbsent, Maker, NamespaceRule, OtherOwners, ResourceVersion, Scope, Second, Secret,
     ServiceAccountRule, Step,
 };
 use world::{Answer, FIELDS, SECRETS, StoredSecret, World, data_of};
@@ -46,6 +46,8 @@ struct Input {
     all_desired: [Option<AnyClaim>; 4],
     secrets: [Option<AnySecret>; 2],
     accounts: [Option<AnyAccount>; 3],
+    /// Of which Secrets there has been none to use for long, where others make them.
+    long_absent: [bool; 2],
     /// Which steps of each of the first plans are lost.
     lost: [u8; 4],
 }
@@ -58,6 +60,8 @@ struct AnyClaim {
     held: bool,
     unknown: bool,
     elsewhere: bool,
+    /// Others make its Secrets.
+    attaches: bool,
     chosen: [bool; 3],
 }
 
@@ -121,16 +125,20 @@ impl AnyClaim {
         };
         // One whose spec can't be read is always held.
         let held = self.held || self.unknown;
+        // Nor does it say who makes its Secrets.
+        let attaches = self.attaches && !self.unknown;
         Desired {
             credential: credential.into(),
             uid: uid(credential).into(),
             created: Timestamp::from_second(i64::from(self.created % 3)).expect("a time"),
             secret: SECRETS[usize::from(self.other_name)].into(),
+            maker: if attaches { Maker::Others } else { Maker::Us },
             scope: if self.unknown { Scope::Unknown } else { scope },
-            policy: if self.adopts { ConflictPolicy::Adopt } else { ConflictPolicy::Fail },
-            state: match held {
-                true => DesiredState::Stalled,
-                false => DesiredState::Resolved { revision: revision(credential), fields: FIELDS },
+            policy: if self.adopts && !attaches { ConflictPolicy::Adopt } else { ConflictPolicy::Fail },
+            state: match (held, attaches) {
+                (true, _) => DesiredState::Stalled,
+                (false, true) => DesiredState::Attached,
+                (false, false) => DesiredState::Resolved { revision: revision(credential), fields: FIELDS },
             },
             stuck: Default::default(),
         }
@@ -213,14 +221,16 @@ fuzz_target!(|input: Input| {
         let fought = SECRETS.iter().zip(any.fought).filter(|(_, is)| *is);
         contested.extend(fought.map(|(secret, _)| ((*name).into(), SecretName::from(*secret))));
     }
+    let absent = SECRETS.iter().zip(input.long_absent).filter(|(_, is)| *is);
+    let long_absent: LongAbsent = absent.map(|(secret, _)| SecretName::from(*secret)).collect();
 
     let namespace = NAMESPACE.into();
     let start = world.clone();
-    let end = spec::specified_end(&namespace, &all_desired, &world, &contested);
+    let end = spec::specified_end(&namespace, &all_desired, &world, &contested, &long_absent);
     for round in 0.. {
         assert!(round <= ROUNDS + input.lost.len(), "the run doesn't end");
         let seen = world.observe();
-        let mut steps = plan::plan(&namespace, &all_desired, &seen, &contested);
+        let mut steps = plan::plan(&namespace, &all_desired, &seen, &contested, &long_absent);
         steps.retain(|step| !matches!(step, Step::Refuse { .. }));
         if steps.is_empty() {
             break;
@@ -236,5 +246,5 @@ fuzz_target!(|input: Input| {
         }
     }
     assert_eq!(world.timeless(), end, "it ends elsewhere than specified");
-    forecast_check::check(&namespace, &all_desired, &contested, &start, &world);
+    forecast_check::check(&namespace, &all_desired, (&contested, &long_absent), &start, &world);
 });

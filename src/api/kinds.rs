@@ -76,10 +76,13 @@ fn one_credential() -> Rule {
 pub(super) fn registries_given() -> Rule {
     let without: Vec<String> =
         MEMBERS.iter().filter(|(_, needs)| *needs).map(|(name, _)| format!("!has(self.credential.{name})")).collect();
-    Rule::new(format!("({}) || (has(self.registries) && self.registries.size() > 0)", without.join(" && ")))
-        .message("registries is missing: write which ones the key is for, as in gcr.io/my-project/")
-        .field_path(".registries")
-        .reason(Reason::FieldValueRequired)
+    Rule::new(format!(
+        "!has(self.credential) || ({}) || (has(self.registries) && self.registries.size() > 0)",
+        without.join(" && ")
+    ))
+    .message("registries is missing: write which ones the key is for, as in gcr.io/my-project/")
+    .field_path(".registries")
+    .reason(Reason::FieldValueRequired)
 }
 
 #[cfg(test)]

@@ -49,6 +49,8 @@ reasons! {
     Orphaned,
     /// The credential was parsed and checked.
     Valid,
+    /// There is no credential to check: the Secret is somebody else's, and regcred doesn't read it.
+    NotRead,
     /// Nothing stands in the way.
     Progressing,
     /// The source Secret doesn't exist.
@@ -89,6 +91,10 @@ reasons! {
     WrongType,
     /// Another RegistryCredential has that Secret name in this namespace.
     NameTaken,
+    /// The Secret that somebody else makes isn't there.
+    SecretMissing,
+    /// The Secret that somebody else should make is one that regcred has made.
+    ManagedSecret,
     /// Somebody else keeps writing the service account's imagePullSecrets.
     ServiceAccountContested,
     /// The API server refused the write (RBAC, quota or an admission policy).

@@ -31,6 +31,7 @@ use crate::api::{CredentialName, SecretName};
     doc = "A registry credential and where its pull secret goes: a Secret of type kubernetes.io/dockerconfigjson in every target namespace, and its name in the imagePullSecrets of the chosen service accounts there.",
     validation = rules::name_fits_label(),
     validation = rules::secret_name_stays(),
+    validation = rules::maker_stays(),
     printcolumn = r#"{"name":"READY","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name":"REASON","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
     printcolumn = r#"{"name":"NAMESPACES","type":"string","jsonPath":".status.namespaces.summary"}"#,
@@ -40,10 +41,21 @@ use crate::api::{CredentialName, SecretName};
     printcolumn = r#"{"name":"REGISTRIES","type":"string","priority":1,"jsonPath":".spec.registries"}"#,
     printcolumn = r#"{"name":"MESSAGE","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type==\"Ready\")].message"}"#
 )]
+#[x_kube(validation = rules::one_maker())]
 #[x_kube(validation = kinds::registries_given())]
+#[x_kube(validation = rules::existing_has_no_registries())]
+#[x_kube(validation = rules::existing_has_no_template())]
+#[x_kube(validation = rules::existing_is_not_adopted())]
+#[x_kube(validation = rules::existing_is_attached())]
+#[x_kube(validation = rules::existing_evicts_no_pods())]
 pub struct RegistryCredentialSpec {
-    /// Where the credential comes from: exactly one member.
-    pub credential: CredentialSource,
+    /// Where the credential comes from: exactly one member. Either this or existingSecretName.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialSource>,
+    /// In place of credential, to attach only: somebody else makes a Secret of this name, of type kubernetes.io/dockerconfigjson, in the target namespaces, and the chosen service accounts name it where it is there. regcred never writes or reads that Secret. The name can't be changed later, since pods name it for as long as they live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::managed_secret_name")]
+    pub existing_secret_name: Option<String>,
     /// The registries that the credential is for, each as HOST[:PORT][/PATH]. They may be left out where the credential has registries of its own, as a docker config does, or the Secret's owner has named them in its annotation regcred.dev/registries; then this list narrows them.
     ///
     /// An image matches as the kubelet has it: the same port; the host part by part, where * stands for any characters within one part (*.pkg.dev is europe-docker.pkg.dev, *.gcr.io is eu.gcr.io but not gcr.io); the path as a plain prefix, so end it with a slash, or gcr.io/team will match gcr.io/team-b, too.
@@ -63,7 +75,7 @@ pub struct RegistryCredentialSpec {
     /// What to do about a Secret, or an entry in imagePullSecrets, that has the wanted name and isn't regcred's. Fail: leave it alone and say so in the status. Adopt: take it over in place; from then on it is regcred's, so removing the RegistryCredential removes it.
     #[serde(default)]
     pub conflict_policy: ConflictPolicy,
-    /// What to do about pods that were created before their service account had the entry, and so wait for an image of one of registries in vain. Ignore: nothing. Report: count them in the status. Evict: also evict those that a controller makes again. Report and Evict take rights on pods, which the operator has only where config/overlays/stuck-pods is applied.
+    /// What to do about pods that were created before their service account had the entry, and so wait for an image of one of registries, or with existingSecretName for whichever image, in vain. Ignore: nothing. Report: count them in the status. Evict: also evict those that a controller makes again; not with existingSecretName. Report and Evict take rights on pods, which the operator has only where config/overlays/stuck-pods is applied.
     #[serde(default)]
     pub stuck_pods: StuckPods,
     /// While true, nothing is written and nothing is removed. What is in place stays in use.
@@ -79,13 +91,15 @@ impl RegistryCredential {
 
     /// The name of its Secrets in every namespace.
     pub fn secret_name(&self) -> SecretName {
-        secret_name(&self.name_any(), self.spec.secret_template.name.as_deref())
+        let given = self.spec.existing_secret_name.as_deref().or(self.spec.secret_template.name.as_deref());
+        secret_name(&self.name_any(), given)
     }
 }
 
-/// The name of a RegistryCredential's Secrets: `secretTemplate.name`, else its own.
-pub fn secret_name(own: &str, template: Option<&str>) -> SecretName {
-    template.unwrap_or(own).into()
+/// The name of a RegistryCredential's Secrets: the one that its spec gives, as `existingSecretName` or
+/// `secretTemplate.name`, else its own.
+pub fn secret_name(own: &str, given: Option<&str>) -> SecretName {
+    given.unwrap_or(own).into()
 }
 
 /// Name and metadata of the managed Secrets.
@@ -289,7 +303,7 @@ pub struct ObservedSource {
 pub struct NamespaceCounts {
     /// Target namespaces that exist.
     pub desired: i64,
-    /// Of these, the ones that hold the current source; while it is suspended, the ones that still hold what was rolled out there last.
+    /// Of these, the ones that hold the current source; while it is suspended, the ones that still hold what was rolled out there last. With existingSecretName, the ones where that Secret is there and every chosen service account names it.
     pub ready: i64,
     /// Of these, the ones where something failed.
     pub failed: i64,

@@ -195,12 +195,78 @@ pub(super) fn name_fits_label() -> Rule {
 pub(super) fn secret_name_stays() -> Rule {
     let effective = |object: &str| {
         format!(
-            "(has({object}.spec.secretTemplate) && has({object}.spec.secretTemplate.name) ? {object}.spec.secretTemplate.name : {object}.metadata.name)"
+            "(has({object}.spec.existingSecretName) ? {object}.spec.existingSecretName : has({object}.spec.secretTemplate) && has({object}.spec.secretTemplate.name) ? {object}.spec.secretTemplate.name : {object}.metadata.name)"
         )
     };
-    Rule::new(format!("{} == {}", effective("self"), effective("oldSelf")))
+    // Where it is another one's to make, the rule for that says so.
+    Rule::new(format!("{SWAPPED} || {} == {}", effective("self"), effective("oldSelf")))
         .message("the Secrets' name can't change, since running pods name it: create a second RegistryCredential with the new name, and delete this one when no pod needs it any more")
-        .field_path(".spec.secretTemplate")
+        .field_path(".spec")
+        .reason(Reason::FieldValueForbidden)
+}
+
+/// `credential` was given and isn't any more, or the other way round.
+const SWAPPED: &str = "has(self.spec.existingSecretName) != has(oldSelf.spec.existingSecretName)";
+
+/// Secrets that regcred has made don't become somebody else's, nor these regcred's.
+pub(super) fn maker_stays() -> Rule {
+    Rule::new(format!("!({SWAPPED})"))
+        .message("credential and existingSecretName can't take each other's place, since that would give away Secrets or take them over: create a second RegistryCredential, and delete this one when no pod needs it any more")
+        .field_path(".spec")
+        .reason(Reason::FieldValueForbidden)
+}
+
+/// The Secrets come of a credential, or somebody else makes them.
+pub(super) fn one_maker() -> Rule {
+    Rule::new("has(self.credential) != has(self.existingSecretName)")
+        .message("a RegistryCredential has either credential, to make Secrets, or existingSecretName, to attach Secrets that somebody else makes: write exactly one of them")
+        .reason(Reason::FieldValueRequired)
+}
+
+/// A rule of the whole spec, for one that has `existingSecretName` and nothing in its place.
+fn of_existing(holds: &str) -> String {
+    format!("!has(self.existingSecretName) || has(self.credential) || {holds}")
+}
+
+/// regcred doesn't know what somebody else's Secret is for.
+pub(super) fn existing_has_no_registries() -> Rule {
+    Rule::new(of_existing("!has(self.registries) || self.registries.size() == 0"))
+        .message("registries together with existingSecretName would say nothing, since whoever makes the Secret decides what it is for: leave registries out")
+        .field_path(".registries")
+        .reason(Reason::FieldValueForbidden)
+}
+
+/// Nor does it write to it.
+pub(super) fn existing_has_no_template() -> Rule {
+    let without = |field: &str| format!("!has(self.secretTemplate.{field})");
+    let without: Vec<String> = ["name", "labels", "annotations"].into_iter().map(without).collect();
+    Rule::new(of_existing(&format!("!has(self.secretTemplate) || ({})", without.join(" && "))))
+        .message("secretTemplate together with existingSecretName would change nothing, since regcred doesn't make the Secret: leave secretTemplate out")
+        .field_path(".secretTemplate")
+        .reason(Reason::FieldValueForbidden)
+}
+
+/// Nor takes it over.
+pub(super) fn existing_is_not_adopted() -> Rule {
+    Rule::new(of_existing("!has(self.conflictPolicy) || self.conflictPolicy != 'Adopt'"))
+        .message("conflictPolicy: Adopt would take over what existingSecretName leaves to somebody else: leave conflictPolicy out, or write credential in place of existingSecretName")
+        .field_path(".conflictPolicy")
+        .reason(Reason::FieldValueForbidden)
+}
+
+/// To attach is all that it does.
+pub(super) fn existing_is_attached() -> Rule {
+    Rule::new(of_existing("!has(self.attach) || !has(self.attach.mode) || self.attach.mode != 'None'"))
+        .message("existingSecretName together with attach.mode: None does nothing at all: leave attach.mode out, so that service accounts name the Secret")
+        .field_path(".attach")
+        .reason(Reason::FieldValueForbidden)
+}
+
+/// A pod that waits for an image that the Secret isn't for would be evicted in vain.
+pub(super) fn existing_evicts_no_pods() -> Rule {
+    Rule::new(of_existing("!has(self.stuckPods) || self.stuckPods != 'Evict'"))
+        .message("stuckPods: Evict together with existingSecretName could evict pods in vain, since regcred doesn't know which images the Secret is for: write Report or Ignore")
+        .field_path(".stuckPods")
         .reason(Reason::FieldValueForbidden)
 }
 

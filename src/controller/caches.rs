@@ -146,6 +146,7 @@ pub fn watch_namespaces(context: &Arc<Context>) -> Synced {
         Event::Delete(seen) => {
             let name = NamespaceName::from(seen.name);
             context.removal_tracker().forget(&name);
+            context.absence_tracker().forget(&name);
             context.recreate_backoff().forget(&name);
             let effect = context.index().namespace_gone(&name);
             context.enqueue(&name, None, effect);

@@ -28,7 +28,7 @@ use crate::{
         index::{Effect, Index},
     },
     credential::{RevisionKey, RootKey},
-    plan::{RecreateBackoff, RemovalTracker, catalog::Catalog, decoded::Limits},
+    plan::{AbsenceTracker, RecreateBackoff, RemovalTracker, catalog::Catalog, decoded::Limits},
     process::metrics::{Controller, Metrics, Watch},
     progress::{Resolution, RolloutProgress},
 };
@@ -69,6 +69,7 @@ pub struct Context {
     catalog: RwLock<Arc<Catalog>>,
     index: Mutex<Index>,
     removal_tracker: Mutex<RemovalTracker>,
+    absence_tracker: Mutex<AbsenceTracker>,
     recreate_backoff: Mutex<RecreateBackoff>,
     unconfirmed_patches: Mutex<UnconfirmedPatches>,
     rollout: Mutex<RolloutProgress>,
@@ -130,6 +131,7 @@ impl Context {
             catalog: RwLock::default(),
             index: Mutex::new(index),
             removal_tracker: Mutex::default(),
+            absence_tracker: Mutex::default(),
             recreate_backoff: Mutex::default(),
             unconfirmed_patches: Mutex::default(),
             rollout: Mutex::default(),
@@ -164,6 +166,11 @@ impl Context {
     /// Entries that somebody keeps taking away.
     pub fn removal_tracker(&self) -> MutexGuard<'_, RemovalTracker> {
         lock(&self.removal_tracker)
+    }
+
+    /// Secrets that others make, and that aren't there.
+    pub fn absence_tracker(&self) -> MutexGuard<'_, AbsenceTracker> {
+        lock(&self.absence_tracker)
     }
 
     /// Service accounts that a patch without an answer may have changed.

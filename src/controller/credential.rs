@@ -73,12 +73,17 @@ async fn bring_up_to_date(context: &Arc<Context>, name: &CredentialName) -> Reco
     let Some(key) = context.revision_key() else { return ReconcileResult::Done }; // it is queued again with it
     let found = resolve(context, &decoded, &key).await;
     let (pull_secret, state) = match found {
-        Ok((resolved, version)) => {
+        Ok(None) => {
+            context.source_retries.worked(name);
+            (None, Ok(Resolution::default()))
+        }
+        Ok(Some((resolved, version))) => {
             context.source_retries.worked(name);
             let Resolved { pull_secret, identity, registries, notes } = resolved;
             let expires_at = pull_secret.expires_at();
             let names = registries.iter().map(|registry| registry.as_str().to_owned()).collect();
-            let state = Ok(Resolution { identity, registries: names, source: version, notes, expires_at });
+            let (identity, source) = (Some(identity), Some(version));
+            let state = Ok(Resolution { identity, registries: names, source, notes, expires_at });
             (Some((Arc::new(pull_secret), registries)), state)
         }
         Err(stalled) => {
@@ -101,7 +106,7 @@ async fn bring_up_to_date(context: &Arc<Context>, name: &CredentialName) -> Reco
     };
     // What was read is newer than, or the same as, what the cache had: the event that follows says nothing new.
     let source = match &state {
-        Ok(found) => Some(found.source.clone()),
+        Ok(found) => found.source.clone(),
         Err(_) => source,
     };
     let current = context.objects().get(name).cloned();
@@ -118,6 +123,7 @@ async fn bring_up_to_date(context: &Arc<Context>, name: &CredentialName) -> Reco
             let desired = decoded.desired(Some(&*pull_secret).into());
             (Desired { stuck: desired.stuck.clone().with(registries), ..desired }, Some(pull_secret))
         }
+        None if state.is_ok() => (decoded.desired(DesiredState::Attached), None),
         None if is_stalled_by(&state, &[StallCause::Withdrawn]) => (decoded.withdrawn(), None),
         None => (decoded.desired(DesiredState::Stalled), None),
     };
@@ -183,7 +189,8 @@ async fn publish(context: &Arc<Context>, desired: Desired, pull_secret: Option<A
     let name = desired.credential.clone();
     let secret = desired.secret.clone();
     match &found.resolution {
-        Ok(Resolution { source, .. }) => info!(credential = %name, source, "resolved"),
+        Ok(Resolution { source: Some(source), .. }) => info!(credential = %name, source, "resolved"),
+        Ok(Resolution { source: None, .. }) => info!(credential = %name, %secret, "attaches Secrets that others make"),
         Err(Stalled { reason, message, .. }) => info!(credential = %name, reason = reason.as_str(), message, "held"),
     }
     let is_new_name = context.index().take_interest(&secret);
@@ -248,17 +255,17 @@ async fn look_for(context: &Context, secret: &SecretName) {
     }
 }
 
-/// The pull secret, and the version of the source that it was made from.
+/// The pull secret, and the version of the source that it was made from; `None` where others make the Secrets.
 async fn resolve(
     context: &Context,
     decoded: &DecodedCredential,
     key: &RevisionKey,
-) -> Result<(Resolved, String), Stalled> {
+) -> Result<Option<(Resolved, String)>, Stalled> {
     let limits = &context.settings.limits;
-    let (namespace, kind) = decoded.source(limits)?;
+    let Some((namespace, kind)) = decoded.source(limits)? else { return Ok(None) };
     let secret = read(context, namespace, kind).await?;
     let resolved = decoded.resolve(&secret, limits, key, Timestamp::now())?;
-    Ok((resolved, secret.resource_version().to_owned()))
+    Ok(Some((resolved, secret.resource_version().to_owned())))
 }
 
 /// Reads a source.

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api::{CredentialName, NamespaceName, Reason, SecretName, ServiceAccountName},
-    plan::{self, Change, Contested, Step, Write, catalog::Catalog},
+    plan::{self, Change, Contested, LongAbsent, Step, Write, catalog::Catalog},
     process::metrics::ReconcileResult,
     progress::{Failure, Outcome},
 };
@@ -37,6 +37,7 @@ const WRITES: usize = 8;
 /// Reconciles one namespace and says when to come again.
 pub async fn reconcile(context: &Arc<Context>, name: &NamespaceName) -> ReconcileResult {
     let (contested, until) = context.removal_tracker().contested(name, Instant::now());
+    let (long_absent, gone) = long_absent(context, name);
     let (vanishing, due) = context.recreate_backoff().waiting(name, Instant::now());
     context.index().forget_unwatched(name);
     let mut run = Run {
@@ -44,6 +45,7 @@ pub async fn reconcile(context: &Arc<Context>, name: &NamespaceName) -> Reconcil
         name,
         catalog: context.catalog(),
         contested,
+        long_absent,
         vanishing,
         written: HashMap::new(),
         failed: BTreeMap::new(),
@@ -70,10 +72,19 @@ pub async fn reconcile(context: &Arc<Context>, name: &NamespaceName) -> Reconcil
         Some(wait) => context.namespaces.add_at(name.clone(), Instant::now() + wait),
         None => context.retries.worked(name),
     }
-    for time in [until, due].into_iter().flatten() {
+    for time in [until, gone, due].into_iter().flatten() {
         context.namespaces.add_at(name.clone(), time);
     }
     if failed { ReconcileResult::Failed } else { ReconcileResult::Done }
+}
+
+/// The Secrets that others make and that have been away from here for long, and when the next one will have been.
+fn long_absent(context: &Context, name: &NamespaceName) -> (LongAbsent, Option<Instant>) {
+    let catalog = context.catalog();
+    let index = context.index();
+    let absent = index.get(name).map(|namespace| plan::absent(name, &catalog.all_desired(), namespace));
+    drop(index);
+    context.absence_tracker().long_absent(name, &absent.unwrap_or_default(), Instant::now())
 }
 
 /// What a step writes to: one that failed isn't tried again in the same run.
@@ -89,6 +100,8 @@ struct Run<'a> {
     /// As of the last plan.
     catalog: Arc<Catalog>,
     contested: Contested,
+    /// Secrets of others that have been away for long.
+    long_absent: LongAbsent,
     /// Secrets that aren't made again yet.
     vanishing: BTreeSet<SecretName>,
     /// How often each was written.
@@ -114,7 +127,8 @@ impl Run<'_> {
         };
         let is_certain = !self.context.unconfirmed_patches().has(self.name);
         let mut tasks = Vec::new();
-        for step in plan::plan(self.name, &self.catalog.all_desired(), namespace, &self.contested) {
+        let all_desired = self.catalog.all_desired();
+        for step in plan::plan(self.name, &all_desired, namespace, &self.contested, &self.long_absent) {
             let task = match step {
                 Step::Refuse { credential, refusal } => {
                     // One is enough for a status line; the same one each time, so that statuses don't flap.

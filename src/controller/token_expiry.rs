@@ -44,7 +44,7 @@ mod tests {
     }
 
     fn valid(expires_at: Option<Timestamp>) -> Result<Resolution, Stalled> {
-        Ok(Resolution { source: "812".to_owned(), expires_at, ..Resolution::default() })
+        Ok(Resolution { source: Some("812".to_owned()), expires_at, ..Resolution::default() })
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub fn resolve(
     key: &RevisionKey,
     now: Timestamp,
 ) -> Result<Resolved, Stalled> {
-    let kind = kinds::of(&spec.credential)?;
+    let kind = kind(spec)?;
     check_secret_name(&name, spec)?;
     check_template(spec)?;
     let wanted = check_registries(spec, allowed)?;
@@ -88,6 +88,12 @@ pub fn resolve(
         registries: by_registry.into_keys().collect(),
         notes,
     })
+}
+
+/// The kind of a spec's credential.
+fn kind(spec: &RegistryCredentialSpec) -> Result<&dyn Kind, Stalled> {
+    let without = || Stalled::new(Reason::InvalidSpec, "spec.credential is missing; write it");
+    kinds::of(spec.credential.as_ref().ok_or_else(without)?)
 }
 
 /// The logins that a source gives to a kind, as far as its owner and the spec permit.
@@ -194,7 +200,7 @@ pub fn check_registries(
     spec: &RegistryCredentialSpec,
     allowed: &AllowedRegistries,
 ) -> Result<Vec<RegistryKey>, Stalled> {
-    let hosts = kinds::of(&spec.credential)?.hosts();
+    let hosts = kind(spec)?.hosts();
     if spec.registries.is_empty() && matches!(hosts, HostRule::Provider(_)) {
         return Err(Stalled::new(
             Reason::InvalidSpec,

@@ -73,7 +73,7 @@ pub(crate) fn secret(name: &str, data: &[(&str, &[u8])], secret_type: &str, mark
 
 pub(crate) fn spec(registries: &[&str]) -> RegistryCredentialSpec {
     RegistryCredentialSpec {
-        credential: CredentialSource {
+        credential: Some(CredentialSource {
             gcp_service_account_key: Some(GcpServiceAccountKeySource {
                 secret_ref: SecretKeyRef {
                     namespace: None,
@@ -82,7 +82,8 @@ pub(crate) fn spec(registries: &[&str]) -> RegistryCredentialSpec {
                 },
             }),
             ..CredentialSource::default()
-        },
+        }),
+        existing_secret_name: None,
         registries: registries.iter().map(|r| (*r).to_owned()).collect(),
         secret_template: Default::default(),
         namespaces: Default::default(),

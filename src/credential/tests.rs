@@ -1,6 +1,5 @@
 //! The whole way from a spec and a source Secret to a pull secret, and every way to fail on it.
 
-
 use super::{
     testing::{KEY_A, KEY_B, logins_of, revision_key, source, spec},
     *,
@@ -123,15 +122,15 @@ fn a_template_cannot_set_what_marks_whose_a_secret_is() {
 #[test]
 fn an_unknown_credential_asks_for_an_upgrade() {
     let mut unknown = spec(&["gcr.io"]);
-    assert_eq!(kinds::of(&unknown.credential).unwrap().secret().name, "darwin-gcr-key");
-    unknown.credential = Default::default();
+    assert_eq!(kinds::of(unknown.credential.as_ref().unwrap()).unwrap().secret().name, "darwin-gcr-key");
+    unknown.credential = Some(Default::default());
     let (reason, message) = fault(&unknown, KEY_A);
     assert_eq!(reason, Reason::UnsupportedCredential);
     assert_eq!(
         message,
         "spec.credential has no member that this version of regcred knows; upgrade regcred, or use gcpServiceAccountKey, dockerConfig or basicAuth"
     );
-    assert_eq!(kinds::of(&unknown.credential).unwrap_err().reason, reason);
+    assert_eq!(kinds::of(unknown.credential.as_ref().unwrap()).unwrap_err().reason, reason);
 }
 
 #[test]

@@ -1,11 +1,14 @@
-//! How far one namespace is, for the status.
+//! How far one namespace is, for the status, and what it waits for.
+
+use std::collections::BTreeSet;
 
 use super::{
-    decision::{Ownership, SecretDecision, ownership},
-    desired::{Desired, DesiredState},
+    absence_tracker::LongAbsent,
+    decision::{Ownership, SecretDecision, ownership, unusable},
+    desired::{Desired, DesiredState, Maker},
     observed::Namespace,
 };
-use crate::api::{CredentialName, NamespaceName};
+use crate::api::{CredentialName, NamespaceName, SecretName};
 
 /// How far one credential is in one of its target namespaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +52,7 @@ pub fn assess(
     affected
         .map(|desired| {
             let current = match desired.state {
-                DesiredState::Resolved { .. } => holds(desired, name, all_desired, namespace),
+                DesiredState::Resolved { .. } | DesiredState::Attached => holds(desired, name, all_desired, namespace),
                 DesiredState::Stalled => keeps(desired, all_desired, namespace),
             };
             let chosen = namespace.service_accounts.iter().filter(|(n, a)| !a.deleting && desired.chooses(n, a));
@@ -64,9 +67,22 @@ pub fn assess(
         .collect()
 }
 
-/// Whether the Secret that was made for the credential is there, and nobody has changed its value since.
+/// The Secrets that RegistryCredentials attach here, and that can't be used now.
+pub fn absent(name: &NamespaceName, all_desired: &[&Desired], namespace: &Namespace) -> BTreeSet<SecretName> {
+    let attached = all_desired.iter().filter(|c| c.state == DesiredState::Attached && c.targets(name, namespace));
+    let decision = |secret| SecretDecision::new(secret, name, all_desired, namespace, &LongAbsent::new());
+    let absent = attached.filter(|c| matches!(decision(&c.secret), SecretDecision::Absent { .. }));
+    absent.map(|desired| desired.secret.clone()).collect()
+}
+
+/// Whether the Secret that was made for the credential is there, and nobody has changed its value since. One that others
+/// make only has to be there.
 fn keeps(desired: &Desired, all_desired: &[&Desired], namespace: &Namespace) -> bool {
-    namespace.secrets.get(&desired.secret).is_some_and(|secret| {
+    let there = namespace.secrets.get(&desired.secret);
+    if desired.maker == Maker::Others {
+        return unusable(&desired.secret, there).is_none();
+    }
+    there.is_some_and(|secret| {
         ownership(secret, all_desired) == Ownership::Ours(desired.credential.clone())
             && secret.owned_fields.is_some()
             && !secret.wrong_type
@@ -76,7 +92,11 @@ fn keeps(desired: &Desired, all_desired: &[&Desired], namespace: &Namespace) -> 
 
 /// Whether this namespace holds the credential's Secret as it should be.
 pub(super) fn holds(desired: &Desired, name: &NamespaceName, all_desired: &[&Desired], namespace: &Namespace) -> bool {
-    let decision = SecretDecision::new(&desired.secret, name, all_desired, namespace);
-    matches!(decision, SecretDecision::Present(name_owner) if name_owner.credential == desired.credential)
-        && namespace.secrets.get(&desired.secret).is_some_and(|s| desired.is_current(s) && !s.deleting)
+    match SecretDecision::new(&desired.secret, name, all_desired, namespace, &LongAbsent::new()) {
+        SecretDecision::Present(name_owner) if name_owner.credential == desired.credential => {
+            namespace.secrets.get(&desired.secret).is_some_and(|s| desired.is_current(s) && !s.deleting)
+        }
+        SecretDecision::Attached(name_owner) => name_owner.credential == desired.credential,
+        _ => false,
+    }
 }

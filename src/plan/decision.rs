@@ -5,7 +5,8 @@
 //! collector takes it away when a RegistryCredential is deleted with `--cascade=orphan`.
 
 use super::{
-    desired::{Desired, DesiredState, Scope},
+    absence_tracker::LongAbsent,
+    desired::{Desired, DesiredState, Maker, Scope},
     observed::{Namespace, OtherOwners, Secret, ServiceAccount, WriteOperation},
     patch::Change,
     refusal::Refusal,
@@ -26,7 +27,7 @@ pub enum Ownership {
     Left(CredentialName),
     /// Our label, and no owner: `--cascade=orphan` left it behind for people to keep.
     Orphaned(CredentialName),
-    /// Somebody else's.
+    /// Somebody else's. So is one that is said to be of a RegistryCredential which makes none.
     Foreign,
 }
 
@@ -38,6 +39,9 @@ pub fn ownership(secret: &Secret, all_desired: &[&Desired]) -> Ownership {
     let owners = &secret.credential_owners;
     let exists = |uid: &Text| all_desired.iter().any(|c| c.uid == *uid);
     let named = all_desired.iter().find(|c| c.credential == *label);
+    if named.is_some_and(|c| c.maker == Maker::Others) {
+        return Ownership::Foreign;
+    }
     if named.is_some_and(|c| owners.iter().any(|(_, uid)| *uid == c.uid)) {
         return Ownership::Ours(label.clone());
     }
@@ -76,13 +80,24 @@ pub fn name_owner<'a>(
 fn contends(desired: &Desired, secret: &SecretName, name: &NamespaceName, namespace: &Namespace) -> bool {
     let wants = desired.secret == *secret && desired.targets(name, namespace);
     match desired.state {
-        DesiredState::Resolved { .. } => wants,
+        DesiredState::Resolved { .. } | DesiredState::Attached => wants,
         DesiredState::Stalled => {
             wants
                 || (desired.secret == *secret && matches!(desired.scope, Scope::Unknown))
                 || namespace.secrets.get(secret).is_some_and(|s| s.label.as_ref() == Some(&desired.credential))
                 || (desired.may_have_made(secret)
                     && namespace.service_accounts.values().any(|a| a.added.get(secret) == Some(&desired.credential)))
+        }
+    }
+}
+
+/// Why nobody's pods should be given this Secret, which somebody else makes; `None` where it is as it should be.
+pub(super) fn unusable(secret: &SecretName, observed: Option<&Secret>) -> Option<Refusal> {
+    match observed.filter(|observed| !observed.wrong_type && !observed.deleting) {
+        None => Some(Refusal::SecretMissing { secret: secret.clone() }),
+        Some(observed) => {
+            let label = observed.label.clone()?;
+            Some(Refusal::ManagedSecret { secret: secret.clone(), label })
         }
     }
 }
@@ -96,7 +111,17 @@ pub(super) enum SecretDecision<'a> {
     Present(&'a Desired),
     /// The credential's Secret isn't there yet, and nothing stands in its way.
     Pending(&'a Desired),
-    /// Somebody else's Secret stands in the credential's way.
+    /// The credential attaches the Secret, which somebody else has made and which can be used.
+    Attached(&'a Desired),
+    /// The credential attaches the Secret, which can't be used, though not for long. Tools delete Secrets and make them
+    /// again, so what is there stays.
+    Absent {
+        /// Who attaches it.
+        desired: &'a Desired,
+        /// What is wrong with it.
+        refusal: Refusal,
+    },
+    /// Somebody else's Secret stands in the credential's way, or there has been none to attach for long.
     Refused {
         /// Whose way.
         desired: &'a Desired,
@@ -105,7 +130,7 @@ pub(super) enum SecretDecision<'a> {
         /// The credential whose deletion with `--cascade=orphan` left that Secret to people.
         orphaned_by: Option<CredentialName>,
     },
-    /// Nobody wants it, and the Secret there is ours: it goes as soon as its entries are gone.
+    /// Nobody makes it any more, and the Secret there is ours: it goes as soon as its entries are gone.
     Unwanted,
     /// Nobody wants it, and there is nothing to delete.
     Idle {
@@ -120,6 +145,7 @@ impl<'a> SecretDecision<'a> {
         name: &NamespaceName,
         all_desired: &[&'a Desired],
         namespace: &Namespace,
+        long_absent: &LongAbsent,
     ) -> Self {
         let observed = namespace.secrets.get(secret);
         let ownership = observed.map(|s| ownership(s, all_desired));
@@ -130,6 +156,17 @@ impl<'a> SecretDecision<'a> {
         };
         match (name_owner, observed, ownership) {
             (Some(desired), ..) if desired.state == DesiredState::Stalled => Self::Frozen(desired),
+            (Some(desired), _, ownership) if desired.state == DesiredState::Attached => {
+                match (ownership, unusable(secret, observed)) {
+                    // It was made for one that doesn't want it here any more, and goes as it would without who attaches.
+                    (Some(Ownership::Ours(_) | Ownership::Left(_)), _) => Self::Unwanted,
+                    (_, None) => Self::Attached(desired),
+                    (_, Some(refusal)) if long_absent.contains(secret) => {
+                        Self::Refused { desired, refusal, orphaned_by }
+                    }
+                    (_, Some(refusal)) => Self::Absent { desired, refusal },
+                }
+            }
             // Even one with our label and owner reference: its type can't be changed, and kubelets can't use it.
             (Some(desired), Some(observed), _) if observed.wrong_type => {
                 let refusal = Refusal::WrongType { secret: secret.clone() };
@@ -179,9 +216,14 @@ impl<'a> SecretDecision<'a> {
             Self::Refused { desired: name_owner, refusal, .. } if name_owner.credential == desired.credential => {
                 return Some(refusal.clone());
             }
+            Self::Absent { desired: name_owner, refusal } if name_owner.credential == desired.credential => {
+                return Some(refusal.clone());
+            }
             Self::Frozen(name_owner)
             | Self::Present(name_owner)
             | Self::Pending(name_owner)
+            | Self::Attached(name_owner)
+            | Self::Absent { desired: name_owner, .. }
             | Self::Refused { desired: name_owner, .. } => name_owner,
             Self::Unwanted | Self::Idle { .. } => return None,
         };
@@ -220,14 +262,20 @@ pub(super) fn decide(
     }
     match decision {
         SecretDecision::Frozen(_) => RefDecision::Leave,
-        SecretDecision::Present(desired) if desired.chooses(name, observed) => {
+        SecretDecision::Present(desired) | SecretDecision::Attached(desired) if desired.chooses(name, observed) => {
             want(name, observed, secret, desired, taken_away)
         }
         // What is there stays while the Secret is being made; nothing is added before it is there.
-        SecretDecision::Pending(desired) if desired.chooses(name, observed) => RefDecision::Leave,
-        SecretDecision::Present(_) | SecretDecision::Pending(_) | SecretDecision::Unwanted => {
-            take_back(observed, secret)
+        SecretDecision::Pending(desired) | SecretDecision::Absent { desired, .. }
+            if desired.chooses(name, observed) =>
+        {
+            RefDecision::Leave
         }
+        SecretDecision::Present(_)
+        | SecretDecision::Pending(_)
+        | SecretDecision::Attached(_)
+        | SecretDecision::Absent { .. }
+        | SecretDecision::Unwanted => take_back(observed, secret),
         // Who orphaned the Secret wants pods to go on using it.
         SecretDecision::Refused { orphaned_by, .. } | SecretDecision::Idle { orphaned_by } => {
             if record.is_some() && record == orphaned_by.as_ref() {
@@ -239,7 +287,7 @@ pub(super) fn decide(
     }
 }
 
-/// The entry is wanted, and our Secret is there.
+/// The entry is wanted, and the Secret is there.
 fn want(
     name: &ServiceAccountName,
     observed: &ServiceAccount,
@@ -266,7 +314,12 @@ fn want(
     } else if let (Some(writer), ConflictPolicy::Fail) =
         (writer.filter(|w| w.operation == WriteOperation::Apply), desired.policy)
     {
-        Refusal::Applied { service_account: name.clone(), secret: secret.clone(), manager: writer.manager.clone() }
+        Refusal::Applied {
+            service_account: name.clone(),
+            secret: secret.clone(),
+            manager: writer.manager.clone(),
+            maker: desired.maker,
+        }
     } else {
         return RefDecision::Change(Change::Append(secret.clone(), credential()));
     };

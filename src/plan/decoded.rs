@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use kube::api::DynamicObject;
 
 use super::{
-    desired::{Desired, DesiredState, Scope, StuckRule},
+    desired::{Desired, DesiredState, Maker, Scope, StuckRule},
     managed_names::ManagedNames,
     targets::{NamespaceRule, ServiceAccountRule},
 };
 use crate::{
-    api::{self, CredentialName, Reason, RegistryCredentialSpec, SecretName, Stalled, printable},
+    api::{self, ConflictPolicy, CredentialName, Reason, RegistryCredentialSpec, SecretName, Stalled, printable},
     credential::{
         self, AllowedRegistries, PullSecret, Resolved, Revision, RevisionKey, SourceSecret, kind::Kind, kinds,
     },
@@ -43,8 +43,9 @@ pub fn source_unreadable(namespace: &str, name: &str, why: &str) -> Stalled {
 
 /// The name of a RegistryCredential's Secrets, whether or not the rest of its spec can be decoded.
 pub fn secret_name(object: &DynamicObject) -> SecretName {
-    let template = object.data.pointer("/spec/secretTemplate/name").and_then(|name| name.as_str());
-    api::secret_name(object.metadata.name.as_deref().unwrap_or_default(), template)
+    let text = |path: &str| object.data.pointer(path).and_then(|name| name.as_str());
+    let given = text("/spec/existingSecretName").or_else(|| text("/spec/secretTemplate/name"));
+    api::secret_name(object.metadata.name.as_deref().unwrap_or_default(), given)
 }
 
 /// `kubectl delete --cascade=orphan`: the garbage collector is taking its Secrets' owner references away.
@@ -102,18 +103,30 @@ impl DecodedCredential {
 
     /// Namespace and name of the source Secret, where it may live there.
     pub fn source_key(&self, limits: &Limits) -> Option<(String, String)> {
-        let source = kinds::of(&self.spec()?.credential).ok()?.secret();
+        let source = kinds::of(self.spec()?.credential.as_ref()?).ok()?.secret();
         let namespace = source.namespace?.to_owned();
         limits.credential_namespaces.contains(&namespace).then(|| (namespace, source.name.to_owned()))
     }
 
-    /// The namespace of the source that is to be read, and the kind that reads it.
+    /// Who makes its Secrets.
+    fn maker(&self) -> Maker {
+        let existing = self.spec().and_then(|spec| spec.existing_secret_name.as_ref());
+        if existing.is_some() { Maker::Others } else { Maker::Us }
+    }
+
+    /// The namespace of the source that is to be read, and the kind that reads it; `None` where others make its Secrets.
     ///
     /// # Errors
     /// Why nothing is written whatever the source holds.
-    pub fn source(&self, limits: &Limits) -> Result<(&str, &dyn Kind), Stalled> {
+    pub fn source(&self, limits: &Limits) -> Result<Option<(&str, &dyn Kind)>, Stalled> {
         if self.orphaned {
-            let message = "it is being deleted with --cascade=orphan: its Secrets and entries stay".to_owned();
+            let message = match self.maker() {
+                Maker::Us => "it is being deleted with --cascade=orphan: its Secrets and entries stay",
+                // No Secret of its own could tell that they are to stay.
+                Maker::Others => {
+                    "it is being deleted with --cascade=orphan, which keeps Secrets: its entries go with it"
+                }
+            };
             return Err(Stalled::new(Reason::Orphaned, message));
         }
         let (spec, ..) = self.spec.as_ref().map_err(Stalled::clone)?;
@@ -123,19 +136,24 @@ impl DecodedCredential {
         }
         let managed = &limits.managed_names;
         if !managed.allow(&self.secret) {
+            let field = match self.maker() {
+                Maker::Us => "secretTemplate.name",
+                Maker::Others => "existingSecretName",
+            };
             let message = format!(
                 "the Secrets' name {} isn't one of the operator's --managed-secret-names ({managed}); make another \
-                 RegistryCredential with one of these as secretTemplate.name, or have the administrator add {} there and \
+                 RegistryCredential with one of these as {field}, or have the administrator add {} there and \
                  to the resourceNames of the operator's ClusterRole",
                 self.secret, self.secret
             );
             return Err(Stalled::new(Reason::SecretNameNotAllowed, message));
         }
-        let kind = kinds::of(&spec.credential)?;
+        let Some(credential) = &spec.credential else { return Ok(None) };
+        let kind = kinds::of(credential)?;
         let namespace = kind.secret().namespace.unwrap_or_default();
         credential::check_namespace(namespace, &limits.credential_namespaces)?;
         credential::check_registries(spec, &limits.allowed_registries)?;
-        Ok((namespace, kind))
+        Ok(Some((namespace, kind)))
     }
 
     /// The pull secret that comes of the source.
@@ -158,7 +176,11 @@ impl DecodedCredential {
         let (scope, policy, stuck) = match &self.spec {
             Ok((spec, namespaces, service_accounts)) => {
                 let (namespaces, service_accounts) = (namespaces.clone(), service_accounts.clone());
-                (Scope::Known { namespaces, service_accounts }, spec.conflict_policy, StuckRule::new(spec))
+                let policy = match self.maker() {
+                    Maker::Us => spec.conflict_policy,
+                    Maker::Others => ConflictPolicy::Fail,
+                };
+                (Scope::Known { namespaces, service_accounts }, policy, StuckRule::new(spec))
             }
             Err(_) => (Scope::Unknown, Default::default(), StuckRule::default()),
         };
@@ -167,6 +189,7 @@ impl DecodedCredential {
             uid: self.uid.as_str().into(),
             created: self.created,
             secret: self.secret.clone(),
+            maker: self.maker(),
             scope,
             policy,
             state,
@@ -215,6 +238,23 @@ fn decode(
         );
         Stalled::new(Reason::Undecodable, message)
     })?;
+    match (&spec.credential, &spec.existing_secret_name) {
+        (Some(_), None) => {}
+        (None, Some(name)) if credential::is_secret_name(name) => {}
+        (None, Some(_)) => {
+            let message = "spec.existingSecretName isn't a Secret's name of at most 63 characters (a-z, 0-9, - and ., a \
+                           letter or digit at both ends)";
+            return Err(Stalled::new(Reason::InvalidSpec, message));
+        }
+        (Some(_), Some(_)) => {
+            let message = "spec has credential and existingSecretName; leave one of them out";
+            return Err(Stalled::new(Reason::InvalidSpec, message));
+        }
+        (None, None) => {
+            let message = "spec has neither credential nor existingSecretName; write one of them";
+            return Err(Stalled::new(Reason::InvalidSpec, message));
+        }
+    }
     let selector = |error: kube::core::ParseExpressionError| {
         let message = format!("a selector can't be read: {}", printable(&error.to_string()));
         Stalled::new(Reason::InvalidSpec, message)
@@ -259,7 +299,7 @@ mod tests {
     fn a_source_without_a_namespace_is_in_the_first_that_is_allowed() {
         let decoded = DecodedCredential::new(&object(json!({"name": "darwin"}), spec()), &limits());
         assert_eq!(decoded.source_key(&limits()), Some(("sources".to_owned(), "key".to_owned())));
-        let (namespace, kind) = decoded.source(&limits()).unwrap();
+        let (namespace, kind) = decoded.source(&limits()).unwrap().unwrap();
         assert_eq!((namespace, kind.secret().name), ("sources", "key"));
         assert_eq!(
             source_missing(namespace, kind).message,
@@ -280,8 +320,41 @@ mod tests {
             let spec = json!({"credential": credential, "namespaces": {"names": ["team-*"]}});
             let decoded = DecodedCredential::new(&object(json!({"name": "darwin"}), spec), &limits());
             assert_eq!(decoded.source_key(&limits()), Some(("sources".to_owned(), "key".to_owned())), "{credential}");
-            assert_eq!(decoded.source(&limits()).unwrap().0, "sources");
+            assert_eq!(decoded.source(&limits()).unwrap().unwrap().0, "sources");
         }
+    }
+
+    fn attaching(secret: &str) -> Value {
+        json!({"existingSecretName": secret, "namespaces": {"names": ["team-*"]}})
+    }
+
+    #[test]
+    fn one_that_leaves_its_secrets_to_others_has_no_source_and_adopts_nothing() {
+        let mut attaching = attaching("pull");
+        // An edited CRD may let these pass.
+        (attaching["conflictPolicy"], attaching["stuckPods"]) = (json!("Adopt"), json!("Evict"));
+        let decoded = DecodedCredential::new(&object(json!({"name": "darwin"}), attaching), &limits());
+        assert!(decoded.source(&limits()).unwrap().is_none() && decoded.source_key(&limits()).is_none());
+        let desired = decoded.desired(DesiredState::Attached);
+        assert_eq!(
+            (desired.secret.as_str(), desired.maker, desired.policy),
+            ("pull", Maker::Others, ConflictPolicy::Fail)
+        );
+        assert_eq!(
+            desired.stuck.policy,
+            api::StuckPods::Report,
+            "no pod is evicted for an image that it may not be for"
+        );
+        let made = DecodedCredential::new(&object(json!({"name": "darwin"}), spec()), &limits());
+        assert_eq!(made.desired(DesiredState::Stalled).maker, Maker::Us);
+    }
+
+    #[test]
+    fn a_name_that_may_not_be_watched_is_refused_with_the_field_that_gives_it() {
+        let only = Limits { managed_names: ["x".into()].into_iter().collect(), ..limits() };
+        let decoded = DecodedCredential::new(&object(json!({"name": "darwin"}), attaching("pull")), &only);
+        let message = decoded.source(&only).map(drop).unwrap_err().message;
+        assert!(message.contains("name pull") && message.contains("as existingSecretName"), "{message}");
     }
 
     #[test]
@@ -299,7 +372,7 @@ mod tests {
     fn each_hold_is_found_before_the_source_is_read() {
         let reason = |metadata: Value, spec: Value, limits: &Limits| {
             let decoded = DecodedCredential::new(&object(metadata, spec), limits);
-            decoded.source(limits).map_err(|held| held.reason).unwrap_err()
+            decoded.source(limits).map(drop).unwrap_err().reason
         };
         let named = || json!({"name": "darwin"});
         let (limits, only) = (limits(), Limits { managed_names: ["x".into()].into_iter().collect(), ..limits() });
@@ -312,6 +385,10 @@ mod tests {
             (reason(named(), with("registries", json!(7)), &limits), Reason::Undecodable),
             (reason(named(), with("namespaces", selector), &limits), Reason::InvalidSpec),
             (reason(named(), spec(), &only), Reason::SecretNameNotAllowed),
+            (reason(named(), with("existingSecretName", json!("pull")), &limits), Reason::InvalidSpec),
+            (reason(named(), with("credential", Value::Null), &limits), Reason::InvalidSpec),
+            (reason(named(), attaching("Pull"), &limits), Reason::InvalidSpec),
+            (reason(named(), attaching("pull"), &only), Reason::SecretNameNotAllowed),
             (reason(named(), with("credential", json!({})), &limits), Reason::UnsupportedCredential),
             (reason(named(), with("credential", elsewhere), &limits), Reason::NamespaceNotAllowed),
             (reason(named(), with("registries", json!(["registry.example.com"])), &limits), Reason::RegistryNotAllowed),

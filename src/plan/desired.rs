@@ -26,6 +26,8 @@ pub struct Desired {
     pub created: Timestamp,
     /// The name of its Secrets.
     pub secret: SecretName,
+    /// Who makes them.
+    pub maker: Maker,
     /// Where it wants them.
     pub scope: Scope,
     /// What it does about a Secret or entry that isn't ours.
@@ -34,6 +36,15 @@ pub struct Desired {
     pub state: DesiredState,
     /// What becomes of pods that were created before their pull secret.
     pub stuck: StuckRule,
+}
+
+/// Who makes a credential's Secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Maker {
+    /// regcred.
+    Us,
+    /// Somebody else, as `spec.existingSecretName` says: such a Secret is never written, taken over or deleted.
+    Others,
 }
 
 /// Where a credential wants its Secret.
@@ -50,7 +61,7 @@ pub enum Scope {
     },
 }
 
-/// Whether a credential has something to write.
+/// Whether a credential has something to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DesiredState {
     /// A pull secret of this revision, applied with so many labels and annotations.
@@ -60,6 +71,8 @@ pub enum DesiredState {
         /// Labels and annotations in what we apply.
         fields: usize,
     },
+    /// Entries for Secrets that others make, and nothing of these.
+    Attached,
     /// Nothing may be written and nothing removed.
     Stalled,
 }
@@ -95,7 +108,7 @@ impl Desired {
                 observed.revision.as_ref().map(Text::as_str) == Some(revision.as_str())
                     && observed.owned_fields == Some(*fields)
             }
-            DesiredState::Stalled => false,
+            DesiredState::Attached | DesiredState::Stalled => false,
         }
     }
 }
@@ -118,31 +131,38 @@ impl Desired {
 pub struct StuckRule {
     /// What becomes of such pods.
     pub policy: StuckPods,
-    registries: Vec<RegistryKey>,
+    /// `None` where that isn't known: then any image may be at one of them.
+    registries: Option<Vec<RegistryKey>>,
 }
 
 /// For a spec that can't be read: nothing becomes of them.
 impl Default for StuckRule {
     fn default() -> Self {
-        Self { policy: StuckPods::Ignore, registries: Vec::new() }
+        Self { policy: StuckPods::Ignore, registries: Some(Vec::new()) }
     }
 }
 
 impl StuckRule {
     /// Where an entry of `registries` isn't one the credential is held anyway.
     pub fn new(spec: &RegistryCredentialSpec) -> Self {
+        if spec.existing_secret_name.is_some() {
+            // No pod is evicted for an image that the Secret may not be for.
+            let policy = if spec.stuck_pods == StuckPods::Evict { StuckPods::Report } else { spec.stuck_pods };
+            return Self { policy, registries: None };
+        }
         let registries = spec.registries.iter().filter_map(|text| RegistryKey::parse(text).ok()).collect();
-        Self { policy: spec.stuck_pods, registries }
+        Self { policy: spec.stuck_pods, registries: Some(registries) }
     }
 
     /// With the registries that the credential turned out to be for.
     #[must_use]
     pub fn with(self, registries: Vec<RegistryKey>) -> Self {
-        Self { registries, ..self }
+        Self { registries: Some(registries), ..self }
     }
 
-    /// Whether one of these images is at one of its registries, as the kubelet matches them.
+    /// Whether one of these images is, or may be, at one of its registries, as the kubelet matches them.
     pub fn is_for(&self, images: &[Text]) -> bool {
-        images.iter().any(|image| self.registries.iter().any(|key| key.matches(image.as_str())))
+        let is_at = |image: &Text| self.registries.iter().flatten().any(|key| key.matches(image.as_str()));
+        images.iter().any(|image| self.registries.is_none() || is_at(image))
     }
 }

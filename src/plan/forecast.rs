@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    absence_tracker::LongAbsent,
     decision::{Ownership, ownership},
     desired::{Desired, DesiredState},
     observed::{Annotations, Namespace, OtherOwners, ResourceVersion, Secret, ServiceAccount},
@@ -105,10 +106,11 @@ pub fn forecast(
     all_desired: &[&Desired],
     namespace: &Namespace,
     contested: &Contested,
+    long_absent: &LongAbsent,
 ) -> Forecast {
     let mut run = Run { all_desired, now: namespace.clone(), secrets: BTreeMap::new(), entries: BTreeSet::new() };
     for _ in 0..ROUNDS {
-        let steps = plan(name, all_desired, &run.now, contested);
+        let steps = plan(name, all_desired, &run.now, contested, long_absent);
         let mut written = false;
         for step in &steps {
             written |= run.execute(step);
@@ -117,7 +119,7 @@ pub fn forecast(
             break;
         }
     }
-    let refused = plan(name, all_desired, &run.now, contested).into_iter().filter_map(|step| match step {
+    let refused = plan(name, all_desired, &run.now, contested, long_absent).into_iter().filter_map(|step| match step {
         Step::Refuse { credential, refusal } => Some(Effect::Refused { credential, refusal }),
         _ => None,
     });

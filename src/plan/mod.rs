@@ -5,6 +5,7 @@
 //! Secret has been seen, and a Secret's deletion only once its entries are gone. A crash between any two steps loses
 //! nothing, as the next plan starts from what is there.
 
+mod absence_tracker;
 mod assess;
 pub mod catalog;
 mod decision;
@@ -27,8 +28,9 @@ mod tests;
 mod waiting_pods;
 mod write;
 
-pub use assess::{Progress, SecretProgress, assess};
-pub use desired::{Desired, DesiredState, Scope, StuckRule};
+pub use absence_tracker::{AbsenceTracker, LongAbsent};
+pub use assess::{Progress, SecretProgress, absent, assess};
+pub use desired::{Desired, DesiredState, Maker, Scope, StuckRule};
 pub use forecast::{Effect, Forecast, RefFate, SecretFate, UpdateCause, forecast};
 pub use observed::{
     Annotations, ListWriter, Namespace, OtherOwners, Pod, ResourceVersion, Second, Secret, ServiceAccount,

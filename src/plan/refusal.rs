@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use super::desired::Maker;
 use crate::{
-    api::{CredentialName, Reason, SecretName, ServiceAccountName},
+    api::{CREDENTIAL_LABEL, CredentialName, Reason, SECRET_TYPE, SecretName, ServiceAccountName},
     process::Text,
 };
 
@@ -35,6 +36,20 @@ pub enum Refusal {
         secret: SecretName,
         /// The field manager that applies the list.
         manager: Text,
+        /// Who makes that Secret: what is somebody else's can't be adopted.
+        maker: Maker,
+    },
+    /// The Secret that somebody else makes isn't there, or can't be used.
+    SecretMissing {
+        /// The Secret.
+        secret: SecretName,
+    },
+    /// The Secret of that name isn't somebody else's: it has our label.
+    ManagedSecret {
+        /// The Secret.
+        secret: SecretName,
+        /// The RegistryCredential that its label names.
+        label: CredentialName,
     },
     /// Our entry was taken away again and again.
     TakenAway {
@@ -54,6 +69,8 @@ impl Refusal {
             Self::ForeignSecret { .. } => Reason::ForeignSecret,
             Self::WrongType { .. } => Reason::WrongType,
             Self::NameTaken { .. } => Reason::NameTaken,
+            Self::SecretMissing { .. } => Reason::SecretMissing,
+            Self::ManagedSecret { .. } => Reason::ManagedSecret,
             Self::Applied { .. } | Self::TakenAway { .. } => Reason::ServiceAccountContested,
         }
     }
@@ -75,14 +92,30 @@ impl fmt::Display for Refusal {
             ),
             Self::NameTaken { secret, name_owner } => write!(
                 f,
-                "RegistryCredential {name_owner} already has the Secret name {secret} in this namespace; use another name \
-                 in spec.secretTemplate.name of a new RegistryCredential, or let them target different namespaces"
+                "RegistryCredential {name_owner} already has the Secret name {secret} in this namespace; make \
+                 another RegistryCredential for Secrets of another name, or let them target different namespaces"
             ),
-            Self::Applied { service_account, secret, manager } => write!(
+            Self::Applied { service_account, secret, manager, maker } => {
+                write!(
+                    f,
+                    "{manager} applies the imagePullSecrets of service account {service_account}, so {secret} wasn't \
+                     added; leave imagePullSecrets out of what {manager} applies, or add {secret} there"
+                )?;
+                match maker {
+                    Maker::Us => f.write_str(", or set spec.conflictPolicy to Adopt"),
+                    Maker::Others => Ok(()),
+                }
+            }
+            Self::SecretMissing { secret } => write!(
                 f,
-                "{manager} applies the imagePullSecrets of service account {service_account}, so {secret} wasn't added; \
-                 leave imagePullSecrets out of what {manager} applies, or add {secret} there, or set \
-                 spec.conflictPolicy to Adopt"
+                "there is no Secret {secret} of type {SECRET_TYPE}, which somebody else has to make; once it is there, \
+                 service accounts name it at once; entries that name it already are removed after ten minutes without it"
+            ),
+            Self::ManagedSecret { secret, label } => write!(
+                f,
+                "Secret {secret} has the label {CREDENTIAL_LABEL}: {label}, so it is regcred's own and not one that \
+                 somebody else makes; name another Secret in spec.existingSecretName of a new RegistryCredential, or take \
+                 that label off if there is no RegistryCredential {label} any more"
             ),
             Self::TakenAway { service_account, secret, manager } => {
                 // An object that was never applied and began empty, as every `default` does, has no managedFields.
@@ -105,7 +138,12 @@ mod tests {
 
     #[test]
     fn each_refusal_says_what_is_wrong_and_what_to_do() {
-        let (secret, service_account, manager) = ("pull".into(), "default".into(), Text::from("argocd"));
+        let applied = |maker| Refusal::Applied {
+            service_account: "default".into(),
+            secret: "pull".into(),
+            manager: "argocd".into(),
+            maker,
+        };
         let taken = |manager: Option<&str>| Refusal::TakenAway {
             service_account: "default".into(),
             secret: "pull".into(),
@@ -127,14 +165,34 @@ mod tests {
             (
                 Refusal::NameTaken { secret: "pull".into(), name_owner: "darwin".into() },
                 Reason::NameTaken,
-                "RegistryCredential darwin already has the Secret name pull in this namespace; use another name in \
-                 spec.secretTemplate.name of a new RegistryCredential, or let them target different namespaces",
+                "RegistryCredential darwin already has the Secret name pull in this namespace; make another RegistryCredential \
+                 for Secrets of another name, or let them target different namespaces",
             ),
             (
-                Refusal::Applied { service_account, secret, manager },
+                applied(Maker::Us),
                 Reason::ServiceAccountContested,
                 "argocd applies the imagePullSecrets of service account default, so pull wasn't added; leave \
                  imagePullSecrets out of what argocd applies, or add pull there, or set spec.conflictPolicy to Adopt",
+            ),
+            (
+                applied(Maker::Others),
+                Reason::ServiceAccountContested,
+                "argocd applies the imagePullSecrets of service account default, so pull wasn't added; leave \
+                 imagePullSecrets out of what argocd applies, or add pull there",
+            ),
+            (
+                Refusal::SecretMissing { secret: "pull".into() },
+                Reason::SecretMissing,
+                "there is no Secret pull of type kubernetes.io/dockerconfigjson, which somebody else has to make; once it \
+                 is there, service accounts name it at once; entries that name it already are removed after ten minutes \
+                 without it",
+            ),
+            (
+                Refusal::ManagedSecret { secret: "pull".into(), label: "darwin".into() },
+                Reason::ManagedSecret,
+                "Secret pull has the label regcred.dev/credential: darwin, so it is regcred's own and not one that \
+                 somebody else makes; name another Secret in spec.existingSecretName of a new RegistryCredential, or take \
+                 that label off if there is no RegistryCredential darwin any more",
             ),
             (
                 taken(Some("helm")),

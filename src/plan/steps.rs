@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    absence_tracker::LongAbsent,
     decision::{self, RefDecision, SecretDecision},
     desired::{Desired, DesiredState, Scope},
     observed::{Namespace, ResourceVersion},
@@ -51,14 +52,20 @@ pub enum Step {
 }
 
 /// The steps that are right now in one namespace, given *all* RegistryCredentials that exist.
-pub fn plan(name: &NamespaceName, all_desired: &[&Desired], namespace: &Namespace, contested: &Contested) -> Vec<Step> {
+pub fn plan(
+    name: &NamespaceName,
+    all_desired: &[&Desired],
+    namespace: &Namespace,
+    contested: &Contested,
+    long_absent: &LongAbsent,
+) -> Vec<Step> {
     if namespace.terminating {
         return Vec::new();
     }
     let decisions: BTreeMap<SecretName, SecretDecision<'_>> = names(name, all_desired, namespace)
         .into_iter()
         .map(|secret| {
-            let decision = SecretDecision::new(&secret, name, all_desired, namespace);
+            let decision = SecretDecision::new(&secret, name, all_desired, namespace, long_absent);
             (secret, decision)
         })
         .collect();

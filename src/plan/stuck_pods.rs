@@ -69,9 +69,9 @@ pub fn is_stuck(
 mod tests {
     use super::*;
     use crate::{
-        api::{AttachTargets, ConflictPolicy, NamespaceTargets, ServiceAccountTargets},
+        api::{AttachTargets, ConflictPolicy, NamespaceTargets, RegistryCredentialSpec, ServiceAccountTargets},
         credential::testing::{resolved, spec},
-        plan::{DesiredState, NamespaceRule, ResourceVersion, Scope, Secret, ServiceAccountRule, StuckRule},
+        plan::{DesiredState, Maker, NamespaceRule, ResourceVersion, Scope, Secret, ServiceAccountRule, StuckRule},
     };
 
     /// `darwin`, for gcr.io/darwin/, in team-a, for the service account `default`.
@@ -83,6 +83,7 @@ mod tests {
             uid: "darwin-uid".into(),
             created: Default::default(),
             secret: "pull".into(),
+            maker: Maker::Us,
             scope: Scope::Known {
                 namespaces: NamespaceRule::new(&namespaces).unwrap(),
                 service_accounts: ServiceAccountRule::new(&AttachTargets::default()).unwrap(),
@@ -203,6 +204,22 @@ mod tests {
         let service_accounts = ServiceAccountRule::new(&attach).unwrap();
         let Scope::Known { namespaces, .. } = desired().scope else { panic!("it is known") };
         assert!(!stuck(Desired { scope: Scope::Known { namespaces, service_accounts }, ..desired() }), "not chosen");
+    }
+
+    #[test]
+    fn where_others_make_the_secret_any_image_may_be_what_it_is_for() {
+        let spec =
+            RegistryCredentialSpec { credential: None, existing_secret_name: Some("pull".to_owned()), ..spec(&[]) };
+        let (state, maker, stuck) = (DesiredState::Attached, Maker::Others, StuckRule::new(&spec));
+        let attaching = Desired { state, maker, stuck, ..desired() };
+        let theirs = Secret { created: secret(&desired()).created, ..Secret::default() };
+        let namespace = Namespace { secrets: [("pull".into(), theirs)].into(), ..namespace() };
+        let anywhere = Pod { images: ["registry.example.com/app".into()].into(), ..pod() };
+        assert!(is_stuck_in(&attaching, &namespace, &anywhere) && !is_stuck_in(&desired(), &namespace, &anywhere));
+        let waits_for_none = Pod { images: [].into(), ..pod() };
+        assert!(!is_stuck_in(&attaching, &namespace, &waits_for_none));
+        let gone = Namespace { secrets: Default::default(), ..namespace };
+        assert!(!is_stuck_in(&attaching, &gone, &anywhere), "nothing would help it");
     }
 
     #[test]

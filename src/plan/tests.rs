@@ -25,6 +25,7 @@ fn desired(name: &str, created: i64) -> Desired {
         uid: format!("{name}-uid").into(),
         created: Timestamp::from_second(created).unwrap(),
         secret: "pull".into(),
+        maker: Maker::Us,
         scope: Scope::Known {
             namespaces: NamespaceRule::new(&namespaces).unwrap(),
             service_accounts: ServiceAccountRule::new(&AttachTargets::default()).unwrap(),
@@ -40,6 +41,11 @@ fn desired(name: &str, created: i64) -> Desired {
 
 fn held(name: &str, created: i64) -> Desired {
     Desired { state: DesiredState::Stalled, ..desired(name, created) }
+}
+
+/// One that leaves it to others to make its Secret.
+fn attaching(name: &str, created: i64) -> Desired {
+    Desired { state: DesiredState::Attached, maker: Maker::Others, ..desired(name, created) }
 }
 
 fn elsewhere(desired: Desired) -> Desired {
@@ -155,7 +161,7 @@ fn the_owner_keeps_the_name_then_the_older_then_the_first_by_name_has_it() {
 }
 
 fn refusals_of(all_desired: &[&Desired], namespace: &Namespace, contested: &Contested) -> Vec<(String, Refusal)> {
-    let steps = plan(&here(), all_desired, namespace, contested);
+    let steps = plan(&here(), all_desired, namespace, contested, &LongAbsent::new());
     steps
         .into_iter()
         .filter_map(|step| match step {
@@ -206,8 +212,12 @@ fn a_list_that_others_apply_or_empty_is_refused() {
     let writer = |operation| Some(ListWriter { manager: "argocd".into(), operation });
     let account = |list_writer| ServiceAccount { list_writer, ..ServiceAccount::default() };
     let fought: Contested = [("default".into(), "pull".into())].into();
-    let applied =
-        Refusal::Applied { service_account: "default".into(), secret: "pull".into(), manager: "argocd".into() };
+    let applied = |maker| Refusal::Applied {
+        service_account: "default".into(),
+        secret: "pull".into(),
+        manager: "argocd".into(),
+        maker,
+    };
     let taken = |manager: Option<&str>| Refusal::TakenAway {
         service_account: "default".into(),
         secret: "pull".into(),
@@ -217,7 +227,7 @@ fn a_list_that_others_apply_or_empty_is_refused() {
     for (desired, account, contested, expected) in [
         (&darwin, account(None), Contested::new(), None),
         (&darwin, account(writer(Update)), Contested::new(), None),
-        (&darwin, account(writer(Apply)), Contested::new(), Some(applied)),
+        (&darwin, account(writer(Apply)), Contested::new(), Some(applied(Maker::Us))),
         (&adopting, account(writer(Apply)), Contested::new(), None),
         (&darwin, account(writer(Update)), fought.clone(), Some(taken(Some("argocd")))),
         (&adopting, account(None), fought.clone(), Some(taken(None))),
@@ -228,13 +238,127 @@ fn a_list_that_others_apply_or_empty_is_refused() {
         let expected: Vec<_> = expected.into_iter().map(|refusal| ("darwin".to_owned(), refusal)).collect();
         assert_eq!(refusals_of(&[desired], &namespace, &contested), expected, "{namespace:?}");
     }
+    let others = attaching("darwin", 1);
+    let namespace = with(Some(secret(None, &[])), &[("default", account(writer(Apply)))]);
+    let refused = refusals_of(&[&others], &namespace, &Contested::new());
+    assert_eq!(refused, [("darwin".to_owned(), applied(Maker::Others))], "nothing of others' can be adopted");
+}
+
+/// What becomes of the entry in `default`, where nothing else may be done.
+fn change(all_desired: &[&Desired], namespace: &Namespace, long_absent: &[&str]) -> Option<Change> {
+    let long_absent = long_absent.iter().map(|&secret| secret.into()).collect();
+    let mut changes = Vec::new();
+    for step in plan(&here(), all_desired, namespace, &Contested::new(), &long_absent) {
+        match step {
+            Step::PatchServiceAccount { changes: all, .. } => changes.extend(all),
+            Step::Refuse { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(changes.len() <= 1, "{changes:?}");
+    changes.pop()
+}
+
+#[test]
+fn a_secret_that_others_make_is_attached_where_it_can_be_used_and_stays_attached_for_a_while() {
+    let darwin = attaching("darwin", 1);
+    let bare = ServiceAccount::default;
+    let theirs = || secret(None, &[]);
+    let append = Some(Change::Append("pull".into(), "darwin".into()));
+    let remove = Some(Change::Remove("pull".into()));
+    let missing = || Some(Refusal::SecretMissing { secret: "pull".into() });
+    let labelled = |label: &str| Some(Refusal::ManagedSecret { secret: "pull".into(), label: label.into() });
+    for (why, there, refusal) in [
+        ("it is there", Some(theirs()), None),
+        ("others own it", Some(Secret { other_owners: OtherOwners::Some, ..theirs() }), None),
+        ("there is none", None, missing()),
+        ("of another type", Some(Secret { wrong_type: true, ..theirs() }), missing()),
+        ("going", Some(Secret { deleting: true, ..theirs() }), missing()),
+        ("labelled by somebody", Some(secret(Some("gone"), &[("other", "old")])), labelled("gone")),
+        ("left to people", Some(secret(Some("gone"), &[])), labelled("gone")),
+        ("as if it were its own", Some(secret(Some("darwin"), &[("darwin", "darwin-uid")])), labelled("darwin")),
+    ] {
+        let usable = refusal.is_none();
+        let namespace = |account| with(there.clone(), &[("default", account)]);
+        let refused: Vec<_> = refusal.into_iter().map(|refusal| ("darwin".to_owned(), refusal)).collect();
+        assert_eq!(refusals_of(&[&darwin], &namespace(bare()), &Contested::new()), refused, "{why}");
+        assert_eq!(change(&[&darwin], &namespace(bare()), &[]), append.clone().filter(|_| usable), "{why}");
+        assert_eq!(change(&[&darwin], &namespace(recorded("darwin")), &[]), None, "{why}");
+        let later = change(&[&darwin], &namespace(recorded("darwin")), &["pull"]);
+        assert_eq!(later, remove.clone().filter(|_| !usable), "{why}, for long");
+        let other = change(&[&darwin], &namespace(recorded("darwin")), &["other"]);
+        assert_eq!(other, None, "{why}: another one has been absent for long");
+        let not_chosen = with(there.clone(), &[("builder", recorded("darwin"))]);
+        assert_eq!(change(&[&darwin], &not_chosen, &[]), remove, "{why}, where it isn't chosen");
+        let absent = absent(&here(), &[&darwin], &namespace(bare()));
+        assert_eq!(absent.is_empty(), usable, "{why}");
+        let ready = usize::from(usable);
+        let wanted = if usable { SecretProgress::Current } else { SecretProgress::Missing };
+        for state in [DesiredState::Attached, DesiredState::Stalled] {
+            let desired = Desired { state, ..darwin.clone() };
+            let progress = assess(&here(), &[&desired], &namespace(recorded("darwin")));
+            assert_eq!(progress[0].1, Progress { secret: wanted, desired: 1, ready }, "{why}: {:?}", desired.state);
+        }
+    }
+}
+
+#[test]
+fn of_a_secret_that_others_make_only_recorded_entries_are_taken_back() {
+    let (darwin, held) = (attaching("darwin", 1), Desired { state: DesiredState::Stalled, ..attaching("darwin", 1) });
+    let away = elsewhere(attaching("darwin", 1));
+    let theirs = ServiceAccount { entries: ["pull".into()].into(), ..ServiceAccount::default() };
+    let remove = Some(Change::Remove("pull".into()));
+    let forged = secret(Some("darwin"), &[("darwin", "darwin-uid")]);
+    for there in [Some(secret(None, &[])), Some(forged), None] {
+        let recorded = with(there.clone(), &[("default", recorded("darwin"))]);
+        let theirs = with(there, &[("default", theirs.clone())]);
+        assert_eq!(change(&[&away], &recorded, &[]), remove, "no target any more");
+        assert_eq!(change(&[&held], &recorded, &["pull"]), None, "suspended");
+        for all_desired in [&[&darwin][..], &[&away], &[]] {
+            // A Secret that says it is a deleted RegistryCredential's is one.
+            if !(all_desired.is_empty() && theirs.secrets.values().any(|secret| secret.label.is_some())) {
+                assert_eq!(change(all_desired, &theirs, &["pull"]), None, "an entry of somebody else's stays theirs");
+            }
+        }
+    }
+    let deleted = with(Some(secret(None, &[])), &[("default", recorded("darwin"))]);
+    assert_eq!(change(&[], &deleted, &[]), remove, "the RegistryCredential is deleted");
+}
+
+#[test]
+fn a_secret_of_regcreds_own_goes_where_only_one_that_attaches_is_left() {
+    let (darwin, away) = (attaching("darwin", 1), elsewhere(desired("maker", 2)));
+    for (all_desired, there) in [(vec![&darwin, &away], current(&away)), (vec![&darwin], current(&away))] {
+        let plan = |account| {
+            let namespace = with(Some(there.clone()), &[("default", account)]);
+            plan(&here(), &all_desired, &namespace, &Contested::new(), &LongAbsent::new())
+        };
+        let is_deletion = |step: &Step| matches!(step, Step::DeleteSecret { .. });
+        assert!(plan(ServiceAccount::default()).iter().all(is_deletion), "it isn't somebody else's");
+        let before = plan(recorded("maker"));
+        assert!(matches!(&before[..], [Step::PatchServiceAccount { .. }]), "entries go first: {before:?}");
+    }
+}
+
+#[test]
+fn one_that_makes_the_secret_keeps_its_name_from_one_that_attaches_it() {
+    let (maker, attaching) = (desired("maker", 1), attaching("attaching", 2));
+    let taken = |by: &str| Refusal::NameTaken { secret: "pull".into(), name_owner: by.into() };
+    for there in [None, Some(current(&maker)), Some(secret(Some("maker"), &[("maker", "old")]))] {
+        let refused = refusals_of(&[&attaching, &maker], &with(there, &[]), &Contested::new());
+        assert_eq!(refused, [("attaching".to_owned(), taken("maker"))]);
+    }
+    let (late, early) = (desired("maker", 3), Desired { created: maker.created, ..attaching });
+    let refused = |there| refusals_of(&[&early, &late], &with(there, &[]), &Contested::new());
+    assert_eq!(refused(Some(current(&late))), [("attaching".to_owned(), taken("maker"))], "what it has made it keeps");
+    assert_eq!(refused(Some(secret(None, &[]))), [("maker".to_owned(), taken("attaching"))], "what works goes on");
 }
 
 #[test]
 fn a_namespace_that_is_terminating_is_left_alone() {
     let darwin = desired("darwin", 1);
     let namespace = Namespace { terminating: true, ..with(None, &[("default", recorded("gone"))]) };
-    assert_eq!(plan(&here(), &[&darwin], &namespace, &Contested::new()), []);
+    assert_eq!(plan(&here(), &[&darwin], &namespace, &Contested::new(), &LongAbsent::new()), []);
     assert_eq!(assess(&here(), &[&darwin], &namespace), []);
 }
 

@@ -45,7 +45,9 @@ pub struct Summary {
     pub behind: usize,
     /// Namespaces that failed, in all.
     pub failed: usize,
-    /// The first of them by name, at most [`MAX_FAILURES`].
+    /// Of these, the ones where the Secret isn't there that somebody else has to make.
+    pub missing: usize,
+    /// The first of the failed ones by name, at most [`MAX_FAILURES`].
     pub failures: Vec<(NamespaceName, Failure)>,
 }
 
@@ -153,6 +155,7 @@ impl RolloutProgress {
         let failures = rollout.failures.iter().take(MAX_FAILURES);
         Some(Summary {
             failed: rollout.failures.len(),
+            missing: rollout.failures.values().filter(|failure| failure.reason == Reason::SecretMissing).count(),
             failures: failures.map(|(namespace, failure)| (namespace.clone(), failure.clone())).collect(),
             ..rollout.sums.clone()
         })
@@ -164,7 +167,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::plan::{Desired, DesiredState, Scope, SecretProgress};
+    use crate::plan::{Desired, DesiredState, Maker, Scope, SecretProgress};
 
     fn entry(credential: &CredentialName, epoch: u64) -> crate::plan::catalog::Entry {
         let desired = Desired {
@@ -172,6 +175,7 @@ mod tests {
             uid: "u".into(),
             created: Default::default(),
             secret: "pull".into(),
+            maker: Maker::Us,
             scope: Scope::Unknown,
             policy: Default::default(),
             state: DesiredState::Stalled,
@@ -246,6 +250,20 @@ mod tests {
         assert_eq!(names, (0..10).map(|n| format!("team-{n:02}")).collect::<Vec<_>>());
     }
 
+    #[test]
+    fn namespaces_without_a_secret_of_others_are_counted_among_those_that_failed() {
+        let (mut rollout, catalog) = (RolloutProgress::default(), catalog(&[(&darwin(), 1)]));
+        rollout.begin(&darwin(), Epoch(1), Vec::new());
+        for n in 0..20 {
+            let reason = if n % 4 == 0 { Reason::ServiceAccountContested } else { Reason::SecretMissing };
+            let failure = Some(Failure { reason, message: String::new() });
+            let outcome = Outcome { failure, ..outcome(done(), false) };
+            rollout.record(&format!("team-{n:02}").into(), &catalog, &[outcome]);
+        }
+        let summary = rollout.summary(&darwin()).unwrap();
+        assert_eq!((summary.failed, summary.missing), (20, 15));
+    }
+
     #[derive(Clone, Debug)]
     enum Event {
         Begin(Vec<u8>),
@@ -302,6 +320,7 @@ mod tests {
                         accounts_ready: all().map(|(p, _)| p.ready).sum(),
                         behind: counted.values().filter(|known| known.is_none()).count(),
                         failed: all().filter(|(_, failed)| *failed).count(),
+                        missing: 0,
                         failures: Vec::new(),
                     }
                 });

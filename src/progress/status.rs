@@ -4,21 +4,24 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::{rollout::Summary, stuck_counts::Stuck};
+use super::{
+    rollout::{Failure, Summary},
+    stuck_counts::Stuck,
+};
 use crate::api::{
-    Identity, NamespaceCounts, NamespaceFailure, ObservedSource, Reason, RegistryCredentialStatus,
+    Identity, NamespaceCounts, NamespaceFailure, NamespaceName, ObservedSource, Reason, RegistryCredentialStatus,
     ServiceAccountCounts, StallCause, Stalled, StuckPodCounts,
 };
 
 /// What a RegistryCredential was resolved from; namespaces get the pull secret that came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolution {
-    /// Whose credential it is.
-    pub identity: Identity,
+    /// Whose credential it is; `None` where regcred has none, as others make the Secrets.
+    pub identity: Option<Identity>,
     /// The registries that it is for, sorted.
     pub registries: Vec<String>,
-    /// metadata.resourceVersion of the source Secret.
-    pub source: String,
+    /// metadata.resourceVersion of the source Secret; `None` where there is none to read.
+    pub source: Option<String>,
     /// What the owner of the source or the author of the spec should know, each in a sentence.
     pub notes: Vec<String>,
     /// When the first of the logins stops working, where one says so itself.
@@ -46,13 +49,17 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
     status.observed_generation = report.generation;
     let verdicts = match (&report.resolution, &report.summary) {
         (Ok(Resolution { identity, registries, source, notes, expires_at }), Some(sums)) => {
-            let source = Some(ObservedSource { resource_version: source.clone() });
+            let valid = match source {
+                Some(_) => verdict("CredentialValid", "True", Reason::Valid, &notes.join("; ")),
+                None => verdict("CredentialValid", "Unknown", Reason::NotRead, NOT_READ),
+            };
+            let source = source.clone().map(|resource_version| ObservedSource { resource_version });
             let known = before.observed_generation == report.generation && before.observed_source == source;
             if known && sums.behind > 0 && is_settled(before) {
                 // A restart: nothing is known to have changed, so nothing is said before all has been looked at.
                 return previous.clone();
             }
-            status.identity = Some(identity.clone());
+            status.identity.clone_from(identity);
             status.registries = registries.iter().take(RegistryCredentialStatus::MAX_REGISTRIES).cloned().collect();
             status.observed_source = source;
             status.credential_expires_at = expires_at.map(Time);
@@ -62,7 +69,7 @@ pub fn build(previous: &RegistryCredentialStatus, report: &Report, now: Timestam
                 Stuck::Untold => status.stuck_pods = None,
                 Stuck::Found(counts) => status.stuck_pods = Some(counts.clone()),
             }
-            rolling_out(sums, status.stuck_pods.as_ref(), &notes.join("; "))
+            rolling_out(sums, status.stuck_pods.as_ref(), valid)
         }
         (Ok(_), None) => return previous.clone(),
         (Err(stalled), sums) if stalled.cause() == StallCause::Suspended => {
@@ -164,11 +171,16 @@ fn condition(previous: &RegistryCredentialStatus, verdict: Verdict, generation: 
     }
 }
 
-fn rolling_out(sums: &Summary, stuck: Option<&StuckPodCounts>, notes: &str) -> [Verdict; 5] {
+/// What is known of a credential that others put into their Secrets.
+const NOT_READ: &str = "somebody else makes the Secret, and regcred doesn't read it";
+
+fn rolling_out(sums: &Summary, stuck: Option<&StuckPodCounts>, valid: Verdict) -> [Verdict; 5] {
     let progress = format!("{} of {} namespaces are ready", sums.ready, sums.desired);
     let (ready, reason, message) = if sums.behind > 0 || sums.ready + sums.failed < sums.desired {
         // Neither ready nor failed is what waits for somebody else, such as a Secret that a finalizer keeps.
         ("False", Reason::RollingOut, progress)
+    } else if let Some(missing) = missing(sums) {
+        ("False", Reason::PartiallyReady, format!("{progress}; {missing}"))
     } else if let Some((namespace, failure)) = sums.failures.first() {
         let others = match sums.failed {
             1 => String::new(),
@@ -195,9 +207,24 @@ fn rolling_out(sums: &Summary, stuck: Option<&StuckPodCounts>, notes: &str) -> [
         verdict("Ready", ready, reason, &message),
         reconciling,
         verdict("Stalled", "False", Reason::Progressing, ""),
-        verdict("CredentialValid", "True", Reason::Valid, notes),
+        valid,
         not_suspended(),
     ]
+}
+
+/// Where the Secret isn't there that somebody else has to make: in how many namespaces, and the first few of these.
+fn missing(sums: &Summary) -> Option<String> {
+    const FEW: usize = 3;
+    let is_missing = |(_, failure): &&(NamespaceName, Failure)| failure.reason == Reason::SecretMissing;
+    let (_, Failure { reason, message }) = sums.failures.iter().find(is_missing)?;
+    let names: Vec<&str> = sums.failures.iter().filter(is_missing).take(FEW).map(|(name, _)| name.as_str()).collect();
+    let more = if sums.missing > names.len() { ", …" } else { "" };
+    let others = match sums.failed - sums.missing {
+        0 => String::new(),
+        others => format!("; {others} more failed"),
+    };
+    let (names, missing, desired) = (names.join(", "), sums.missing, sums.desired);
+    Some(format!("{reason} in {missing} of {desired} namespaces ({names}{more}): {message}{others}"))
 }
 
 /// Always there, so that it can be waited for, and told from a version that knows no such condition.

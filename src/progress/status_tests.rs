@@ -12,9 +12,9 @@ fn resolved(source: &str, summary: Summary) -> Report {
     Report {
         generation: Some(3),
         resolution: Ok(Resolution {
-            identity,
+            identity: Some(identity),
             registries: vec!["gcr.io/darwin/".to_owned()],
-            source: source.to_owned(),
+            source: Some(source.to_owned()),
             notes: Vec::new(),
             expires_at: None,
         }),
@@ -144,6 +144,62 @@ fn a_failed_namespace_makes_it_partially_ready_but_not_stalled() {
     assert!(said(&several)[0].contains("team-0 failed (and 2 more): ForeignSecret"), "{:?}", said(&several));
     assert_eq!((several.failures.len(), several.namespaces.unwrap().failed), (3, 3));
     assert_eq!(build(&status, &resolved("812", all_ready()), at(300)).failures, [], "they go when they are mended");
+}
+
+/// Of so many namespaces this many don't have the Secret that others make; the others do.
+fn attached(desired: usize, missing: usize) -> Report {
+    let failure = |n| {
+        let failure = Failure { reason: Reason::SecretMissing, message: "there is no Secret pull".to_owned() };
+        (format!("team-{n}").into(), failure)
+    };
+    let failures = (0..missing).map(failure).collect();
+    let summary = Summary { desired, ready: desired - missing, failed: missing, missing, failures, ..all_ready() };
+    Report { resolution: Ok(Resolution::default()), ..resolved("812", summary) }
+}
+
+#[test]
+fn of_a_secret_that_others_make_it_says_only_whether_it_is_there() {
+    let status = build(&new(), &attached(2, 0), at(100));
+    assert_eq!(
+        said(&status),
+        [
+            "Ready=True RolledOut: 2 of 2 namespaces are ready, and 3 of 3 service accounts",
+            "Reconciling=False RolledOut",
+            "Stalled=False Progressing",
+            "CredentialValid=Unknown NotRead: somebody else makes the Secret, and regcred doesn't read it",
+            "Suspended=False NotSuspended",
+        ]
+    );
+    assert_eq!((&status.identity, &status.observed_source, &status.credential_expires_at), (&None, &None, &None));
+    assert_eq!((status.registries.len(), status.last_rollout_time.clone()), (0, Some(Time(at(100)))));
+    assert_eq!(build(&status, &attached(2, 0), at(200)), status, "nothing new");
+    let counts = status.namespaces.unwrap();
+    assert_eq!((counts.desired, counts.ready, counts.failed), (2, 2, 0));
+}
+
+#[test]
+fn where_a_secret_that_others_make_is_missing_it_says_in_how_many_namespaces_and_names_a_few() {
+    let ready = |report: &Report| said(&build(&new(), report, at(100)))[0].clone();
+    assert_eq!(
+        ready(&attached(3, 1)),
+        "Ready=False PartiallyReady: 2 of 3 namespaces are ready; SecretMissing in 1 of 3 namespaces (team-0): there is no \
+         Secret pull"
+    );
+    let mut many = attached(9, 5);
+    assert_eq!(
+        ready(&many),
+        "Ready=False PartiallyReady: 4 of 9 namespaces are ready; SecretMissing in 5 of 9 namespaces (team-0, team-1, \
+         team-2, …): there is no Secret pull"
+    );
+    let sums = many.summary.as_mut().unwrap();
+    let contested = Failure { reason: Reason::ServiceAccountContested, message: "a fight".to_owned() };
+    sums.failures.insert(0, ("a".into(), contested));
+    (sums.failed, sums.ready) = (6, 3);
+    assert_eq!(
+        ready(&many),
+        "Ready=False PartiallyReady: 3 of 9 namespaces are ready; SecretMissing in 5 of 9 namespaces (team-0, team-1, \
+         team-2, …): there is no Secret pull; 1 more failed"
+    );
 }
 
 #[test]
@@ -521,7 +577,7 @@ mod restarts {
         let (failed, failures) = if behind == 0 { (1, vec![("team-a".into(), failure)]) } else { Default::default() };
         let ready = 1_usize.saturating_sub(behind);
         let summary = Summary { desired: 2, ready, behind, failed, failures, ..Summary::default() };
-        let state = Ok(Resolution { source: "812".to_owned(), ..Resolution::default() });
+        let state = Ok(Resolution { source: Some("812".to_owned()), ..Resolution::default() });
         Report { generation: Some(generation), resolution: state, summary: Some(summary), stuck: Stuck::Unknown }
     }
 

@@ -12,6 +12,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
+    existing_secret::attaching,
     policies::{IN_FLIGHT, install, install_at_creation},
     world::{SOON, World, key},
 };
@@ -110,6 +111,34 @@ fn an_entry_for_a_secret_that_is_refused_is_taken_back_and_one_that_another_cred
     });
     world.settle();
     assert_eq!(world.entries("team-a", "default").unwrap(), ["darwin"]);
+    world.assert_nothing_was_forbidden();
+}
+
+#[test]
+fn a_service_account_is_born_with_the_entry_for_a_secret_that_others_make_also_before_they_do() {
+    let world = World::new();
+    install(&world.cluster, "policy");
+    install_at_creation(&world.cluster);
+    world.namespace("team", json!({}));
+    world.foreign_secret("team", "shared", "kubernetes.io/dockerconfigjson");
+    let attach = json!({"serviceAccounts": {"names": ["*"]}});
+    let spec = json!({"namespaces": {"names": ["team*"]}, "attach": attach});
+    world.cluster.apply(&attaching("darwin", "shared", spec).to_string()).unwrap();
+    world.wait_ready("darwin");
+    wait_active(&world, "shared");
+    // Where the Secret isn't yet, pods that come now name it, and heal when it comes.
+    world.namespace("team-b", json!({}));
+    world.service_account("team-b", "app", json!({}), &["theirs"]);
+    assert_eq!(world.entries("team-b", "app").unwrap(), ["theirs", "shared"]);
+    world.wait_failure("darwin", "team-b", "SecretMissing");
+    world.settle();
+    assert_eq!(world.entries("team-b", "app").unwrap(), ["theirs", "shared"]);
+    world.foreign_secret("team-b", "shared", "kubernetes.io/dockerconfigjson");
+    world.wait_ready("darwin");
+    assert_eq!(world.writes("team-b", "serviceaccounts"), [], "the entries are ours without a write");
+    world.delete_credential("darwin");
+    world.wait_entries("team-b", "app", &["theirs"]);
+    assert_eq!(world.writes("team-b", "secrets"), []);
     world.assert_nothing_was_forbidden();
 }
 

@@ -137,19 +137,39 @@ impl DecodedCredential {
     fn new(round: usize, slot: usize, wish: &Value) -> Self {
         let name = format!("r{round}-{slot}");
         let mut spec = wish["spec"].clone();
+        // Others make the Secret.
+        let attaches = slot % 3 == 2;
         match slot % 4 {
+            0 if attaches => spec["existingSecretName"] = json!(format!("theirs-{slot}")),
             0 => {}
             // Two RegistryCredentials with one Secret name.
+            1 | 2 if attaches => spec["existingSecretName"] = json!(format!("shared-{}", slot / 4)),
             1 | 2 => spec["secretTemplate"] = json!({"name": format!("shared-{}", slot / 4)}),
+            _ if attaches => spec["existingSecretName"] = json!(format!("own.{slot}")),
             _ => spec["secretTemplate"] = json!({"name": format!("own.{slot}")}),
         }
         let mut object = world::credential(&name, spec);
+        let mut status = wish["status"].clone();
+        if attaches {
+            let spec = object["spec"].as_object_mut().unwrap();
+            spec.retain(|member, _| !["credential", "registries"].contains(&member.as_str()));
+            // Which would be refused.
+            if spec.get("attach").is_some_and(|attach| attach["mode"] == "None") {
+                spec.remove("attach");
+            }
+            // What the operator says of one that it has taken.
+            let condition = status.pointer_mut("/conditions/0");
+            if let Some(condition) = condition.filter(|condition| condition["status"] == "True") {
+                (condition["status"], condition["reason"]) = (json!("Unknown"), json!("NotRead"));
+            }
+        }
         if wish["deleting"] == true {
             object["metadata"]["finalizers"] = json!(["example.com/stays"]);
         }
         let decoded: RegistryCredential = serde_json::from_value(object.clone()).unwrap();
         let accounts = decoded.spec.attach.service_accounts.clone().unwrap_or_default();
-        let valid = wish["status"]["conditions"][0]["status"] == "True";
+        let condition = &status["conditions"][0];
+        let valid = condition["status"] == "True" || condition["reason"] == "NotRead";
         let rolled_out = wish["status"]["lastRolloutTime"].is_string();
         Self {
             secret: decoded.secret_name().to_string(),
@@ -161,7 +181,7 @@ impl DecodedCredential {
             namespaces: NamespaceRule::new(&decoded.spec.namespaces).unwrap().without(STATE),
             accounts: ServiceAccountRule::new(&decoded.spec.attach).unwrap(),
             deleting: wish["deleting"] == true,
-            status: wish["status"].clone(),
+            status,
             name,
             object,
         }

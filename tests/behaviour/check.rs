@@ -45,6 +45,7 @@ fn mutations() -> Manifests {
     for case in ["basic-auth-everything", "docker-config-everything"] {
         all.extend(mutations_of(case, "/spec/credential"));
     }
+    all.extend(mutations_of("existing-everything", "/spec/existingSecretName"));
     all
 }
 

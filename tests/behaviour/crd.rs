@@ -49,6 +49,7 @@ fn kubectl_explains_the_fields_and_shows_the_columns() {
         ".spec.credential.gcpServiceAccountKey.secretRef.key",
         ".spec.credential.dockerConfig.secretRef.key",
         ".spec.credential.basicAuth.usernameKey",
+        ".spec.existingSecretName",
         ".spec.namespaces",
         ".spec.attach.serviceAccounts.when",
         ".status.conditions",

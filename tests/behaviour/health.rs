@@ -63,7 +63,7 @@ fn following(
 }
 
 fn resolved(generation: i64, summary: Summary) -> RegistryCredentialStatus {
-    let state = Ok(Resolution { source: "812".to_owned(), ..Resolution::default() });
+    let state = Ok(Resolution { source: Some("812".to_owned()), ..Resolution::default() });
     following(&RegistryCredentialStatus::pending(), generation, state, Some(summary))
 }
 
@@ -122,6 +122,7 @@ fn tools_that_wait_are_told_the_truth_in_every_state() {
     let pending = RegistryCredentialStatus::pending();
     let (old, ready) = (resolved(NEWEST - 1, rolled_out()), resolved(NEWEST, rolled_out()));
     let no_namespace = resolved(NEWEST, Summary::default());
+    let of_others = following(&pending, NEWEST, Ok(Resolution::default()), Some(rolled_out()));
     let old_rolling = resolved(NEWEST - 1, rolling_out());
     let suspended = |before: &RegistryCredentialStatus| held(before, Reason::Suspended, StallCause::Suspended);
     let unseeing = |before: &RegistryCredentialStatus| {
@@ -142,6 +143,7 @@ fn tools_that_wait_are_told_the_truth_in_every_state() {
         ("rolled out, and to be suspended", object(&old, suspend), "InProgress", "Progressing"),
         ("rolling out", object(&resolved(NEWEST, rolling_out()), same), "InProgress", "Progressing"),
         ("rolled out", object(&ready, same), "Current", "Healthy"),
+        ("attached, as others make the Secret", object(&of_others, same), "Current", "Healthy"),
         ("rolled out, to no namespace yet", object(&no_namespace, same), "Current", "Healthy"),
         ("failed in a namespace", object(&resolved(NEWEST, partly()), same), "InProgress", "Degraded"),
         ("suspended once it was rolled out", object(&suspended(&old), suspend), "Current", "Suspended"),

@@ -23,6 +23,7 @@ mod crd;
 mod denied;
 mod distribution;
 mod docker_config;
+mod existing_secret;
 mod explain;
 mod fence;
 mod health;

@@ -55,8 +55,14 @@ impl Sample {
         self.object["metadata"]["name"].as_str().unwrap()
     }
 
+    /// The Secret that somebody else makes.
+    fn existing_secret_name(&self) -> Option<&str> {
+        self.object["spec"]["existingSecretName"].as_str()
+    }
+
     fn secret_name(&self) -> &str {
-        self.object["spec"]["secretTemplate"]["name"].as_str().unwrap_or(self.name())
+        let template = self.object["spec"]["secretTemplate"]["name"].as_str();
+        self.existing_secret_name().or(template).unwrap_or(self.name())
     }
 }
 
@@ -92,9 +98,12 @@ fn every_sample_is_rolled_out_once_its_comment_has_been_followed() {
     for sample in &samples {
         let status = world.wait_ready(sample.name());
         assert!(status["namespaces"]["desired"].as_i64() > Some(0), "{}: {status:#}", sample.file);
-        let label = format!("regcred.dev/credential={}", sample.name());
+        let selector = match sample.existing_secret_name() {
+            Some(name) => format!("--field-selector=metadata.name={name}"),
+            None => format!("--selector=regcred.dev/credential={}", sample.name()),
+        };
         eventually(SOON, || {
-            let secrets = world.get(&["secrets", "-A", "-l", &label])?;
+            let secrets = world.get(&["secrets", "-A", &selector])?;
             let names = secrets["items"].as_array().unwrap().iter().map(|secret| secret["metadata"]["name"].clone());
             let names: Vec<Value> = names.collect();
             let are_all = json!(names.len()) == status["namespaces"]["desired"];

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     evidence::requests,
+    existing_secret::attaching,
     probe::uid,
     world::{ROOT, SOON, World, cluster, key, operator_with},
 };
@@ -446,4 +447,24 @@ fn a_pod_that_has_gone_on_is_not_evicted_and_a_busy_api_server_is_asked_again() 
     assert_ne!(before, after);
     let log = world.operator.log();
     assert!(!log.contains("panicked"), "{log}");
+}
+
+#[test]
+fn where_others_make_the_secret_pods_are_counted_whichever_image_they_wait_for() {
+    let world = begin(with_rights(Some("report")));
+    world.stuck_pod(Pod {
+        spec: json!({"containers": [{"name": "app", "image": "registry.example.com/app:1"}]}),
+        ..pod("early")
+    });
+    world.stuck_pod(Pod { namespace: "elsewhere", ..pod("no-target") });
+    world.foreign_secret("team-a", "shared", "kubernetes.io/dockerconfigjson");
+    world.cluster.apply(&attaching("darwin", "shared", json!({})).to_string()).unwrap();
+    world.wait_entries("team-a", "default", &["shared"]);
+    world.wait_stuck(json!({"count": 1, "pods": ["team-a/early"]}));
+    let message = world.wait_condition("darwin", "Ready", "True", "RolledOut");
+    assert!(message.ends_with("; 1 pod was created too early and can't pull"), "{message}");
+    // It would come again with an entry for a Secret that isn't there.
+    world.kubectl(&["-n", "team-a", "delete", "secret", "shared"]);
+    world.wait_stuck(none());
+    assert_eq!(world.evictions(), []);
 }

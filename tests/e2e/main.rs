@@ -57,6 +57,7 @@ const CASES: [(&str, Test); 21] = [
     ("kinds::new-login", cases::kinds::after_a_rotation_of_a_login_pods_pull_with_the_new_password_alone),
     ("kinds::new-config", cases::kinds::after_a_rotation_of_a_docker_config_pods_pull_with_the_new_passwords_alone),
     ("kinds::wrong", cases::kinds::a_wrong_login_ends_in_a_pull_error),
+    ("kinds::existing", cases::kinds::a_secret_that_somebody_else_makes_is_attached_and_pods_pull_with_it),
     ("invalid_key::source", cases::invalid_key::pods_pull_by_the_last_good_key_while_the_source_is_broken),
     ("answers::found", cases::answers::explain_names_what_a_real_registry_has_answered),
     (

@@ -150,7 +150,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The pull secrets that nobody names. Those of RegistryCredentials are left out: a pod that comes may name one.
+    /// The pull secrets that nobody names. Those that RegistryCredentials make or attach are left out: a pod that comes may name
+    /// one.
     fn unused(&mut self) {
         let cluster = self.cluster;
         if cluster.accounts.is_none() {
@@ -161,7 +162,8 @@ impl<'a> Judge<'a> {
         named.extend(used.flat_map(|pod| pod.used_secrets.iter().map(|name| (&pod.namespace, name))));
         for ((namespace, name), known) in cluster.secrets.iter().flatten() {
             let is_pull_secret = matches!(known.seen, Seen::NotRead { .. } | Seen::Read { .. } | Seen::Unparseable(_));
-            if !is_pull_secret || known.is_marked || named.contains(&(namespace, name)) {
+            let is_used = named.contains(&(namespace, name)) || cluster.is_attached(namespace, name);
+            if !is_pull_secret || known.is_marked || is_used {
                 continue;
             }
             self.report.findings.push(Located {

@@ -405,3 +405,29 @@ proptest! {
         prop_assert_eq!(count, report.findings.len());
     }
 }
+
+#[test]
+fn a_secret_that_others_make_is_missed_and_is_in_use_where_it_is_attached() {
+    let object = json!({
+        "apiVersion": "regcred.dev/v1alpha1", "kind": "RegistryCredential", "metadata": {"name": "attaches", "uid": "u"},
+        "spec": {"existingSecretName": "theirs", "namespaces": {"names": ["team-*"]}},
+    });
+    let attaches = || Credential::new(&serde_json::from_value(object.clone()).unwrap()).unwrap();
+    let there = || vec![("theirs", Seen::NotRead { managed: None })];
+    let mut used = with(cluster(&[]), there());
+    used.accounts = Some(BTreeMap::new());
+    assert_eq!(found(&judged(&used)), [("PullSecretUnused", "Secret/theirs".to_owned())]);
+    used.credentials = vec![attaches()];
+    assert_eq!(found(&judged(&used)), [], "a pod that comes may name it");
+
+    // A pod that was created before the entry, for whichever image, and the entry of a Secret that isn't there.
+    let mut early = with(cluster(&[pod("team-a", "api", "default", &[], "ghcr.io/team/api:1")]), there());
+    early.credentials = vec![attaches()];
+    early.accounts = Some([(("team-a".into(), "default".into()), account(&["theirs"]))].into());
+    assert_eq!(found(&judged(&early)), [], "whether it has to pull with it isn't known");
+    early.secrets = Some(BTreeMap::new());
+    let report = judged(&early);
+    assert_eq!(found(&report), [("PullSecretMissing", "ServiceAccount/default".to_owned())]);
+    let message = &report.findings[0].finding.message;
+    assert!(message.contains("theirs, which RegistryCredential attaches leaves to somebody else to make"), "{message}");
+}

@@ -14,7 +14,7 @@ use crate::{
         pull::{Managed, Seen},
     },
     plan::{
-        Desired, DesiredState, Namespace, Second, Secret, ServiceAccount,
+        Desired, DesiredState, Maker, Namespace, Second, Secret, ServiceAccount,
         decoded::{DecodedCredential, Limits},
     },
 };
@@ -58,17 +58,17 @@ impl Credential {
     pub fn new(object: &DynamicObject) -> Result<Self, Stalled> {
         let decoded = DecodedCredential::new(object, &Limits::default());
         let spec = decoded.decoded().map_err(Stalled::clone)?;
-        let hosts = kinds::of(&spec.credential).map(|kind| kind.hosts());
+        let hosts = spec.credential.as_ref().and_then(|credential| Some(kinds::of(credential).ok()?.hosts()));
         let status = |path: &str| object.data.pointer(path);
         let found = status("/status/registries").and_then(|registries| registries.as_array());
         let found: Vec<&str> = found.into_iter().flatten().filter_map(|registry| registry.as_str()).collect();
         let (names, names_all) = match hosts {
-            Ok(HostRule::NamedBySource | HostRule::MarkedByOwner) if !found.is_empty() => {
+            Some(HostRule::NamedBySource | HostRule::MarkedByOwner) if !found.is_empty() => {
                 let names_all = found.len() < RegistryCredentialStatus::MAX_REGISTRIES;
                 (found, names_all)
             }
             // An operator that wrote no such list, or one that hasn't read the source.
-            _ => (spec.registries.iter().map(String::as_str).collect(), matches!(hosts, Ok(HostRule::Provider(_)))),
+            _ => (spec.registries.iter().map(String::as_str).collect(), matches!(hosts, Some(HostRule::Provider(_)))),
         };
         let registries = names.into_iter().map(canonical).collect();
         let conditions = status("/status/conditions").and_then(|conditions| conditions.as_array());
@@ -92,7 +92,8 @@ impl Credential {
 
     /// Whether it is its Secret: a label alone proves nothing, as anybody can set it.
     fn owns(&self, secret: &Secret) -> bool {
-        secret.label.as_ref() == Some(self.name())
+        self.desired.maker == Maker::Us
+            && secret.label.as_ref() == Some(self.name())
             && secret.credential_owners.iter().any(|(_, uid)| *uid == self.desired.uid)
     }
 }
@@ -200,6 +201,14 @@ impl Cluster {
     /// A pod's service account.
     pub fn account(&self, pod: &Pod) -> Option<&ServiceAccount> {
         self.accounts.as_ref()?.get(&(pod.namespace.clone(), pod.service_account.clone()))
+    }
+
+    /// Whether a Secret that somebody else has made is one that a RegistryCredential attaches, as far as is known.
+    pub fn is_attached(&self, namespace: &NamespaceName, name: &SecretName) -> bool {
+        let attached = self.credentials.iter().filter(|it| it.desired.maker == Maker::Others);
+        attached
+            .filter(|it| it.desired.secret == *name)
+            .any(|it| self.is_target(namespace, &it.desired).unwrap_or(true))
     }
 
     /// Whether a RegistryCredential wants its Secret in a namespace, where that is known.

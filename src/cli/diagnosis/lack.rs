@@ -9,6 +9,7 @@ use crate::{
     api::{NamespaceName, SecretName},
     cli::pod::Pod,
     image::pull::{Outcome, Seen},
+    plan::Maker,
 };
 
 /// Where a person should look.
@@ -46,7 +47,8 @@ pub fn lack(cluster: &Cluster, pod: &Pod, credential: &Credential, outcome: Outc
 /// A Secret that a pod's service account names and the pod doesn't, where no RegistryCredential says what it is for.
 pub fn passed_over(cluster: &Cluster, pod: &Pod) -> Option<Finding> {
     let account = cluster.account(pod)?;
-    let is_foreign = |name: &SecretName| cluster.credentials.iter().all(|it| it.desired.secret != *name);
+    let says = |it: &Credential, name: &SecretName| it.desired.secret == *name && it.desired.maker == Maker::Us;
+    let is_foreign = |name: &SecretName| !cluster.credentials.iter().any(|it| says(it, name));
     let mut lacking =
         account.entries.iter().filter(|name| !name.as_str().is_empty() && !pod.pull_secrets.contains(name));
     let secret = lacking.find(|name| is_foreign(name))?;
@@ -67,6 +69,19 @@ pub fn of_named(cluster: &Cluster, namespace: &NamespaceName, name: &SecretName)
 }
 
 fn missing(namespace: &NamespaceName, credential: &Credential) -> Finding {
+    if credential.desired.maker == Maker::Others {
+        return Finding {
+            reason: "PullSecretMissing",
+            message: format!(
+                "Secret {namespace}/{}, which RegistryCredential {} leaves to somebody else to make, doesn't exist; the \
+                 kubelet goes on without it",
+                credential.desired.secret,
+                credential.name()
+            ),
+            remedy: "Have it made by what makes it in other namespaces. A pod that waits for it heals by itself."
+                .to_owned(),
+        };
+    }
     Finding {
         reason: "PullSecretMissing",
         message: format!(

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     api::{CredentialName, NamespaceName},
-    plan::{self, Contested, Desired, Effect, Namespace, RefFate, SecretFate, UpdateCause},
+    plan::{self, Contested, Desired, Effect, LongAbsent, Namespace, RefFate, SecretFate, UpdateCause},
 };
 
 /// All that a report is made of.
@@ -112,7 +112,7 @@ impl<'a> Side<'a> {
         }
         let all_desired: Vec<&Desired> = self.all_desired.iter().collect();
         let namespace = as_the_operator_sees(name, namespace, &all_desired);
-        plan::forecast(name, &all_desired, &namespace, &Contested::new()).effects
+        plan::forecast(name, &all_desired, &namespace, &Contested::new(), &LongAbsent::new()).effects
     }
 }
 
@@ -152,9 +152,10 @@ fn credentials(case: &Case) -> Vec<CredentialShape> {
                 .as_ref()
                 .and_then(|it| it.as_ref().err())
                 .map(|held| Held { reason: held.reason.to_string(), message: held.message.clone() }),
-            contents: contents.and_then(Result::ok).map(|contents| match contents {
-                Contents::Known(_) => "Compared",
-                Contents::AsApplied | Contents::Unsettled | Contents::New | Contents::Brought => "NotCompared",
+            contents: contents.and_then(Result::ok).and_then(|contents| match contents {
+                Contents::Known(_) => Some("Compared"),
+                Contents::AsApplied | Contents::Unsettled | Contents::New | Contents::Brought => Some("NotCompared"),
+                Contents::OfOthers => None,
             }),
         }
     };

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use kube::api::DynamicObject;
 
 use crate::{
-    api::{Reason, RegistryCredentialSpec, RegistryCredentialStatus, SecretTemplate, StallCause, Stalled},
+    api::{
+        CredentialSource, Reason, RegistryCredentialSpec, RegistryCredentialStatus, SecretTemplate, StallCause, Stalled,
+    },
     credential::{Revision, RevisionKey, SourceSecret, manifest::field_count},
     plan::{
         Desired, DesiredState, Namespace,
@@ -55,6 +57,8 @@ pub enum Contents {
     New,
     /// What the files bring, which can't be compared: it counts as something else.
     Brought,
+    /// Whatever those put there who make it.
+    OfOthers,
 }
 
 /// What there is to write for a RegistryCredential.
@@ -101,14 +105,15 @@ impl Intent {
             Ok(Contents::Known(revision)) => revision.clone(),
             Ok(Contents::AsApplied | Contents::Unsettled) => Revision::assumed(there.map_or(NONE, Text::as_str)),
             Ok(Contents::New | Contents::Brought) => Revision::assumed(NONE),
+            Ok(Contents::OfOthers) => return DesiredState::Attached,
         };
         DesiredState::Resolved { revision, fields: self.fields }
     }
 }
 
 /// What decides about the contents, beside the source.
-fn decides(spec: &RegistryCredentialSpec) -> (&crate::api::CredentialSource, BTreeSet<&String>, &SecretTemplate) {
-    (&spec.credential, spec.registries.iter().collect(), &spec.secret_template)
+fn decides(spec: &RegistryCredentialSpec) -> (Option<&CredentialSource>, BTreeSet<&String>, &SecretTemplate) {
+    (spec.credential.as_ref(), spec.registries.iter().collect(), &spec.secret_template)
 }
 
 fn contents(
@@ -118,11 +123,15 @@ fn contents(
     word: Word,
     flags: &Flags,
 ) -> Result<Contents, Stalled> {
-    let (namespace, kind) = decoded.source(&flags.limits)?;
+    let source_at = decoded.source(&flags.limits)?;
     let settled = matches!(word, Word::RolledOut);
     let said = match word {
         Word::Stalled(held) if !flags.decided.contains(&held.reason) => Some(held),
         _ => None,
+    };
+    let Some((namespace, kind)) = source_at else {
+        // There is no source that the status could say anything of; of flags the operator knows better.
+        return said.filter(|held| by_flag(held.reason)).map_or(Ok(Contents::OfOthers), Err);
     };
     let assumed = match (same, settled) {
         (true, true) => Contents::AsApplied,

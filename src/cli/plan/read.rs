@@ -176,7 +176,7 @@ async fn source(
     notes: &mut Vec<String>,
 ) -> Result<Source, String> {
     let decoded = DecodedCredential::new(at.object, &flags.limits);
-    let Ok((namespace, kind)) = decoded.source(&flags.limits) else { return Ok(Source::NotRead) };
+    let Ok(Some((namespace, kind))) = decoded.source(&flags.limits) else { return Ok(Source::NotRead) };
     let name = kind.secret().name;
     // The last one is what an apply leaves.
     if let Some(applied) = question.secrets().iter().rev().find(|secret| secret.is(namespace, name)) {

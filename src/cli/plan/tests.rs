@@ -285,3 +285,36 @@ fn a_secret_of_another_type_is_in_the_way_of_who_wants_its_name_and_of_nobody_el
     assert_eq!(refused.collect::<Vec<_>>(), [vec![], vec!["WrongType"]], "{report:?}");
     assert_eq!((report.counts.secrets.delete, report.counts.secrets.update), (2, 0), "what else is there is seen");
 }
+
+#[test]
+fn of_a_secret_that_others_make_entries_are_all_that_is_planned() {
+    let attaching = |reason: &str, more: Value| {
+        let mut object = credential(reason, more);
+        let spec = object.data["spec"].as_object_mut().unwrap();
+        spec.retain(|member, _| !["credential", "registries"].contains(&member.as_str()));
+        spec.insert("existingSecretName".to_owned(), json!("darwin"));
+        object
+    };
+    let theirs = || json!({"name": "darwin", "uid": "f", "resourceVersion": "3"});
+    let object = attaching("RolledOut", json!({}));
+    let namespaces = vec![namespace("team-a", Some(theirs())), namespace("team-b", None)];
+    let planned = report(Action::Apply, None, Some(&object), Source::NotRead, namespaces);
+    let table = table(&planned);
+    assert!(table.contains("Add entry   ServiceAccount default      darwin of RegistryCredential darwin\n"), "{table}");
+    assert!(table.contains("SecretMissing: there is no Secret darwin of type"), "{table}");
+    assert_eq!(
+        (planned.counts.secrets, planned.counts.entries.add, planned.counts.refused),
+        (Default::default(), 1, 1)
+    );
+    assert_eq!(
+        (planned.registry_credentials[0].contents, planned.notes.len()),
+        (None, 0),
+        "there is no source to read"
+    );
+
+    // What the operator holds for a flag that nobody gave here is held; what is said of another kind of fault is not.
+    let intent = |object: &DynamicObject| reason(&Intent::new(Some(object), object, Source::NotRead, &flags()));
+    assert_eq!(intent(&attaching("SecretNameNotAllowed", json!({}))), Some(Reason::SecretNameNotAllowed));
+    assert_eq!(intent(&attaching("PartiallyReady", json!({}))), None);
+    assert_eq!(intent(&attaching("RolledOut", json!({"suspend": true}))), Some(Reason::Suspended));
+}

@@ -15,7 +15,9 @@ use crate::{
         Revision,
         testing::{resolved, spec},
     },
-    plan::{Desired, DesiredState, NamespaceRule, OtherOwners, ResourceVersion, Scope, Secret, ServiceAccountRule},
+    plan::{
+        Desired, DesiredState, Maker, NamespaceRule, OtherOwners, ResourceVersion, Scope, Secret, ServiceAccountRule,
+    },
     process::Text,
 };
 
@@ -45,8 +47,13 @@ pub enum Kind {
     Held(ConflictPolicy),
     HeldElsewhere,
     HeldUnknown,
+    /// The Secret is for others to make.
+    Attaching(Chosen),
+    AttachingElsewhere,
+    AttachingHeld,
 }
 
+/// Those that make their Secrets, and none.
 pub const KINDS: [Kind; 12] = {
     use Chosen::{All, First, None};
     use ConflictPolicy::{Adopt, Fail};
@@ -65,6 +72,9 @@ pub const KINDS: [Kind; 12] = {
         Kind::HeldUnknown,
     ]
 };
+
+/// Those that leave it to others to make their Secrets.
+pub const ATTACHING: [Kind; 3] = [Kind::Attaching(Chosen::First), Kind::AttachingElsewhere, Kind::AttachingHeld];
 
 fn uid(credential: &str) -> Text {
     format!("uid of {credential}").into()
@@ -85,7 +95,11 @@ fn desired(credential: &str, secret: &str, kind: Kind) -> Option<Desired> {
         Kind::Held(policy) => (policy, Chosen::All, NAMESPACE, true),
         Kind::HeldElsewhere => (ConflictPolicy::Adopt, Chosen::All, "elsewhere", true),
         Kind::HeldUnknown => (ConflictPolicy::Fail, Chosen::None, "", true),
+        Kind::Attaching(chosen) => (ConflictPolicy::Fail, chosen, NAMESPACE, false),
+        Kind::AttachingElsewhere => (ConflictPolicy::Fail, Chosen::All, "elsewhere", false),
+        Kind::AttachingHeld => (ConflictPolicy::Fail, Chosen::All, NAMESPACE, true),
     };
+    let attaching = matches!(kind, Kind::Attaching(_) | Kind::AttachingElsewhere | Kind::AttachingHeld);
     let namespaces = NamespaceTargets { names: vec![targets.to_owned()], ..NamespaceTargets::default() };
     let named = |name: &str| ServiceAccountTargets { names: Some(vec![name.to_owned()]), ..Default::default() };
     let attach = match chosen {
@@ -103,9 +117,14 @@ fn desired(credential: &str, secret: &str, kind: Kind) -> Option<Desired> {
         uid: uid(credential),
         created: Timestamp::from_second(if credential == ALPHA { 1 } else { 2 }).expect("a time"),
         secret: secret.into(),
+        maker: if attaching { Maker::Others } else { Maker::Us },
         scope: if kind == Kind::HeldUnknown { Scope::Unknown } else { scope },
         policy,
-        state: if held { DesiredState::Stalled } else { resolved() },
+        state: match (held, attaching) {
+            (true, _) => DesiredState::Stalled,
+            (false, true) => DesiredState::Attached,
+            (false, false) => resolved(),
+        },
         stuck: Default::default(),
     })
 }

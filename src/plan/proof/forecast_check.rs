@@ -6,24 +6,30 @@ use super::world::{self, Answer, World, count, record};
 use crate::{
     api::{NamespaceName, SecretName},
     plan::{
-        Contested, Desired, Effect, Namespace, RefFate, ResourceVersion, Secret, SecretFate, ServiceAccount, Step,
-        forecast, plan,
+        Contested, Desired, Effect, LongAbsent, Namespace, RefFate, ResourceVersion, Secret, SecretFate,
+        ServiceAccount, Step, forecast, plan,
     },
 };
 
 /// Checks the forecast for `start`, which the steps of all plans lead to `end`.
-pub fn check(name: &NamespaceName, all_desired: &[&Desired], contested: &Contested, start: &World, end: &World) {
+pub fn check(
+    name: &NamespaceName,
+    all_desired: &[&Desired],
+    (contested, long_absent): (&Contested, &LongAbsent),
+    start: &World,
+    end: &World,
+) {
     let mut end = end.clone();
+    let plan = |world: &World| plan(name, all_desired, &world.observe(), contested, long_absent);
     // The garbage collector comes last, and what it makes room for is made after that.
     if end.collect_garbage(all_desired) {
-        finish(name, all_desired, contested, &mut end);
+        finish(plan, all_desired, &mut end);
     }
-    let forecast = forecast(name, all_desired, &start.observe(), contested);
+    let forecast = forecast(name, all_desired, &start.observe(), contested, long_absent);
     assert_eq!(comparable(&forecast.end), comparable(&end.observe()), "the forecast ends elsewhere");
     let (told, mut effects): (BTreeSet<_>, BTreeSet<_>) =
         forecast.effects.into_iter().partition(|effect| matches!(effect, Effect::Refused { .. }));
-    let steps = plan(name, all_desired, &end.observe(), contested).into_iter();
-    let refused = steps.filter_map(|step| match step {
+    let refused = plan(&end).into_iter().filter_map(|step| match step {
         Step::Refuse { credential, refusal } => Some(Effect::Refused { credential, refusal }),
         _ => None,
     });
@@ -34,10 +40,10 @@ pub fn check(name: &NamespaceName, all_desired: &[&Desired], contested: &Contest
 }
 
 /// Executes plans until nothing is left.
-fn finish(name: &NamespaceName, all_desired: &[&Desired], contested: &Contested, world: &mut World) {
+fn finish(plan: impl Fn(&World) -> Vec<Step>, all_desired: &[&Desired], world: &mut World) {
     loop {
         let seen = world.observe();
-        let mut steps = plan(name, all_desired, &seen, contested);
+        let mut steps = plan(world);
         steps.retain(|step| !matches!(step, Step::Refuse { .. }));
         if steps.is_empty() {
             return;

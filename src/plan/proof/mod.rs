@@ -15,10 +15,10 @@ mod world;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use spec::{Whose, has_name, specified_end, whose};
+use spec::{Whose, has_name, is_usable, keeper, specified_end, whose};
 use world::{Answer, World, count, record};
 
-use super::{Change, Contested, Desired, DesiredState, Namespace, Scope, Step, plan};
+use super::{Change, Contested, Desired, DesiredState, LongAbsent, Maker, Namespace, Scope, Step, plan};
 use crate::api::{ADDED_PREFIX, ConflictPolicy, CredentialName, NamespaceName, SecretName};
 
 /// How many plans in a row there may be until nothing is left: an entry of managedFields, Secrets, entries, deletions, and
@@ -31,6 +31,7 @@ struct Case {
     all_desired: Vec<Desired>,
     world: World,
     contested: Contested,
+    long_absent: LongAbsent,
 }
 
 /// What a search has seen.
@@ -51,13 +52,13 @@ impl Case {
 
     fn plan(&self, world: &World) -> (Namespace, Vec<Step>) {
         let seen = world.observe();
-        let mut steps = plan(&namespace(), &self.all_desired(), &seen, &self.contested);
+        let mut steps = plan(&namespace(), &self.all_desired(), &seen, &self.contested, &self.long_absent);
         steps.retain(|step| !matches!(step, Step::Refuse { .. }));
         (seen, steps)
     }
 
     fn end(&self, world: &World) -> World {
-        specified_end(&namespace(), &self.all_desired(), world, &self.contested)
+        specified_end(&namespace(), &self.all_desired(), world, &self.contested, &self.long_absent)
     }
 
     /// Executes every subset of every plan's steps until nothing is left.
@@ -100,19 +101,29 @@ impl Case {
                 for change in changes {
                     if let Change::Append(secret, credential) | Change::Record(secret, credential) = change {
                         let there = planned_at.secrets.get(secret).filter(|there| !there.meta.wrong_type);
+                        if self.is_attaching(credential) {
+                            assert!(
+                                there.is_some_and(|there| is_usable(&there.meta)),
+                                "{service_account}: {change:?} for no Secret of somebody else's"
+                            );
+                            continue;
+                        }
                         let whose = there.map(|there| whose(&there.meta, &all_desired));
                         assert_eq!(whose, Some(Whose::Ours(credential)), "{service_account}: {change:?} too soon");
                     }
                 }
             }
             Step::DeleteSecret { secret, .. } => {
+                let label = planned_at.secrets.get(secret).and_then(|there| there.meta.label.as_ref());
+                assert!(!label.is_some_and(|label| self.is_attaching(label)), "{secret} isn't ours to delete");
                 let named = planned_at.accounts.values().filter(|a| a["metadata"].get("deletionTimestamp").is_none());
                 let records: Vec<_> = named.filter_map(|account| record(account, secret)).collect();
                 assert_eq!(records, [], "{secret} is deleted before its entries are gone");
             }
             Step::WriteSecret { credential, .. } => {
                 let desired = self.all_desired.iter().find(|desired| desired.credential == *credential);
-                assert!(desired.is_some_and(|desired| desired.state != DesiredState::Stalled), "{credential} is held");
+                let resolved = |desired: &Desired| matches!(desired.state, DesiredState::Resolved { .. });
+                assert!(desired.is_some_and(resolved), "{credential} is held, or makes no Secrets");
             }
             Step::Refuse { .. } => {}
         }
@@ -130,6 +141,13 @@ impl Case {
             let not_ours = matches!(whose(&before.meta, &all_desired), Whose::Foreign | Whose::GivenAway(_));
             if not_ours && !adopted() {
                 assert_eq!(world.secrets.get(name), Some(before), "a foreign Secret is touched");
+            }
+            let is_attached = || {
+                self.all_desired.iter().any(|desired| desired.maker == Maker::Others)
+                    && keeper(&namespace(), name, &all_desired, start).is_some_and(|it| it.maker == Maker::Others)
+            };
+            if not_ours && is_attached() {
+                assert_eq!(world.secrets.get(name), Some(before), "a Secret that others make is touched");
             }
             let by_held = match whose(&before.meta, &all_desired) {
                 Whose::Ours(maker) | Whose::Dying(maker) => self.is_held(maker),
@@ -169,6 +187,10 @@ impl Case {
         }
     }
 
+    fn is_attaching(&self, credential: &CredentialName) -> bool {
+        self.all_desired.iter().any(|desired| desired.credential == *credential && desired.maker == Maker::Others)
+    }
+
     fn is_held(&self, credential: &CredentialName) -> bool {
         self.all_desired
             .iter()
@@ -199,7 +221,8 @@ impl Case {
                 assert_eq!(world.execute(&step, &self.all_desired(), &seen), Answer::Done);
             }
         }
-        forecast_check::check(&namespace(), &self.all_desired(), &self.contested, &self.world, &world);
+        let remembered = (&self.contested, &self.long_absent);
+        forecast_check::check(&namespace(), &self.all_desired(), remembered, &self.world, &world);
         let patches = patched.len();
         patched.sort();
         patched.dedup();
@@ -301,9 +324,15 @@ fn two_secret_names_end_as_specified() {
     search("two Secret names", space::two_names(), 36_288, Case::check);
 }
 
+/// Credentials that leave it to others to make their Secrets, beside every kind of other one.
+#[test]
+fn secrets_that_others_make_are_attached_as_specified() {
+    search("attaching", space::attaching(), 8_000, Case::check);
+}
+
 /// What others do between a plan and its execution.
 #[test]
 fn overtaken_steps_do_no_harm() {
-    let cases = space::every_secret().chain(space::two_names());
-    search("overtaken", cases, 101_088, Case::check_overtaken);
+    let cases = space::every_secret().chain(space::two_names()).chain(space::attaching());
+    search("overtaken", cases, 101_088 + 8_000, Case::check_overtaken);
 }

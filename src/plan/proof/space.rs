@@ -1,19 +1,21 @@
 //! The states that a search starts from. What can't matter to each other isn't crossed: Secret names are settled one by
 //! one, and service accounts meet only in "are all entries gone" and "does a held credential have an entry anywhere".
 
+use std::slice;
+
 use serde_json::{Value, json};
 
 use super::{
     Case,
     fixtures::{
-        ALPHA, Around, BETA, Chosen, FIRST, GONE, KINDS, Kind, SECOND, account, all_desired, all_secrets, few_secrets,
-        foreign, made_by, world,
+        ALPHA, ATTACHING, Around, BETA, Chosen, FIRST, GONE, KINDS, Kind, SECOND, account, all_desired, all_secrets,
+        few_secrets, foreign, made_by, with, world,
     },
     world::{SECRETS, World},
 };
 use crate::{
     api::{ConflictPolicy, SecretName},
-    plan::{Contested, OtherOwners},
+    plan::{Contested, LongAbsent, OtherOwners},
 };
 
 /// A service account as far as one Secret name goes: entry and record.
@@ -44,6 +46,7 @@ pub fn every_secret() -> impl Iterator<Item = Case> {
                 all_desired: all_desired(["pull", "pull"], kinds),
                 world: world([secret.as_ref(), None], &[account]),
                 contested: Contested::new(),
+                long_absent: LongAbsent::new(),
             })
         })
     })
@@ -91,6 +94,7 @@ pub fn every_account() -> impl Iterator<Item = Case> {
                     all_desired: all_desired(["pull", "pull"], kinds),
                     world: world([secret.as_ref(), None], &[first.clone(), second]),
                     contested: if fought { [(FIRST.into(), "pull".into())].into() } else { Contested::new() },
+                    long_absent: LongAbsent::new(),
                 })
             })
         })
@@ -128,6 +132,44 @@ pub fn two_names() -> impl Iterator<Item = Case> {
                     all_desired: all_desired(["pull", "other"], kinds),
                     world: world([pull.as_ref(), other.as_ref()], &[account]),
                     contested: Contested::new(),
+                    long_absent: LongAbsent::new(),
+                })
+            })
+        })
+    })
+}
+
+/// One or both credentials leave the Secret to others: few Secrets, of others and of either credential, whether there has
+/// been none to use for long, and one service account.
+pub fn attaching() -> impl Iterator<Item = Case> {
+    const OTHERS: [Kind; 7] = [
+        Kind::Absent,
+        Kind::Resolved(ConflictPolicy::Fail, Chosen::First),
+        Kind::Resolved(ConflictPolicy::Adopt, Chosen::None),
+        Kind::ResolvedElsewhere,
+        Kind::Held(ConflictPolicy::Fail),
+        Kind::HeldUnknown,
+        Kind::Attaching(Chosen::None),
+    ];
+    let secrets = || {
+        let of_others = [with(foreign(), |s| s.wrong_type = true), with(foreign(), |s| s.deleting = true)];
+        let of_beta = [made_by(BETA), with(made_by(BETA), |s| s.credential_owners = [].into())];
+        few_secrets(ALPHA).into_iter().chain(of_others.into_iter().chain(of_beta).map(Some))
+    };
+    let accounts = || {
+        let mut all = accounts_of_one(FIRST, Around::Nothing, &[0, 1]);
+        all.extend(accounts_of_one(FIRST, Around::Others, &[2]).into_iter().step_by(2));
+        all
+    };
+    pairs(&ATTACHING, &OTHERS).chain(pairs(&OTHERS, &ATTACHING)).flat_map(move |kinds| {
+        secrets().flat_map(move |secret| {
+            accounts().into_iter().flat_map(move |account| {
+                let secret = secret.clone();
+                [LongAbsent::new(), LongAbsent::from(["pull".into()])].into_iter().map(move |long_absent| Case {
+                    all_desired: all_desired(["pull", "pull"], kinds),
+                    world: world([secret.as_ref(), None], slice::from_ref(&account)),
+                    contested: Contested::new(),
+                    long_absent,
                 })
             })
         })

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::world::{FIELDS, StoredSecret, World, applied_by, created_uid, data_of, entries, prune, record};
 use crate::{
     api::{ADDED_PREFIX, ConflictPolicy, CredentialName, NamespaceName, SecretName, ServiceAccountName},
-    plan::{Contested, Desired, DesiredState, OtherOwners, ResourceVersion, Scope, Secret},
+    plan::{Contested, Desired, DesiredState, LongAbsent, Maker, OtherOwners, ResourceVersion, Scope, Secret},
     process::Text,
 };
 
@@ -25,6 +25,10 @@ pub enum Whose<'a> {
 /// Whose a Secret is: our label and the owner references decide together.
 pub fn whose<'a>(secret: &'a Secret, all_desired: &[&Desired]) -> Whose<'a> {
     let Some(maker) = &secret.label else { return Whose::Foreign };
+    if all_desired.iter().any(|desired| desired.credential == *maker && desired.maker == Maker::Others) {
+        // It makes none, whoever says so.
+        return Whose::Foreign;
+    }
     let alive = |uid: &Text| all_desired.iter().find(|desired| desired.uid == *uid);
     let mut owners = secret.credential_owners.iter();
     if owners.any(|(_, uid)| alive(uid).is_some_and(|desired| desired.credential == *maker)) {
@@ -49,8 +53,13 @@ pub fn has_name(desired: &Desired, secret: &SecretName) -> bool {
     }
 }
 
+/// Whether a Secret is one that somebody else has made for pods to pull with.
+pub fn is_usable(secret: &Secret) -> bool {
+    secret.label.is_none() && !secret.wrong_type && !secret.deleting
+}
+
 /// Which credential has a Secret name.
-fn keeper<'a>(
+pub fn keeper<'a>(
     name: &NamespaceName,
     secret: &SecretName,
     all_desired: &[&'a Desired],
@@ -85,10 +94,16 @@ fn keeper<'a>(
 }
 
 /// Where a namespace has to end that looks like `world` now.
-pub fn specified_end(name: &NamespaceName, all_desired: &[&Desired], world: &World, contested: &Contested) -> World {
+pub fn specified_end(
+    name: &NamespaceName,
+    all_desired: &[&Desired],
+    world: &World,
+    contested: &Contested,
+    long_absent: &LongAbsent,
+) -> World {
     let mut end = world.clone();
     for secret in ["pull", "other"].map(SecretName::from) {
-        let fate = fate(name, &secret, all_desired, world);
+        let fate = fate(name, &secret, all_desired, world, long_absent);
         match &fate {
             Fate::Written(desired) => {
                 let written = written(desired, &secret, world.secrets.get(&secret), all_desired);
@@ -111,11 +126,11 @@ pub fn specified_end(name: &NamespaceName, all_desired: &[&Desired], world: &Wor
 enum Fate<'a> {
     /// A held credential has it: nothing about it changes.
     Reserved,
-    /// The credential's Secret is there as it should be.
+    /// The credential's Secret is there as it should be, whoever has made it.
     Kept(&'a Desired),
     /// The credential's Secret is applied.
     Written(&'a Desired),
-    /// What is there is being deleted; the credential's Secret comes after it.
+    /// What is there is being deleted, or can't be used; the credential's Secret comes after it.
     Awaited(&'a Desired),
     /// What is there isn't touched; the credential that gave it away to people, if one did.
     LeftAlone(Option<CredentialName>),
@@ -123,7 +138,13 @@ enum Fate<'a> {
     Deleted,
 }
 
-fn fate<'a>(name: &NamespaceName, secret: &SecretName, all_desired: &[&'a Desired], world: &World) -> Fate<'a> {
+fn fate<'a>(
+    name: &NamespaceName,
+    secret: &SecretName,
+    all_desired: &[&'a Desired],
+    world: &World,
+    long_absent: &LongAbsent,
+) -> Fate<'a> {
     let there = world.secrets.get(secret).map(|secret| &secret.meta);
     let given_away_by = there.and_then(|there| match whose(there, all_desired) {
         Whose::GivenAway(maker) => Some(maker.clone()),
@@ -136,7 +157,22 @@ fn fate<'a>(name: &NamespaceName, secret: &SecretName, all_desired: &[&'a Desire
             _ => Fate::LeftAlone(given_away_by),
         };
     };
-    let DesiredState::Resolved { revision, .. } = &desired.state else { return Fate::Reserved };
+    let revision = match &desired.state {
+        DesiredState::Resolved { revision, .. } => revision,
+        DesiredState::Stalled => return Fate::Reserved,
+        DesiredState::Attached => {
+            return match there {
+                // Who had it made doesn't want it here.
+                Some(there) if matches!(whose(there, all_desired), Whose::Ours(_) | Whose::Dying(_)) => {
+                    let needed = world.accounts.values().any(|account| is_held_entry(account, secret, all_desired));
+                    if there.deleting || needed { Fate::LeftAlone(None) } else { Fate::Deleted }
+                }
+                Some(there) if is_usable(there) => Fate::Kept(desired),
+                _ if long_absent.contains(secret) => Fate::LeftAlone(given_away_by),
+                _ => Fate::Awaited(desired),
+            };
+        }
+    };
     let Some(there) = there else { return Fate::Written(desired) };
     let whose = whose(there, all_desired);
     let in_the_way = matches!(whose, Whose::Foreign | Whose::GivenAway(_)) && desired.policy == ConflictPolicy::Fail;
@@ -189,6 +225,14 @@ fn written(
     }
 }
 
+/// Whether a service account that stays has an entry that a held credential has added, as far as one knows.
+fn is_held_entry(account: &Value, secret: &SecretName, all_desired: &[&Desired]) -> bool {
+    let Some(recorded) = record(account, secret) else { return false };
+    let is_held = |desired: &&&Desired| desired.credential == recorded && desired.state == DesiredState::Stalled;
+    account["metadata"].get("deletionTimestamp").is_none()
+        && all_desired.iter().find(is_held).is_some_and(|desired| has_name(desired, secret))
+}
+
 /// Makes one service account what it has to be for one Secret name.
 fn settle(
     name: &ServiceAccountName,
@@ -199,11 +243,7 @@ fn settle(
     fought: bool,
 ) {
     let recorded = record(account, secret);
-    let held = |credential: &CredentialName| {
-        let is_held = |desired: &&&Desired| desired.credential == *credential && desired.state == DesiredState::Stalled;
-        all_desired.iter().find(is_held).is_some_and(|desired| has_name(desired, secret))
-    };
-    if account["metadata"].get("deletionTimestamp").is_some() || recorded.as_ref().is_some_and(held) {
+    if account["metadata"].get("deletionTimestamp").is_some() || is_held_entry(account, secret, all_desired) {
         return;
     }
     let chooses = |desired: &Desired| match &desired.scope {

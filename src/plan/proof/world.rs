@@ -114,7 +114,9 @@ impl World {
         if there.as_ref().is_some_and(|there| there.meta.wrong_type) && !matches!(write, Write::Settle { .. }) {
             return Answer::Invalid;
         }
-        let DesiredState::Resolved { revision, .. } = &desired.state else { panic!("a held credential is written") };
+        let DesiredState::Resolved { revision, .. } = &desired.state else {
+            panic!("a credential is written that is held or makes no Secrets")
+        };
         let new = Secret { uid: created_uid(name, &desired.credential), ..Secret::default() };
         let StoredSecret { meta: before, data } = there.unwrap_or(StoredSecret { meta: new, data: String::new() });
         let resource_version = ResourceVersion(before.resource_version.0 + 1);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::case::{Case, DOCKER_CONFIG, Login, docker_config, pod};
+use crate::case::{Case, DOCKER_CONFIG, Login, docker_config, pod, pull_secrets};
 
 /// The registries, each with what tells its project and its pods apart.
 const REGISTRIES: [(&str, &str); 3] = [("docker.io", "hub"), ("ghcr.io", "ghcr"), ("registry.example.com:5000", "own")];
@@ -164,6 +164,32 @@ fn assert_rotates(case: &Case, old: &[Login; 3], new: &[Login; 3], store_new: im
     case.wait_running(&namespace, "after");
     case.by_hand(&namespace, "stale", old);
     assert_refused(case, &namespace, "stale", &images, new);
+}
+
+/// Attach only: the Secret is there, or comes, by somebody else's hand.
+pub fn a_secret_that_somebody_else_makes_is_attached_and_pods_pull_with_it(case: &Case) {
+    let (host, image) = ("ghcr.io", case.image("ghcr.io", &case.name));
+    let namespace = case.namespace("a", true);
+    case.registry().accept(&case.name, &[(USER, PASSWORD)]);
+    case.credential(json!({
+        "credential": null, "registries": null, "secretTemplate": null, "existingSecretName": case.secret(),
+    }));
+    let wait = |what: &str| {
+        let (object, what) = (format!("regcred/{}", case.name), format!("--for={what}"));
+        case.cluster().kubectl_ok(&["wait", &object, &what, "--timeout=60s"]);
+    };
+    wait("jsonpath={.status.failures[0].reason}=SecretMissing");
+    case.by_hand(&namespace, &case.secret(), &[(host, USER, PASSWORD)]);
+    let secret = || case.cluster().get_json(&["-n", &namespace, "secret", &case.secret()]);
+    let before = secret();
+    wait("condition=Ready");
+    assert_eq!(pull_secrets(&case.service_account(&namespace)), [case.secret()]);
+
+    case.pod(&namespace, "app", &image, "Always");
+    case.wait_running(&namespace, "app");
+    let requests = case.registry().requests(&case.name);
+    assert!(requests.iter().all(|request| request.granted && request.user == USER), "{requests:?}");
+    assert_eq!(secret(), before, "it is nobody's to write but theirs");
 }
 
 /// The operator asks no registry, so it rolls out what it is given.

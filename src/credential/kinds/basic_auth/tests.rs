@@ -29,7 +29,7 @@ fn with(registries: &[&str], change: impl FnOnce(&mut BasicAuthSource)) -> Regis
     };
     change(&mut source);
     let credential = CredentialSource { basic_auth: Some(source), ..CredentialSource::default() };
-    RegistryCredentialSpec { credential, ..spec(registries) }
+    RegistryCredentialSpec { credential: Some(credential), ..spec(registries) }
 }
 
 fn marked(registries: &str) -> Marks {
@@ -296,7 +296,7 @@ fn a_token_tells_when_it_expires() {
 #[test]
 fn the_command_makes_such_a_secret() {
     let command = |spec: &RegistryCredentialSpec| {
-        crate::credential::kinds::of(&spec.credential).unwrap().create_command("regcred-system")
+        crate::credential::kinds::of(spec.credential.as_ref().unwrap()).unwrap().create_command("regcred-system")
     };
     let mark =
         "and mark it with kubectl -n regcred-system annotate secret login regcred.dev/registries=registry.example.com";

@@ -25,7 +25,7 @@ fn docker(registries: &[&str], key: Option<&str>) -> RegistryCredentialSpec {
     let secret_ref = DockerConfigRef { namespace: None, name: "logins".to_owned(), key: key.map(str::to_owned) };
     let credential =
         CredentialSource { docker_config: Some(DockerConfigSource { secret_ref }), ..CredentialSource::default() };
-    RegistryCredentialSpec { credential, ..spec(registries) }
+    RegistryCredentialSpec { credential: Some(credential), ..spec(registries) }
 }
 
 fn marked(registries: &str) -> Marks {
@@ -454,7 +454,7 @@ fn many_marks_are_refused() {
 fn the_command_makes_such_a_secret() {
     let spec = docker(&[], None);
     assert_eq!(
-        crate::credential::kinds::of(&spec.credential).unwrap().create_command("regcred-system"),
+        crate::credential::kinds::of(spec.credential.as_ref().unwrap()).unwrap().create_command("regcred-system"),
         "kubectl -n regcred-system create secret docker-registry logins --docker-server=registry.example.com \
          --docker-username=NAME --docker-password=TOKEN"
     );
