@@ -163,7 +163,7 @@ fn no_registries_and_too_many_are_invalid() {
     let (reason, message) = fault(&spec(&[]), KEY_A);
     assert_eq!(reason, Reason::InvalidSpec);
     assert_eq!(message, "spec.registries is empty; list the registries that the key is for, such as gcr.io");
-    let many: Vec<String> = (0..300).map(|n| format!("gcr.io/{n}")).collect();
+    let many: Vec<String> = (0..500).map(|n| format!("gcr.io/{n}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let (reason, message) = fault(&spec(&many), KEY_A);
     assert_eq!(reason, Reason::InvalidSpec);
