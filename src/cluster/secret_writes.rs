@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::observe::Observed;
 use crate::{
-    api::{FIELD_MANAGER, NamespaceName, REVISION_ANNOTATION, SecretName},
-    credential::PullSecret,
+    api::{CREDENTIAL_LABEL, FIELD_MANAGER, NamespaceName, REVISION_ANNOTATION, SecretName},
+    credential::{Owner, PullSecret},
     plan::{ResourceVersion, Secret},
 };
 
@@ -24,29 +24,36 @@ pub async fn create_secret(client: &Client, namespace: &str, body: &impl Seriali
     send(client, Method::POST, &path, "application/json", body).await
 }
 
-/// A JSON patch of what the Secret holds, and of nothing else: 409 where it isn't the one that was seen.
+/// A JSON patch that sets what a Secret holds, its labels and annotations, as the template and we have them; and makes the
+/// entry of managedFields that is a POST's one of an apply. 409 where it isn't the Secret that was seen.
 ///
 /// # Errors
 /// The client's; 422 where it has another shape by now, as the version is looked at last.
-pub async fn rotate_secret(
+pub async fn patch_secret(
     client: &Client,
     namespace: &NamespaceName,
-    name: &SecretName,
     pull_secret: &PullSecret,
+    owner: &Owner,
+    entry: Option<u8>,
     seen: ResourceVersion,
 ) -> kube::Result<Observed<Secret>> {
-    let revision = format!("/metadata/annotations/{}", REVISION_ANNOTATION.replace('/', "~1"));
-    let operations = [
-        Replace::new("/data/.dockerconfigjson", pull_secret.expose_encoded()),
-        Replace::new(&revision, pull_secret.revision().as_str()),
-    ];
-    patch(client, namespace, name, seen, operations.into()).await
+    let mut operations: Vec<_> = entry.into_iter().map(settling).collect();
+    operations.push(Add::new("/data/.dockerconfigjson".to_owned(), pull_secret.expose_encoded()));
+    let labels = pull_secret.labels().iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    for (key, value) in labels.chain([(CREDENTIAL_LABEL, owner.name.as_str())]) {
+        operations.push(Add::new(format!("/metadata/labels/{}", escaped(key)), value));
+    }
+    let annotations = pull_secret.annotations().iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    for (key, value) in annotations.chain([(REVISION_ANNOTATION, pull_secret.revision().as_str())]) {
+        operations.push(Add::new(format!("/metadata/annotations/{}", escaped(key)), value));
+    }
+    patch(client, namespace, pull_secret.name(), seen, operations).await
 }
 
-/// A JSON patch that makes an entry of managedFields, an update's, one of an apply by the same manager.
+/// A JSON patch that makes an entry of managedFields, a POST's, one of an apply by the same manager.
 ///
 /// # Errors
-/// As [`rotate_secret`].
+/// As [`patch_secret`].
 pub async fn settle_secret(
     client: &Client,
     namespace: &NamespaceName,
@@ -54,8 +61,11 @@ pub async fn settle_secret(
     entry: u8,
     seen: ResourceVersion,
 ) -> kube::Result<Observed<Secret>> {
-    let operation = format!("/metadata/managedFields/{entry}/operation");
-    patch(client, namespace, name, seen, vec![Replace::new(&operation, "Apply")]).await
+    patch(client, namespace, name, seen, vec![settling(entry)]).await
+}
+
+fn settling(entry: u8) -> Add<'static> {
+    Add::new(format!("/metadata/managedFields/{entry}/operation"), "Apply")
 }
 
 async fn patch(
@@ -63,26 +73,31 @@ async fn patch(
     namespace: &NamespaceName,
     name: &SecretName,
     seen: ResourceVersion,
-    mut operations: Vec<Replace<'_>>,
+    mut operations: Vec<Add<'_>>,
 ) -> kube::Result<Observed<Secret>> {
     let path = format!("{}/{name}", KubernetesSecret::url_path(&(), Some(namespace.as_str())));
     let seen = seen.to_string();
-    operations.push(Replace::new("/metadata/resourceVersion", &seen));
+    operations.push(Add::new("/metadata/resourceVersion".to_owned(), &seen));
     send(client, Method::PATCH, &path, "application/json-patch+json", &operations).await
 }
 
-/// An operation of a JSON patch (<https://www.rfc-editor.org/rfc/rfc6902>). All that is replaced is there.
+/// An operation of a JSON patch (<https://www.rfc-editor.org/rfc/rfc6902>), which also replaces what is there.
 #[derive(Serialize)]
-struct Replace<'a> {
+struct Add<'a> {
     op: &'static str,
-    path: &'a str,
+    path: String,
     value: &'a str,
 }
 
-impl<'a> Replace<'a> {
-    fn new(path: &'a str, value: &'a str) -> Self {
-        Self { op: "replace", path, value }
+impl<'a> Add<'a> {
+    fn new(path: String, value: &'a str) -> Self {
+        Self { op: "add", path, value }
     }
+}
+
+/// A key as a part of a path (<https://www.rfc-editor.org/rfc/rfc6901>).
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
 }
 
 async fn send(

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     api::{FIELD_MANAGER, NamespaceName, PodName, SECRET_TYPE, SecretName, ServiceAccountName},
-    cluster::{create_secret, observe::Observed, rotate_secret, settle_secret},
+    cluster::{create_secret, observe::Observed, patch_secret, settle_secret},
     credential::{Guard, Owner, PullSecret, SecretManifest},
     plan::{Change, Pod, ResourceVersion, Secret, ServiceAccount, Write, catalog::Entry, managed_names::ManagedNames},
     process::metrics::WriteKind,
@@ -80,8 +80,9 @@ async fn write_secret(
             let guard = Guard::Exact { uid: uid.to_string(), resource_version: resource_version.to_string() };
             apply(context, namespace, name, pull_secret, &owner, &guard).await
         }
-        Write::Rotate { resource_version } => {
-            bounded(rotate_secret(&context.client, namespace, name, pull_secret, *resource_version)).await
+        Write::Patch { resource_version, entry } => {
+            let patch = patch_secret(&context.client, namespace, pull_secret, &owner, *entry, *resource_version);
+            bounded(patch).await
         }
         Write::Settle { resource_version, entry } => {
             bounded(settle_secret(&context.client, namespace, name, *entry, *resource_version)).await
@@ -94,7 +95,7 @@ async fn write_secret(
         }
         Err(error) => error,
     };
-    let is_patch = matches!(write, Write::Rotate { .. } | Write::Settle { .. });
+    let is_patch = matches!(write, Write::Patch { .. } | Write::Settle { .. });
     match error {
         WriteError::Moved => {
             look_again(context, namespace, name).await?;

@@ -197,13 +197,15 @@ impl<'a> SecretDecision<'a> {
             // It can't be kept, and a new one can't be made before it is gone.
             Some(secret) if secret.deleting => return None,
             Some(secret) if is_ours && desired.is_current(secret) => return None,
-            // The resourceVersion alone would do for none of the others, even where it is ours: giving it away changes its
-            // owner references only.
-            Some(secret) if is_ours && desired.rotates(secret) => {
-                Write::Rotate { resource_version: secret.resource_version }
+            // Whatever is to be changed, it settles on the way. With a revision, there are annotations to add one to.
+            Some(secret)
+                if is_ours && secret.revision.is_some() && (secret.creation.is_some() || desired.rotates(secret)) =>
+            {
+                Write::Patch { resource_version: secret.resource_version, entry: secret.creation }
             }
             Some(secret) => match secret.creation {
                 Some(entry) => Write::Settle { resource_version: secret.resource_version, entry },
+                // The UID alone wouldn't do, even where it is ours: giving it away changes its owner references only.
                 None => Write::Apply { uid: secret.uid.clone(), resource_version: secret.resource_version },
             },
         };

@@ -7,21 +7,23 @@ use super::observed::ResourceVersion;
 pub enum Write {
     /// Create it, or fail where anything of that name is there.
     Create,
-    /// Change what it holds and nothing else: all else is as wanted and ours.
-    Rotate {
+    /// Set by a JSON patch what it holds, its labels and its annotations. Nothing is taken back by that which somebody has
+    /// taken over without changing it, nor taken out that an earlier version had.
+    Patch {
         /// Of the Secret that was seen.
         resource_version: ResourceVersion,
+        /// On the way, see [`Write::Settle`].
+        entry: Option<u8>,
     },
-    /// Make the entry in managedFields that our POST has left one of an apply. An apply takes out what an earlier apply has put
-    /// in and it hasn't, such as a label; it doesn't take out what a POST has.
+    /// Make the entry in managedFields that our POST has left one of an apply. An apply takes out what an earlier apply has
+    /// put in and it hasn't, such as a label; it doesn't take out what a POST has.
     Settle {
         /// Of the Secret that was seen.
         resource_version: ResourceVersion,
         /// The entry's place.
         entry: u8,
     },
-    /// Apply all of it, and take over what others have changed: to repair, adopt or inherit it, and where labels or
-    /// annotations change.
+    /// Apply all of it, and take over what others have changed.
     Apply {
         /// `metadata.uid` of the Secret that was seen.
         uid: Box<str>,

@@ -197,14 +197,18 @@ fn written(
     all_desired: &[&Desired],
 ) -> StoredSecret {
     let DesiredState::Resolved { revision, .. } = &desired.state else { panic!("held") };
-    // Where all is ours and as wanted but for what it holds, nothing else is touched, further owners included.
+    // Where a patch will do, further owners stay: one of ours that a POST has made, or that has the right template, and of
+    // which all is ours once what it holds is changed.
     let template = |revision: &str| revision.split_once('-').map(|(_, template)| template.to_owned());
-    let rotated = before.filter(|before| {
-        let there = before.meta.revision.as_ref().and_then(|there| template(there.as_str()));
+    let patched = before.filter(|before| {
+        let there = before.meta.revision.as_ref().map(Text::as_str);
+        let same_template = there.and_then(template).is_some_and(|there| Some(there) == template(revision.as_str()));
+        let is_ours = |owned: Option<usize>| owned == Some(FIELDS);
+        let taken_back = before.meta.owned_fields.is_none() && before.data != data_of(&desired.credential);
         whose(&before.meta, all_desired) == Whose::Ours(&desired.credential)
-            && before.meta.owned_fields == Some(FIELDS)
             && there.is_some()
-            && there == template(revision.as_str())
+            && ((before.meta.creation.is_some() && (taken_back || is_ours(before.meta.owned_fields)))
+                || (same_template && is_ours(before.meta.owned_fields)))
     });
     let ours = || [(desired.credential.clone(), desired.uid.clone())].into();
     StoredSecret {
@@ -215,7 +219,7 @@ fn written(
             deleting: false,
             wrong_type: false,
             label: Some(desired.credential.clone()),
-            credential_owners: rotated.map_or_else(ours, |before| before.meta.credential_owners.clone()),
+            credential_owners: patched.map_or_else(ours, |before| before.meta.credential_owners.clone()),
             other_owners: before.map_or(OtherOwners::None, |before| before.meta.other_owners),
             revision: Some(revision.as_str().into()),
             owned_fields: Some(FIELDS),

@@ -102,7 +102,7 @@ impl World {
             {
                 return Answer::Conflict;
             }
-            (Write::Rotate { resource_version } | Write::Settle { resource_version, .. }, _) => {
+            (Write::Patch { resource_version, .. } | Write::Settle { resource_version, .. }, _) => {
                 match seen(resource_version) {
                     None => return Answer::NotFound,
                     Some(false) => return Answer::Conflict,
@@ -127,11 +127,14 @@ impl World {
                 assert_eq!(before.creation, Some(*entry), "another entry is made an apply's");
                 (Secret { resource_version, creation: None, ..before }, data)
             }
-            // What is equal isn't taken back from who has taken it over, so it has to be ours, and the rest as wanted.
-            Write::Rotate { .. } => {
-                assert_eq!(before.owned_fields, Some(FIELDS), "a patch of what isn't ours");
+            Write::Patch { entry, .. } => {
+                assert_eq!(before.creation, *entry, "another entry is made an apply's");
                 assert!(before.label.as_ref() == Some(&desired.credential), "a patch of another's Secret");
-                (Secret { resource_version, revision: Some(revision), ..before }, our)
+                assert!(before.revision.is_some(), "there may be no annotations to add one to");
+                // What is equal isn't taken back from who has taken it over.
+                let owned_fields = if data == our { before.owned_fields } else { before.owned_fields.or(Some(FIELDS)) };
+                let revision = Some(revision);
+                (Secret { resource_version, revision, owned_fields, creation: None, ..before }, our)
             }
             Write::Create | Write::Apply { .. } => {
                 // Owner references that earlier applies of ours set go; those of others stay, and those of a POST.
