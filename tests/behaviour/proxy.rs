@@ -176,9 +176,9 @@ fn a_refusal_that_quotes_the_credential_is_withheld() {
     world.source("key", &key('a'));
     proxy.answer(|request| {
         let data = request.json().pointer("/data/.dockerconfigjson").and_then(Value::as_str).map(str::to_owned)?;
-        let config = String::from_utf8(STANDARD.decode(&data).unwrap()).unwrap();
-        let at = config.find("PRIVATE KEY").unwrap();
-        let quoted = format!("admission webhook refuses {}", &config[at..at + 150]);
+        let (_, login) = controlplane::logins(&request.json()).unwrap().into_values().next().unwrap();
+        let at = login.find("PRIVATE KEY").unwrap();
+        let quoted = format!("admission webhook refuses {}", &login[at..at + 150]);
         let text = match request.uri.split('/').nth(4)? {
             "team-0" => return Some(Answer::Refuse(403, "Forbidden", quoted)),
             "team-1" => return Some(Answer::Refuse(422, "Invalid", format!("data: Invalid value: {data}"))),
@@ -250,7 +250,12 @@ fn a_reconcile_that_waits_for_an_answer_while_its_credential_is_suspended_goes_o
     let (world, proxy) = proxied(&[]);
     namespaces(&world.cluster, "team", 1);
     world.source("key", &key('a'));
-    let first = |request: &Request| request.method == "PATCH" && request.path().ends_with("/team-0/secrets/darwin");
+    // With rights by name it is an apply.
+    let first = |request: &Request| match &*request.method {
+        "POST" => request.path().ends_with("/team-0/secrets"),
+        "PATCH" => request.path().ends_with("/team-0/secrets/darwin"),
+        _ => false,
+    };
     proxy.answer(move |request| first(request).then_some(Answer::Late(Duration::from_secs(4))));
     world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
     world.wait_secret("team-0", "darwin");

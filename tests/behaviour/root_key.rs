@@ -186,7 +186,9 @@ fn a_lost_key_is_replaced_at_the_next_start_by_one_paced_rewrite_and_an_event() 
         if told.count() == 1 { Ok(()) } else { Err(format!("{events:#?}")) }
     });
     let rewritten = requests(&world.cluster);
-    let rewritten = rewritten.iter().filter(|it| it.verb == "patch" && it.resource == "secrets" && it.name == "darwin");
+    let rewritten = rewritten.iter().filter(|it| {
+        ["create", "patch"].contains(&&*it.verb) && it.resource == "secrets" && it.namespace.starts_with("team-")
+    });
     assert_eq!(rewritten.count(), 4 + 4, "each once more");
 }
 
