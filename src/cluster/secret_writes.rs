@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::observe::Observed;
 use crate::{
-    api::{CREDENTIAL_LABEL, FIELD_MANAGER, NamespaceName, REVISION_ANNOTATION, SecretName},
-    credential::{Owner, PullSecret},
+    api::{FIELD_MANAGER, NamespaceName, REVISION_ANNOTATION, SecretName},
+    credential::PullSecret,
     plan::{ResourceVersion, Secret},
 };
 
@@ -24,8 +24,8 @@ pub async fn create_secret(client: &Client, namespace: &str, body: &impl Seriali
     send(client, Method::POST, &path, "application/json", body).await
 }
 
-/// A JSON patch that sets what a Secret holds, its labels and annotations, as the template and we have them; and makes the
-/// entry of managedFields that is a POST's one of an apply. 409 where it isn't the Secret that was seen.
+/// A JSON patch of what a Secret holds, and of nothing else; it also makes the entry of managedFields that is a POST's one of
+/// an apply. 409 where it isn't the Secret that was seen.
 ///
 /// # Errors
 /// The client's; 422 where it has another shape by now, as the version is looked at last.
@@ -33,20 +33,14 @@ pub async fn patch_secret(
     client: &Client,
     namespace: &NamespaceName,
     pull_secret: &PullSecret,
-    owner: &Owner,
     entry: Option<u8>,
     seen: ResourceVersion,
 ) -> kube::Result<Observed<Secret>> {
     let mut operations: Vec<_> = entry.into_iter().map(settling).collect();
-    operations.push(Add::new("/data/.dockerconfigjson".to_owned(), pull_secret.expose_encoded()));
-    let labels = pull_secret.labels().iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    for (key, value) in labels.chain([(CREDENTIAL_LABEL, owner.name.as_str())]) {
-        operations.push(Add::new(format!("/metadata/labels/{}", escaped(key)), value));
-    }
-    let annotations = pull_secret.annotations().iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    for (key, value) in annotations.chain([(REVISION_ANNOTATION, pull_secret.revision().as_str())]) {
-        operations.push(Add::new(format!("/metadata/annotations/{}", escaped(key)), value));
-    }
+    operations.push(Replace::new("/data/.dockerconfigjson".to_owned(), pull_secret.expose_encoded()));
+    // https://www.rfc-editor.org/rfc/rfc6901
+    let revision = format!("/metadata/annotations/{}", REVISION_ANNOTATION.replace('/', "~1"));
+    operations.push(Replace::new(revision, pull_secret.revision().as_str()));
     patch(client, namespace, pull_secret.name(), seen, operations).await
 }
 
@@ -64,8 +58,8 @@ pub async fn settle_secret(
     patch(client, namespace, name, seen, vec![settling(entry)]).await
 }
 
-fn settling(entry: u8) -> Add<'static> {
-    Add::new(format!("/metadata/managedFields/{entry}/operation"), "Apply")
+fn settling(entry: u8) -> Replace<'static> {
+    Replace::new(format!("/metadata/managedFields/{entry}/operation"), "Apply")
 }
 
 async fn patch(
@@ -73,31 +67,26 @@ async fn patch(
     namespace: &NamespaceName,
     name: &SecretName,
     seen: ResourceVersion,
-    mut operations: Vec<Add<'_>>,
+    mut operations: Vec<Replace<'_>>,
 ) -> kube::Result<Observed<Secret>> {
     let path = format!("{}/{name}", KubernetesSecret::url_path(&(), Some(namespace.as_str())));
     let seen = seen.to_string();
-    operations.push(Add::new("/metadata/resourceVersion".to_owned(), &seen));
+    operations.push(Replace::new("/metadata/resourceVersion".to_owned(), &seen));
     send(client, Method::PATCH, &path, "application/json-patch+json", &operations).await
 }
 
-/// An operation of a JSON patch (<https://www.rfc-editor.org/rfc/rfc6902>), which also replaces what is there.
+/// An operation of a JSON patch (<https://www.rfc-editor.org/rfc/rfc6902>). All that is replaced is there.
 #[derive(Serialize)]
-struct Add<'a> {
+struct Replace<'a> {
     op: &'static str,
     path: String,
     value: &'a str,
 }
 
-impl<'a> Add<'a> {
+impl<'a> Replace<'a> {
     fn new(path: String, value: &'a str) -> Self {
-        Self { op: "add", path, value }
+        Self { op: "replace", path, value }
     }
-}
-
-/// A key as a part of a path (<https://www.rfc-editor.org/rfc/rfc6901>).
-fn escaped(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 async fn send(

@@ -81,8 +81,7 @@ async fn write_secret(
             apply(context, namespace, name, pull_secret, &owner, &guard).await
         }
         Write::Patch { resource_version, entry } => {
-            let patch = patch_secret(&context.client, namespace, pull_secret, &owner, *entry, *resource_version);
-            bounded(patch).await
+            bounded(patch_secret(&context.client, namespace, pull_secret, *entry, *resource_version)).await
         }
         Write::Settle { resource_version, entry } => {
             bounded(settle_secret(&context.client, namespace, name, *entry, *resource_version)).await

@@ -44,10 +44,12 @@ impl Revision {
         Self(format!("{}{}-{}", Self::VERSION, data.hex(DATA_BYTES), template.hex(TEMPLATE_BYTES)).into())
     }
 
-    /// Whether a Secret of this revision has the right name, labels and annotations already, and lacks only what it holds.
-    pub fn rotates(&self, other: &str) -> bool {
-        let template = |text: &str| text.strip_prefix(Self::VERSION)?.split_once('-').map(|(_, end)| end.to_owned());
-        *self.0 != *other && template(&self.0).is_some() && template(&self.0) == template(other)
+    /// Whether a Secret of the other revision has the right labels and annotations already.
+    pub fn has_template_of(&self, other: &str) -> bool {
+        fn template(text: &str) -> Option<&str> {
+            text.strip_prefix(Revision::VERSION)?.split_once('-').map(|(_, template)| template)
+        }
+        template(&self.0).is_some() && template(&self.0) == template(other)
     }
 
     /// One that no Secret has, or one that was read from a Secret: for a plan that doesn't know the source.
@@ -186,12 +188,13 @@ mod tests {
     #[test]
     fn it_tells_what_a_secret_holds_from_how_it_is_labelled() {
         let (one, other) = (revision(&key(7), "pw"), revision(&key(7), "pw2"));
-        assert!(one.rotates(other.as_str()) && other.rotates(one.as_str()));
-        assert!(!one.rotates(one.as_str()), "there is nothing to do");
+        assert!(one.has_template_of(other.as_str()) && one.has_template_of(one.as_str()));
         let labelled = one.as_str().replace(&one.as_str()[one.as_str().len() - 4..], "0000");
-        assert!(!one.rotates(&labelled) && !other.rotates(&labelled));
+        assert!(!one.has_template_of(&labelled) && !other.has_template_of(&labelled));
         for not_ours in ["", "v1:00", "v2:", "v2:00", "unknown"] {
-            assert!(!one.rotates(not_ours) && !Revision::assumed(not_ours).rotates(one.as_str()), "{not_ours}");
+            let assumed = Revision::assumed(not_ours);
+            assert!(!one.has_template_of(not_ours) && !assumed.has_template_of(one.as_str()), "{not_ours}");
+            assert!(!assumed.has_template_of(not_ours), "{not_ours}");
         }
     }
 

@@ -197,10 +197,7 @@ impl<'a> SecretDecision<'a> {
             // It can't be kept, and a new one can't be made before it is gone.
             Some(secret) if secret.deleting => return None,
             Some(secret) if is_ours && desired.is_current(secret) => return None,
-            // Whatever is to be changed, it settles on the way. With a revision, there are annotations to add one to.
-            Some(secret)
-                if is_ours && secret.revision.is_some() && (secret.creation.is_some() || desired.rotates(secret)) =>
-            {
+            Some(secret) if is_ours && desired.lacks_data_only(secret) => {
                 Write::Patch { resource_version: secret.resource_version, entry: secret.creation }
             }
             Some(secret) => match secret.creation {

@@ -114,12 +114,15 @@ impl Desired {
 }
 
 impl Desired {
-    /// Whether a Secret of ours lacks only what it holds: nobody has taken over any of it, and labels and annotations are
-    /// as wanted.
-    pub fn rotates(&self, observed: &Secret) -> bool {
+    /// Whether a Secret of ours lacks only what it holds, and a patch of that gives all of it back to us: the labels and
+    /// annotations are as wanted, and of what it holds either nobody has taken anything over, or it is as a POST has left it
+    /// but for that.
+    pub fn lacks_data_only(&self, observed: &Secret) -> bool {
         match (&self.state, &observed.revision) {
             (DesiredState::Resolved { revision, fields }, Some(there)) => {
-                observed.owned_fields == Some(*fields) && revision.rotates(there.as_str())
+                let is_all_ours = observed.owned_fields == Some(*fields);
+                let is_taken_over = observed.owned_fields.is_none() && observed.creation.is_some();
+                revision.has_template_of(there.as_str()) && (is_all_ours || is_taken_over)
             }
             _ => false,
         }

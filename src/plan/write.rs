@@ -7,8 +7,8 @@ use super::observed::ResourceVersion;
 pub enum Write {
     /// Create it, or fail where anything of that name is there.
     Create,
-    /// Set by a JSON patch what it holds, its labels and its annotations. Nothing is taken back by that which somebody has
-    /// taken over without changing it, nor taken out that an earlier version had.
+    /// Change what it holds by a JSON patch, and nothing else: labels and annotations are as wanted. What somebody has taken
+    /// over without changing it isn't taken back by that.
     Patch {
         /// Of the Secret that was seen.
         resource_version: ResourceVersion,

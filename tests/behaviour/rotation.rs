@@ -204,3 +204,47 @@ fn without_a_usable_source_or_while_suspended_nothing_is_written_or_removed_and_
     world.wait_ready("darwin");
     world.assert_nothing_was_forbidden();
 }
+
+/// By whichever request the Secret was made and changed since.
+#[test]
+fn a_label_that_leaves_the_template_leaves_the_secret_and_those_of_others_stay() {
+    let world = World::new();
+    world.namespace("team-a", json!({}));
+    world.source("key", &key('a'));
+    let template = |labels: Value| {
+        world.credential("darwin", json!({"namespaces": {"names": ["team-a"]}, "secretTemplate": {"labels": labels}}));
+    };
+    let wait_labels = |wanted: Value| {
+        let mut wanted = wanted;
+        wanted["regcred.dev/credential"] = json!("darwin");
+        eventually(SOON, || match world.secret("team-a", "darwin")?["metadata"]["labels"].clone() {
+            labels if labels == wanted => Ok(()),
+            labels => Err(format!("{labels}, not {wanted}")),
+        });
+        world.wait_ready("darwin");
+    };
+    template(json!({"a": "1", "b": "1"}));
+    wait_labels(json!({"a": "1", "b": "1"}));
+    for key_now in ['b', 'a'] {
+        world.kubectl(&["-n", "team-a", "label", "secret", "darwin", "theirs=1"]);
+        template(json!({"a": "2"}));
+        wait_labels(json!({"a": "2", "theirs": "1"}));
+        world.source("key", &key(key_now));
+        world.wait_password("team-a", "darwin", &key(key_now));
+        template(json!({"c": "1"}));
+        wait_labels(json!({"c": "1", "theirs": "1"}));
+        world.settle();
+        let (secret, writes) = (world.secret("team-a", "darwin").unwrap(), world.writes("team-a", "secrets").len());
+        world.settle();
+        assert_eq!(world.secret("team-a", "darwin").unwrap(), secret);
+        assert_eq!(world.writes("team-a", "secrets").len(), writes, "it is as wanted");
+        // Made anew, and rotated before the template changes.
+        world.kubectl(&["-n", "team-a", "delete", "secret", "darwin"]);
+        template(json!({"a": "1", "b": "1"}));
+        wait_labels(json!({"a": "1", "b": "1"}));
+        let other = if key_now == 'a' { 'b' } else { 'a' };
+        world.source("key", &key(other));
+        world.wait_password("team-a", "darwin", &key(other));
+        wait_labels(json!({"a": "1", "b": "1"}));
+    }
+}

@@ -197,18 +197,15 @@ fn written(
     all_desired: &[&Desired],
 ) -> StoredSecret {
     let DesiredState::Resolved { revision, .. } = &desired.state else { panic!("held") };
-    // Where a patch will do, further owners stay: one of ours that a POST has made, or that has the right template, and of
-    // which all is ours once what it holds is changed.
+    // Where a patch will do, further owners stay: one of ours with the right template, of which all is ours once what it
+    // holds is changed.
     let template = |revision: &str| revision.split_once('-').map(|(_, template)| template.to_owned());
     let patched = before.filter(|before| {
-        let there = before.meta.revision.as_ref().map(Text::as_str);
-        let same_template = there.and_then(template).is_some_and(|there| Some(there) == template(revision.as_str()));
-        let is_ours = |owned: Option<usize>| owned == Some(FIELDS);
-        let taken_back = before.meta.owned_fields.is_none() && before.data != data_of(&desired.credential);
+        let (there, ours) = (before.meta.revision.as_ref().map(Text::as_str), data_of(&desired.credential));
+        let taken_back = before.meta.creation.is_some() && before.meta.owned_fields.is_none() && before.data != ours;
         whose(&before.meta, all_desired) == Whose::Ours(&desired.credential)
-            && there.is_some()
-            && ((before.meta.creation.is_some() && (taken_back || is_ours(before.meta.owned_fields)))
-                || (same_template && is_ours(before.meta.owned_fields)))
+            && there.and_then(template).is_some_and(|there| Some(there) == template(revision.as_str()))
+            && (taken_back || before.meta.owned_fields == Some(FIELDS))
     });
     let ours = || [(desired.credential.clone(), desired.uid.clone())].into();
     StoredSecret {

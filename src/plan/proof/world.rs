@@ -10,6 +10,7 @@ use crate::{
         Annotations, Desired, DesiredState, ListWriter, Namespace, OtherOwners, ResourceVersion, Secret,
         ServiceAccount, Step, Write, WriteOperation, json_patch,
     },
+    process::Text,
 };
 
 /// The Secret names that the model knows as its own.
@@ -130,7 +131,9 @@ impl World {
             Write::Patch { entry, .. } => {
                 assert_eq!(before.creation, *entry, "another entry is made an apply's");
                 assert!(before.label.as_ref() == Some(&desired.credential), "a patch of another's Secret");
-                assert!(before.revision.is_some(), "there may be no annotations to add one to");
+                let template = |revision: &Text| revision.as_str().split_once('-').map(|(_, end)| end.to_owned());
+                let there = before.revision.as_ref().and_then(template);
+                assert!(there.is_some() && there == template(&revision), "labels and annotations aren't patched");
                 // What is equal isn't taken back from who has taken it over.
                 let owned_fields = if data == our { before.owned_fields } else { before.owned_fields.or(Some(FIELDS)) };
                 let revision = Some(revision);
