@@ -3,7 +3,7 @@
 CARGO ?= cargo
 CRD = crds/registrycredentials.regcred.dev.yaml
 
-.PHONY: help demo test test-scoped test-one-of-each matrix chaos fuzz fuzz-corpus e2e bench bench-plot promises lint crd build controlplane tools clean clean-controlplane
+.PHONY: help demo test test-scoped test-one-of-each matrix chaos fuzz fuzz-corpus e2e bench bench-plot promises lint crd chart install-manifest build controlplane tools clean clean-controlplane
 
 help:
 	@echo 'make demo           show regcred at work on a real Kubernetes API server, on loopback only'
@@ -26,6 +26,8 @@ help:
 	@echo 'make promises       time every event that regcred follows, in 200 namespaces'
 	@echo 'make lint           formatting, and clippy with warnings denied'
 	@echo 'make crd            write $(CRD) from the Rust types'
+	@echo 'make chart          copy into charts/regcred what it has of config and crds, and write its README'
+	@echo 'make install-manifest   write dist/install.yaml, all of regcred in one file'
 	@echo 'make build          the operator, for trying out: cargo build --release makes the one to ship'
 	@echo 'make controlplane   build etcd, kube-apiserver, kube-controller-manager and kubectl (minutes, once)'
 	@echo 'make tools          build the tools of others that tests run (minutes, once)'
@@ -131,6 +133,21 @@ lint:
 crd:
 	$(CARGO) run --quiet --locked -- crd > $(CRD).new
 	mv $(CRD).new $(CRD)
+
+# What the chart has of config it puts its names into (charts/regcred/templates/_config.tpl), so nothing is written twice.
+# Copies and no links: Helm warns of each link, and archives of the repository may lose them.
+CHART = charts/regcred
+CHART_FILES = $(CRD) $(wildcard config/rbac/*_role.yaml) config/rbac/user_roles.yaml config/rbac/service_account.yaml \
+  config/namespace/namespace.yaml $(filter-out %/kustomization.yaml,$(wildcard config/manager/*.yaml)) \
+  config/policy/fence.yaml config/policy/protect_crd.yaml config/policy/at-creation/attach_at_creation.yaml \
+  $(wildcard config/overlays/stuck-pods/*/*_role.yaml) \
+  $(addprefix config/monitoring/,dashboard.json pod-monitor/pod_monitor.yaml rules.yaml service_monitor.yaml)
+
+chart:
+	rm -rf $(CHART)/files
+	@for file in $(CHART_FILES); do \
+	  mkdir -p $(CHART)/files/$$(dirname $$file) && cp $$file $(CHART)/files/$$file || exit 1; \
+	done
 
 build:
 	$(CARGO) build --locked
