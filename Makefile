@@ -3,7 +3,7 @@
 CARGO ?= cargo
 CRD = crds/registrycredentials.regcred.dev.yaml
 
-.PHONY: help demo test test-scoped test-one-of-each matrix chaos fuzz fuzz-corpus e2e bench bench-plot promises lint crd chart install-manifest build controlplane tools clean clean-controlplane
+.PHONY: help demo test test-scoped test-one-of-each matrix chaos fuzz fuzz-corpus e2e bench bench-plot promises lint crd chart alerts workflows install-manifest release build controlplane tools clean clean-controlplane
 
 help:
 	@echo 'make demo           show regcred at work on a real Kubernetes API server, on loopback only'
@@ -27,7 +27,10 @@ help:
 	@echo 'make lint           formatting, and clippy with warnings denied'
 	@echo 'make crd            write $(CRD) from the Rust types'
 	@echo 'make chart          copy into charts/regcred what it has of config and crds, and write its README'
+	@echo 'make alerts         test the alerts of config/monitoring (needs promtool)'
+	@echo 'make workflows      check .github/workflows with actionlint'
 	@echo 'make install-manifest   write dist/install.yaml, all of regcred in one file'
+	@echo 'make release        that, the chart as a package, and checksums, in dist/'
 	@echo 'make build          the operator, for trying out: cargo build --release makes the one to ship'
 	@echo 'make controlplane   build etcd, kube-apiserver, kube-controller-manager and kubectl (minutes, once)'
 	@echo 'make tools          build the tools of others that tests run (minutes, once)'
@@ -148,6 +151,22 @@ chart:
 	@for file in $(CHART_FILES); do \
 	  mkdir -p $(CHART)/files/$$(dirname $$file) && cp $$file $(CHART)/files/$$file || exit 1; \
 	done
+	UPDATE_EXPECTED=1 $(CARGO) test --quiet --locked --test chart readme
+
+alerts:
+	@tests/monitoring/run.sh
+
+workflows:
+	@$$(tests/tools/build.sh actionlint) .github/workflows/*.yaml
+
+# By the kubectl of the tests, so that the same commit gives the same file.
+install-manifest:
+	@mkdir -p dist
+	$$(tests/controlplane/build.sh etcd kube-apiserver kubectl)/kubectl kustomize config/install > dist/install.yaml
+
+release: install-manifest
+	$$(tests/tools/build.sh helm) package $(CHART) --destination dist
+	cd dist && rm -f SHA256SUMS && sha256sum -- * > SHA256SUMS
 
 build:
 	$(CARGO) build --locked
@@ -160,7 +179,7 @@ controlplane:
 
 # Of others, which tests run.
 tools:
-	@tests/tools/build.sh health helm kustomize-4.5 kustomize-5.8 > /dev/null
+	@tests/tools/build.sh health helm helm-3 kustomize-4.5 kustomize-5.8 > /dev/null
 
 clean:
 	$(CARGO) clean

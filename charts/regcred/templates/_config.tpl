@@ -26,7 +26,7 @@ Called with a list of $ and the file.
 {{- with $metadata.namespace -}}
 {{- $_ := set $metadata "namespace" (get $namespaces . | default .) -}}
 {{- end -}}
-{{- $_ := set $metadata "labels" (mergeOverwrite $metadata.labels (include "regcred.labels" $root | fromYaml)) -}}
+{{- $_ := set $metadata "labels" (merge $metadata.labels (include "regcred.labels" $root | fromYaml)) -}}
 {{- with $object.roleRef -}}
 {{- $_ := set . "name" (print $fullname (trimPrefix "regcred" .name)) -}}
 {{- end -}}

@@ -32,7 +32,7 @@
 {{- $_ := set $labels "app.kubernetes.io/instance" .Release.Name -}}
 {{- $_ := set $labels "app.kubernetes.io/version" .Chart.AppVersion -}}
 {{- $_ := set $labels "app.kubernetes.io/managed-by" .Release.Service -}}
-{{- mergeOverwrite $labels .Values.commonLabels | toYaml -}}
+{{- merge $labels .Values.commonLabels | toYaml -}}
 {{- end -}}
 
 {{/*
