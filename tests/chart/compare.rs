@@ -49,7 +49,8 @@ fn plain(mut object: Value) -> Value {
 fn assert_same(mut chart: Objects, mut config: Objects, state: &str) {
     let namespace = |name: &str| ["Namespace".to_owned(), String::new(), name.to_owned()];
     config.remove(&namespace("regcred-system"));
-    let kept = chart.get_mut(&namespace(state)).and_then(|made| made["metadata"].as_object_mut()?.remove("annotations"));
+    let kept =
+        chart.get_mut(&namespace(state)).and_then(|made| made["metadata"].as_object_mut()?.remove("annotations"));
     assert_eq!(kept, Some(json!({"helm.sh/resource-policy": "keep"})));
     assert!(chart.keys().eq(config.keys()), "{:#?} aren't {:#?}", chart.keys(), config.keys());
     for ((id, made), (_, wanted)) in chart.into_iter().zip(config) {

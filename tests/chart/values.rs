@@ -104,7 +104,8 @@ fn one_list_of_names_writes_the_rights_and_the_flag() {
 #[test]
 fn the_at_creation_policy_is_of_the_version_that_the_cluster_serves() {
     let policy = "admissionregistration.k8s.io";
-    let (v1, v1beta1) = (format!("{policy}/v1/MutatingAdmissionPolicy"), format!("{policy}/v1beta1/MutatingAdmissionPolicy"));
+    let (v1, v1beta1) =
+        (format!("{policy}/v1/MutatingAdmissionPolicy"), format!("{policy}/v1beta1/MutatingAdmissionPolicy"));
     let cases: [(&[&str], Option<&str>); 8] = [
         (&["--api-versions", "v1/Secret", "--api-versions", &v1, "--api-versions", &v1beta1], Some("v1")),
         (&["--api-versions", "v1/Secret", "--api-versions", &v1beta1], Some("v1beta1")),
@@ -117,7 +118,8 @@ fn the_at_creation_policy_is_of_the_version_that_the_cluster_serves() {
     ];
     for (args, wanted) in cases {
         let objects = template(HelmVersion::Four, "acme", "images", args);
-        let found: Vec<&Value> = objects.values().filter(|o| o["kind"].as_str().unwrap().starts_with("Mutating")).collect();
+        let found: Vec<&Value> =
+            objects.values().filter(|o| o["kind"].as_str().unwrap().starts_with("Mutating")).collect();
         assert_eq!(found.len(), if wanted.is_some() { 2 } else { 0 }, "{args:?}");
         let versions = found.iter().map(|object| object["apiVersion"].as_str().unwrap().rsplit('/').next());
         assert!(versions.into_iter().all(|version| version == wanted), "{args:?}: {found:#?}");
@@ -149,7 +151,8 @@ fn what_is_not_to_be_made_is_left_out() {
 #[test]
 fn sources_may_live_in_namespaces_of_their_own() {
     let objects = with(&["credentialNamespaces={vault,keys}"]);
-    let at = |namespace: &str| objects.contains_key(&["RoleBinding", namespace, "acme-regcred-sources"].map(str::to_owned));
+    let at =
+        |namespace: &str| objects.contains_key(&["RoleBinding", namespace, "acme-regcred-sources"].map(str::to_owned));
     assert!(at("vault") && at("keys") && !at("images"), "{:#?}", objects.keys());
     assert_eq!(container(&objects)["args"], json!(["run", "--credential-namespaces=vault,keys"]));
 }
@@ -193,11 +196,15 @@ fn the_deployment_follows_its_values() {
     assert_eq!(pod["priorityClassName"], "high");
     assert_eq!((&template["annotations"]["note"], &template["labels"]["team"]), (&json!("a"), &json!("b")));
     assert_eq!(only(&objects, "ServiceAccount", "acme-regcred")["metadata"]["annotations"], json!({"cloud": "d"}));
-    let unlabelled: Vec<_> =
-        objects.iter().filter(|(_, object)| object["metadata"]["labels"]["owner"] != "c").map(|(id, _)| &id[0]).collect();
+    let unlabelled: Vec<_> = objects
+        .iter()
+        .filter(|(_, object)| object["metadata"]["labels"]["owner"] != "c")
+        .map(|(id, _)| &id[0])
+        .collect();
     assert_eq!(unlabelled, ["CustomResourceDefinition"]);
     // What selects pods and is selected can't be taken away by a label of one's own.
-    let objects = with(&["commonLabels.app\\.kubernetes\\.io/name=other", "podLabels.app\\.kubernetes\\.io/name=other"]);
+    let objects =
+        with(&["commonLabels.app\\.kubernetes\\.io/name=other", "podLabels.app\\.kubernetes\\.io/name=other"]);
     assert!(objects.values().all(|object| object["metadata"]["labels"]["app.kubernetes.io/name"] != "other"));
     let deployment = only(&objects, "Deployment", "acme-regcred");
     assert_eq!(deployment["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"], "regcred");
