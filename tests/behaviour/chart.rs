@@ -145,7 +145,6 @@ fn a_second_regcred_in_a_cluster_is_refused_with_a_sentence() {
             |name: &String| name.contains("sh.helm.release") || name.contains(" images/") || name.ends_with("/images");
         assert!(new.iter().all(of_helm), "{new:?}");
         helm.ok(&["uninstall", "regcred", "-n", "regcred-system"]);
-        cluster.kubectl_ok(&["delete", "namespace", "images"]);
     }
     // One that Helm knows nothing of.
     for part in ["namespace", "default"] {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use controlplane::{Answer, Controllers, FaultProxy, Options, eventually};
 
-use crate::world::{ROOT, SOON, World, cluster, key, operator_with};
+use crate::world::{ROOT, SOON, World, cluster, operator_with};
 
 /// Each metric's labels, and their values.
 type Series = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;

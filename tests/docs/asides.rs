@@ -60,12 +60,38 @@ pub fn of(document: &str) -> Vec<Aside> {
             after("delete -k config/namespace", nothing_is_left),
         ],
         "docs/cli.md" => [plans(), explanations(), audits()].into_iter().flatten().collect(),
+        "docs/install.md" => installed_by_helm(),
         "docs/security.md" => vec![before("auth can-i", |stage| {
             install(stage);
             stage.ok("kubectl create namespace team-a");
         })],
         _ => Vec::new(),
     }
+}
+
+/// A credential is rolled out, stays so through an upgrade, and goes.
+fn installed_by_helm() -> Vec<Aside> {
+    let image = "kubectl -n regcred-system get deployment regcred -o jsonpath={.spec.template.spec.containers[0].image}";
+    vec![
+        after("helm install", move |stage| {
+            stage.wait_for(image, "registry.example.com/regcred:v0.1.0");
+            // The garbage collector would see the new kind after 30 s.
+            stage.cluster.start_controllers(&Controllers::Default).unwrap();
+            source(stage, 'a');
+            let name = json!({"name": "darwin-secret"});
+            stage.apply(&credential(json!({"namespaces": {"names": ["default"]}, "secretTemplate": name})));
+            stage.ok("kubectl wait regcred/darwin --for=condition=Ready --timeout=60s");
+        }),
+        after("helm upgrade", move |stage| {
+            stage.wait_for(image, "registry.example.com/regcred:v0.1.0");
+            assert_eq!(password(stage, "default"), key('a'));
+        }),
+        after("delete regcred --all", |stage| stage.wait_for("kubectl get secret -A -l regcred.dev/credential -o name", "")),
+        after("delete namespace regcred-state", |stage| {
+            stage.wait_for("kubectl get namespace regcred-state regcred-system --ignore-not-found -o name", "");
+            nothing_is_left(stage);
+        }),
+    ]
 }
 
 /// Six namespaces are targets, in one of which somebody else's Secret is in the way.
