@@ -50,6 +50,11 @@ fn standby(world: &World, args: &[&str]) -> Operator {
     bind(&["rolebinding", "second-state", "--role=regcred-state", "-n=regcred-state"]);
     bind(&["rolebinding", "second-leader", "--role=regcred-leader", "-n=regcred-system"]);
     world.standby.set(SECOND).unwrap();
+    // A right takes effect a moment after it is there, and who has none runs for the Lease to say so.
+    eventually(SOON, || {
+        let may = world.cluster.kubectl_as(SECOND, &["-n=regcred-system", "auth", "can-i", "list", "leases/regcred"]);
+        if may.status.success() { Ok(()) } else { Err("the rights aren't in force yet".to_owned()) }
+    });
     let second = replica(&world.cluster.kubeconfig(SECOND), args);
     second.wait_ready(SOON);
     assert!(is_leader(&second, 0));

@@ -170,7 +170,7 @@ fn every_kustomize_makes_the_same_of_the_readmes_overlay_and_leaves_nothing_behi
 
 #[test]
 fn the_other_overlays_and_the_namespace_follow_alike() {
-    let parts = ["namespace", "policy", "policy/at-creation", "overlays/scoped", "overlays/stuck-pods/evict"];
+    let parts = ["namespace/system", "policy", "policy/at-creation", "overlays/scoped", "overlays/stuck-pods/evict"];
     assert_relocated(README, &parts, &README.kustomization(&parts));
 }
 
