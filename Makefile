@@ -72,7 +72,7 @@ matrix:
 	done; [ -z "$$failed" ] || { echo "failed on$$failed"; exit 1; }
 
 # Without those in which it would change nothing: no operator runs, or always with rights on named Secrets only.
-SAME_EITHER_WAY = crd:: health:: helm::without_an_operator at_creation_rules:: audit:: check:: explain:: pull_policy:: samples:: scoped:: plan::it_lists plan::rights plan::what_cannot plan::before_the fence::the_operators_token fence::nobody_else relocate::
+SAME_EITHER_WAY = crd:: health:: helm::without_an_operator at_creation_rules:: audit:: check:: explain:: pull_policy:: samples:: scoped:: chart:: plan::it_lists plan::rights plan::what_cannot plan::before_the fence::the_operators_token fence::nobody_else relocate::
 
 test-scoped: controlplane tools
 	REGCRED_TEST_SCOPED=1 $(ON_VERSION) $(SAME_EITHER_WAY:%=--skip %)
@@ -141,7 +141,7 @@ crd:
 # Copies and no links: Helm warns of each link, and archives of the repository may lose them.
 CHART = charts/regcred
 CHART_FILES = $(CRD) $(wildcard config/rbac/*_role.yaml) config/rbac/user_roles.yaml config/rbac/service_account.yaml \
-  config/namespace/namespace.yaml $(filter-out %/kustomization.yaml,$(wildcard config/manager/*.yaml)) \
+  config/namespace/state/namespace.yaml $(filter-out %/kustomization.yaml,$(wildcard config/manager/*.yaml)) \
   config/policy/fence.yaml config/policy/protect_crd.yaml config/policy/at-creation/attach_at_creation.yaml \
   $(wildcard config/overlays/stuck-pods/*/*_role.yaml) \
   $(addprefix config/monitoring/,dashboard.json pod-monitor/pod_monitor.yaml rules.yaml service_monitor.yaml)

@@ -76,6 +76,28 @@ fn by_helm_3_and_with_rights_by_name_it_does_so_too() {
     does_all_its_work(HelmVersion::Three, &["--set", &names]);
 }
 
+#[test]
+fn the_three_commands_that_the_notes_tell_people_to_type_do_what_they_say() {
+    for names in ["", "darwin-secret,other"] {
+        let cluster = bare();
+        let helm = Helm::on(HelmVersion::Four, &cluster);
+        let args = ["--set", &format!("secretNames={{{names}}}")];
+        let notes = install(&helm, "regcred", "regcred-system", if names.is_empty() { &[] } else { &args });
+        let managed: Vec<&str> = names.split(',').filter(|name| !name.is_empty()).collect();
+        let flag = if managed.is_empty() { vec![] } else { [&["--managed-secret-names"][..], &managed].concat() };
+        let operator = operator(&cluster, &flag);
+        operator.wait_ready(SOON);
+        let start = notes.find("kubectl -n regcred-system create secret").unwrap();
+        let end = notes.find("\nBefore `helm uninstall`").unwrap();
+        let commands = notes[start..end].replace("REGISTRY", "registry.example.com");
+        let (code, written) = cluster.shell(cluster.folder(), &commands);
+        assert_eq!(code, 0, "{commands}\n{written}");
+        let secret = managed.first().unwrap_or(&"registry");
+        assert!(written.contains(&format!("registrycredential.regcred.dev/{secret} condition met")), "{written}");
+        cluster.get_json(&["-n", "default", "secret", secret]);
+    }
+}
+
 /// A copy of the chart, of another version and with this done to its CRD.
 fn changed_chart(folder: &Path, change: impl FnOnce(&str) -> String) {
     let copied = Command::new("cp").arg("-r").arg(format!("{ROOT}/charts/regcred")).arg(folder.join("chart")).status();

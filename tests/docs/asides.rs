@@ -71,7 +71,8 @@ pub fn of(document: &str) -> Vec<Aside> {
 
 /// A credential is rolled out, stays so through an upgrade, and goes.
 fn installed_by_helm() -> Vec<Aside> {
-    let image = "kubectl -n regcred-system get deployment regcred -o jsonpath={.spec.template.spec.containers[0].image}";
+    let image =
+        "kubectl -n regcred-system get deployment regcred -o jsonpath={.spec.template.spec.containers[0].image}";
     vec![
         after("helm install", move |stage| {
             stage.wait_for(image, "registry.example.com/regcred:v0.1.0");
@@ -86,7 +87,9 @@ fn installed_by_helm() -> Vec<Aside> {
             stage.wait_for(image, "registry.example.com/regcred:v0.1.0");
             assert_eq!(password(stage, "default"), key('a'));
         }),
-        after("delete regcred --all", |stage| stage.wait_for("kubectl get secret -A -l regcred.dev/credential -o name", "")),
+        after("delete regcred --all", |stage| {
+            stage.wait_for("kubectl get secret -A -l regcred.dev/credential -o name", "")
+        }),
         after("delete namespace regcred-state", |stage| {
             stage.wait_for("kubectl get namespace regcred-state regcred-system --ignore-not-found -o name", "");
             nothing_is_left(stage);
