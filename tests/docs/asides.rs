@@ -42,13 +42,7 @@ pub fn of(document: &str) -> Vec<Aside> {
             before("-k config/crd", |stage| {
                 stage.ok("kubectl create namespace team-a; kubectl create namespace team-b");
             }),
-            after("-k config/default", |stage| {
-                let image = "jsonpath={.spec.template.spec.containers[0].image}";
-                stage.wait_for(
-                    &format!("kubectl -n regcred-system get deployment regcred -o {image}"),
-                    "registry.example.com/regcred:v0.1.0",
-                );
-            }),
+            after("-k config/default", wait_image),
             before("create secret generic", |stage| stage.write("key.json", &key('a'))),
             before("kubectl replace", |stage| stage.write("key.json", &key('b'))),
             after("kubectl replace", |stage| {
@@ -71,30 +65,33 @@ pub fn of(document: &str) -> Vec<Aside> {
 
 /// A credential is rolled out, stays so through an upgrade, and goes.
 fn installed_by_helm() -> Vec<Aside> {
-    let image =
-        "kubectl -n regcred-system get deployment regcred -o jsonpath={.spec.template.spec.containers[0].image}";
     vec![
-        after("helm install", move |stage| {
-            stage.wait_for(image, "registry.example.com/regcred:v0.1.0");
+        after("helm install", |stage| {
+            wait_image(stage);
             // The garbage collector would see the new kind after 30 s.
             stage.cluster.start_controllers(&Controllers::Default).unwrap();
             source(stage, 'a');
             let name = json!({"name": "darwin-secret"});
-            stage.apply(&credential(json!({"namespaces": {"names": ["default"]}, "secretTemplate": name})));
+            let spec = json!({"namespaces": {"names": ["default"]}, "secretTemplate": name});
+            stage.apply(&credential(spec));
             stage.ok("kubectl wait regcred/darwin --for=condition=Ready --timeout=60s");
         }),
-        after("helm upgrade", move |stage| {
-            stage.wait_for(image, "registry.example.com/regcred:v0.1.0");
+        after("helm upgrade", |stage| {
+            wait_image(stage);
             assert_eq!(password(stage, "default"), key('a'));
         }),
         after("delete regcred --all", |stage| {
-            stage.wait_for("kubectl get secret -A -l regcred.dev/credential -o name", "")
+            stage.wait_for("kubectl get secret -A -l regcred.dev/credential -o name", "");
         }),
-        after("delete namespace regcred-state", |stage| {
-            stage.wait_for("kubectl get namespace regcred-state regcred-system --ignore-not-found -o name", "");
-            nothing_is_left(stage);
-        }),
+        after("delete namespace regcred-state", nothing_is_left),
     ]
+}
+
+/// The image that the documents tell people to push is the Deployment's.
+fn wait_image(stage: &mut Stage) {
+    let image = "jsonpath={.spec.template.spec.containers[0].image}";
+    let command = format!("kubectl -n regcred-system get deployment regcred -o {image}");
+    stage.wait_for(&command, "registry.example.com/regcred:v0.1.0");
 }
 
 /// Six namespaces are targets, in one of which somebody else's Secret is in the way.
