@@ -103,7 +103,7 @@ fn plans() -> Vec<Aside> {
                 stage.ok(&format!("kubectl create namespace {name}"));
             }
             stage.ok(&pull_secret("team-c", "darwin"));
-            stage.wait_for("kubectl get serviceaccount -A -o name | grep -c /default$", "10"); // namespaces
+            stage.wait_for("kubectl get serviceaccount -A -o name | grep -c /default$", "11"); // namespaces
             stage.ok("kubectl -n regcred-system create secret generic key --from-literal=key.json=soon");
             let darwin = credential(json!({"namespaces": {"names": ["default", "team-*"]}}));
             stage.write("darwin.yaml", &darwin.to_string());

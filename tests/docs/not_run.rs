@@ -33,7 +33,8 @@ const NOT_RUN: [(&[&str], &str); 7] = [
         &[
             "kubectl apply --server-side -k config/crd",
             "kubectl create namespace images",
-            "kubectl label namespace images pod-security.kubernetes.io/enforce=restricted",
+            "kubectl create namespace regcred-state",
+            "kubectl label namespace images regcred-state pod-security.kubernetes.io/enforce=restricted",
             "kubectl apply --server-side -k images",
         ],
         "for another cluster than the rest of the document: tests/behaviour/relocate.rs types it",
