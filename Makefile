@@ -164,9 +164,11 @@ install-manifest:
 	@mkdir -p dist
 	$$(tests/controlplane/build.sh etcd kube-apiserver kubectl)/kubectl kustomize config/install > dist/install.yaml
 
-release: install-manifest
+release:
+	rm -rf dist
+	$(MAKE) --no-print-directory install-manifest
 	$$(tests/tools/build.sh helm) package $(CHART) --destination dist
-	cd dist && rm -f SHA256SUMS && sha256sum -- * > SHA256SUMS
+	cd dist && sha256sum -- * > SHA256SUMS
 
 build:
 	$(CARGO) build --locked

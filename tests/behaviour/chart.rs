@@ -224,21 +224,29 @@ fn an_uninstallation_loses_nothing_and_leaves_what_the_docs_say() {
 
 #[test]
 fn what_was_installed_from_config_is_taken_over_in_place() {
-    for version in [HelmVersion::Three, HelmVersion::Four] {
+    let cases =
+        [(HelmVersion::Three, "default"), (HelmVersion::Four, "default"), (HelmVersion::Four, "overlays/scoped")];
+    for (version, base) in cases {
         let cluster = bare();
-        for part in ["crd", "namespace", "policy", "default"] {
+        for part in ["crd", "namespace", "policy", base] {
             cluster.kubectl_ok(&["apply", "--server-side", "-k", &format!("{ROOT}/config/{part}")]);
         }
-        let uid = || cluster.get_json(&["-n", "regcred-system", "deployment", "regcred"])["metadata"]["uid"].clone();
-        let before = uid();
+        let deployment = || cluster.get_json(&["-n", "regcred-system", "deployment", "regcred"]);
+        let before = deployment()["metadata"]["uid"].clone();
         let helm = Helm::on(version, &cluster);
         let force: &[&str] = if version == HelmVersion::Four { &["--force-conflicts"] } else { &[] };
-        install(&helm, "regcred", "regcred-system", &[&["--take-ownership", "--set", "replicas=1"], force].concat());
-        let deployment = cluster.get_json(&["-n", "regcred-system", "deployment", "regcred"]);
-        assert_eq!((&deployment["spec"]["replicas"], uid()), (&json!(1), before), "{version:?}");
+        let values = ["--set", "replicas=1,secretNames={own}"];
+        install(&helm, "regcred", "regcred-system", &[&["--take-ownership"], &values[..], force].concat());
+        let after = deployment();
+        assert_eq!((&after["spec"]["replicas"], &after["metadata"]["uid"]), (&json!(1), &before), "{version:?} {base}");
+        let container = &after["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(container["command"], json!(["/regcred"]), "{version:?} {base}");
+        assert_eq!(container["args"], json!(["run", "--managed-secret-names", "own"]), "{version:?} {base}");
+        let role = cluster.get_json(&["clusterrole", "regcred"]).to_string();
+        assert!(role.contains(r#"["own"]"#) && !role.contains("darwin-secret"), "{version:?} {base}: {role}");
         helm.ok(&["uninstall", "regcred", "-n", "regcred-system"]);
         let left = cluster.get_json(&["-A", "deployments,clusterroles,roles", "-l", "app.kubernetes.io/name=regcred"]);
-        assert_eq!(left["items"], json!([]), "{version:?}");
+        assert_eq!(left["items"], json!([]), "{version:?} {base}");
     }
 }
 
