@@ -142,6 +142,14 @@ fn an_upgrade_brings_a_changed_crd_and_a_rollback_the_one_before_and_no_credenti
 #[test]
 fn a_second_regcred_in_a_cluster_is_refused_with_a_sentence() {
     let cluster = bare();
+    // Who may write RegistryCredentials is no regcred.
+    let gitops = json!({"kind": "ServiceAccount", "name": "gitops", "namespace": "default"});
+    let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "regcred-editor"});
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "roleRef": role, "subjects": [gitops],
+        "metadata": {"name": "gitops", "labels": {"app.kubernetes.io/name": "regcred"}},
+    });
+    cluster.apply(&binding.to_string()).unwrap();
     for version in [HelmVersion::Three, HelmVersion::Four] {
         let helm = Helm::on(version, &cluster);
         install(&helm, "regcred", "regcred-system", &[]);
