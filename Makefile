@@ -159,10 +159,10 @@ alerts:
 workflows:
 	@$$(tests/tools/build.sh actionlint) .github/workflows/*.yaml
 
-# By the kubectl of the tests, so that the same commit gives the same file.
+# By a pinned kustomize, so that the same commit gives the same file.
 install-manifest:
 	@mkdir -p dist
-	$$(tests/controlplane/build.sh etcd kube-apiserver kubectl)/kubectl kustomize config/install > dist/install.yaml
+	$$(tests/tools/build.sh kustomize-5.8) build config/install > dist/install.yaml
 
 release:
 	rm -rf dist

@@ -252,6 +252,11 @@ fn what_was_installed_from_config_is_taken_over_in_place() {
         assert_eq!(container["args"], json!(["run", "--managed-secret-names", "own"]), "{version:?} {base}");
         let role = cluster.get_json(&["clusterrole", "regcred"]).to_string();
         assert!(role.contains(r#"["own"]"#) && !role.contains("darwin-secret"), "{version:?} {base}: {role}");
+        let chart = format!("{ROOT}/charts/regcred");
+        let upgrade = ["upgrade", "regcred", &chart, "-n", "regcred-system", "--set", "image.tag=v9,secretNames={own}"];
+        helm.ok(&[&upgrade[..], force].concat());
+        let image = deployment()["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+        assert_eq!(image, "ghcr.io/regcred/regcred:v9", "{version:?} {base}");
         helm.ok(&["uninstall", "regcred", "-n", "regcred-system"]);
         let left = cluster.get_json(&["-A", "deployments,clusterroles,roles", "-l", "app.kubernetes.io/name=regcred"]);
         assert_eq!(left["items"], json!([]), "{version:?} {base}");

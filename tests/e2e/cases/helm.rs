@@ -24,15 +24,15 @@ pub fn a_release_takes_the_operator_over_and_wait_tells_whether_its_pods_are_rea
     case.wait_running(&namespace, "first");
     assert_eq!(pull_secrets(&case.service_account(&namespace)), [case.secret()]);
 
-    // What can't run isn't said to, and what ran goes on meanwhile.
-    let upgrade = ["upgrade", "regcred", &chart, "--reuse-values", "--set", "image.tag=absent"];
+    // What can't run isn't said to, and what ran goes on meanwhile. kubectl, which installed it, owns the image, too.
+    let upgrade = ["upgrade", "regcred", &chart, "--force-conflicts", "--reuse-values", "--set", "image.tag=absent"];
     let short = ["-n", NAMESPACE, "--wait", "--timeout", "15s"];
     let said = helm.refused(&[&upgrade[..], &short].concat());
-    assert!(said.contains("regcred"), "{said}");
+    assert!(said.contains("Deployment/regcred-system/regcred not ready"), "{said}");
     case.rotate();
     case.pod(&namespace, "second", &case.image("gcr.io", &case.name), "Always");
     case.wait_running(&namespace, "second");
-    helm.ok(&[&["rollback", "regcred", "1"][..], &wait].concat());
+    helm.ok(&[&["rollback", "regcred", "1", "--force-conflicts"][..], &wait].concat());
     assert_all_ready(case);
 }
 
