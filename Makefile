@@ -3,7 +3,7 @@
 CARGO ?= cargo
 CRD = crds/registrycredentials.regcred.dev.yaml
 
-.PHONY: help demo test test-scoped test-one-of-each matrix chaos fuzz fuzz-corpus e2e bench bench-plot promises lint crd build controlplane tools clean clean-controlplane
+.PHONY: help demo test test-scoped test-one-of-each matrix chaos fuzz fuzz-corpus e2e bench bench-plot promises lint crd chart alerts workflows install-manifest release build controlplane tools clean clean-controlplane
 
 help:
 	@echo 'make demo           show regcred at work on a real Kubernetes API server, on loopback only'
@@ -26,6 +26,11 @@ help:
 	@echo 'make promises       time every event that regcred follows, in 200 namespaces'
 	@echo 'make lint           formatting, and clippy with warnings denied'
 	@echo 'make crd            write $(CRD) from the Rust types'
+	@echo 'make chart          copy into charts/regcred what it has of config and crds, and write its README'
+	@echo 'make alerts         test the alerts of config/monitoring (needs promtool)'
+	@echo 'make workflows      check .github/workflows with actionlint'
+	@echo 'make install-manifest   write dist/install.yaml, all of regcred in one file'
+	@echo 'make release        that, the chart as a package, and checksums, in dist/'
 	@echo 'make build          the operator, for trying out: cargo build --release makes the one to ship'
 	@echo 'make controlplane   build etcd, kube-apiserver, kube-controller-manager and kubectl (minutes, once)'
 	@echo 'make tools          build the tools of others that tests run (minutes, once)'
@@ -67,7 +72,7 @@ matrix:
 	done; [ -z "$$failed" ] || { echo "failed on$$failed"; exit 1; }
 
 # Without those in which it would change nothing: no operator runs, or always with rights on named Secrets only.
-SAME_EITHER_WAY = crd:: health:: helm::without_an_operator at_creation_rules:: audit:: check:: explain:: pull_policy:: samples:: scoped:: plan::it_lists plan::rights plan::what_cannot plan::before_the fence::the_operators_token fence::nobody_else relocate::
+SAME_EITHER_WAY = crd:: health:: helm::without_an_operator at_creation_rules:: audit:: check:: explain:: pull_policy:: samples:: scoped:: chart:: plan::it_lists plan::rights plan::what_cannot plan::before_the fence::the_operators_token fence::nobody_else relocate::
 
 test-scoped: controlplane tools
 	REGCRED_TEST_SCOPED=1 $(ON_VERSION) $(SAME_EITHER_WAY:%=--skip %)
@@ -132,6 +137,39 @@ crd:
 	$(CARGO) run --quiet --locked -- crd > $(CRD).new
 	mv $(CRD).new $(CRD)
 
+# What the chart has of config it puts its names into (charts/regcred/templates/_config.tpl), so nothing is written twice.
+# Copies and no links: Helm warns of each link, and archives of the repository may lose them.
+CHART = charts/regcred
+CHART_FILES = $(CRD) $(wildcard config/rbac/*_role.yaml) config/rbac/user_roles.yaml config/rbac/service_account.yaml \
+  config/namespace/state/namespace.yaml $(filter-out %/kustomization.yaml,$(wildcard config/manager/*.yaml)) \
+  config/policy/fence.yaml config/policy/protect_crd.yaml config/policy/at-creation/attach_at_creation.yaml \
+  $(wildcard config/overlays/stuck-pods/*/*_role.yaml) \
+  $(addprefix config/monitoring/,dashboard.json pod-monitor/pod_monitor.yaml rules.yaml service_monitor.yaml)
+
+chart:
+	rm -rf $(CHART)/files
+	@for file in $(CHART_FILES); do \
+	  mkdir -p $(CHART)/files/$$(dirname $$file) && cp $$file $(CHART)/files/$$file || exit 1; \
+	done
+	UPDATE_EXPECTED=1 $(CARGO) test --quiet --locked --test chart readme
+
+alerts:
+	@tests/monitoring/run.sh
+
+workflows:
+	@$$(tests/tools/build.sh actionlint) .github/workflows/*.yaml
+
+# By a pinned kustomize, so that the same commit gives the same file.
+install-manifest:
+	@mkdir -p dist
+	$$(tests/tools/build.sh kustomize-5.8) build config/install > dist/install.yaml
+
+release:
+	rm -rf dist
+	$(MAKE) --no-print-directory install-manifest
+	$$(tests/tools/build.sh helm) package $(CHART) --destination dist
+	cd dist && sha256sum -- * > SHA256SUMS
+
 build:
 	$(CARGO) build --locked
 
@@ -143,7 +181,7 @@ controlplane:
 
 # Of others, which tests run.
 tools:
-	@tests/tools/build.sh health helm kustomize-4.5 kustomize-5.8 > /dev/null
+	@tests/tools/build.sh health helm helm-3 kustomize-4.5 kustomize-5.8 > /dev/null
 
 clean:
 	$(CARGO) clean

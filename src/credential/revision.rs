@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use ring::hmac;
+use ring::{digest, hmac};
 use zeroize::Zeroizing;
 
 use super::docker_config::DockerConfig;
@@ -18,7 +18,8 @@ const TEMPLATE_BYTES: usize = 8;
 /// for the Secret's name, labels and annotations.
 ///
 /// It stands in an annotation of the Secret, so that drift is seen without reading data. Many may read that, and a
-/// password, other than a private key, can be guessed; so nobody can compare it with anything who doesn't have the key.
+/// password, other than a private key, can be guessed; so nobody can compare it with anything who doesn't have the key. Name,
+/// labels and annotations are no secret: their part stays the same with another key.
 /// Should the same input ever have to give other bytes, `v2` changes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(Arc<str>);
@@ -35,13 +36,17 @@ impl Revision {
         labels: &BTreeMap<String, String>,
         annotations: &BTreeMap<String, String>,
     ) -> Self {
-        let mut data = Framed::new(key, "data");
-        data.bytes(config.expose_bytes());
-        let mut template = Framed::new(key, "template");
+        let data = hmac::sign(&key.0, config.expose_bytes());
+        let mut template = Framed::default();
         template.bytes(name.as_str().as_bytes());
         template.map(labels);
         template.map(annotations);
-        Self(format!("{}{}-{}", Self::VERSION, data.hex(DATA_BYTES), template.hex(TEMPLATE_BYTES)).into())
+        let template = digest::digest(&digest::SHA256, &template.0);
+        let hex = |hash: &[u8], bytes: usize| -> String {
+            hash.iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
+        };
+        let (data, template) = (hex(data.as_ref(), DATA_BYTES), hex(template.as_ref(), TEMPLATE_BYTES));
+        Self(format!("{}{data}-{template}", Self::VERSION).into())
     }
 
     /// Whether a Secret of the other revision has the right labels and annotations already.
@@ -75,27 +80,18 @@ impl fmt::Debug for Revision {
     }
 }
 
-/// A hash over parts that each begin with their length, so that no two lists of parts give the same input.
-struct Framed(hmac::Context);
+/// Parts that each begin with their length, so that no two lists of parts are the same bytes.
+#[derive(Default)]
+struct Framed(Vec<u8>);
 
 impl Framed {
-    fn new(key: &RevisionKey, of: &str) -> Self {
-        let mut framed = Self(hmac::Context::with_key(&key.0));
-        framed.bytes(of.as_bytes());
-        framed
-    }
-
-    fn hex(self, bytes: usize) -> String {
-        self.0.sign().as_ref().iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
-    }
-
     fn length(&mut self, length: usize) {
-        self.0.update(&(length as u64).to_be_bytes());
+        self.0.extend_from_slice(&(length as u64).to_be_bytes());
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.length(bytes.len());
-        self.0.update(bytes);
+        self.0.extend_from_slice(bytes);
     }
 
     fn map(&mut self, map: &BTreeMap<String, String>) {
@@ -177,9 +173,9 @@ mod tests {
 
     /// Python's `hmac` and `hashlib` give the same. If this has to change, so must `v2`.
     #[test]
-    fn it_is_an_hmac_of_the_framed_parts_by_a_key_that_is_derived() {
+    fn it_is_an_hmac_by_a_key_that_is_derived_and_a_hash_of_the_framed_rest() {
         let seen = revision(&key(7), "pw");
-        assert_eq!(seen.as_str(), "v2:3469b0073d2d569d6663a587004805e7-5d0d4f710cfc04b2");
+        assert_eq!(seen.as_str(), "v2:90f7a1ceb1bc01d2fcbebf10fd2370f9-8f779a4a0c45f86d");
         assert_eq!((seen.to_string(), format!("{seen:?}")), (seen.as_str().to_owned(), format!("{:?}", seen.as_str())));
         assert_eq!(revision(&key(7), "pw"), seen);
         assert_ne!(revision(&key(7), "pw2"), seen);
@@ -188,6 +184,7 @@ mod tests {
     #[test]
     fn it_tells_what_a_secret_holds_from_how_it_is_labelled() {
         let (one, other) = (revision(&key(7), "pw"), revision(&key(7), "pw2"));
+        assert!(one.has_template_of(revision(&key(8), "pw").as_str()), "whatever the key");
         assert!(one.has_template_of(other.as_str()) && one.has_template_of(one.as_str()));
         let labelled = one.as_str().replace(&one.as_str()[one.as_str().len() - 4..], "0000");
         assert!(!one.has_template_of(&labelled) && !other.has_template_of(&labelled));

@@ -2,24 +2,20 @@
 
 use std::{
     fs,
-    process::{Command, Output},
+    process::Output,
     time::{Duration, Instant},
 };
 
-use controlplane::{ADMIN, ControlPlane, Options, tool};
+use controlplane::{ControlPlane, Helm, HelmVersion, Options};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::{
     health::verdicts,
     world::{SOON, World, cluster, credential, key},
 };
 
-/// Helm 4 with a chart of one RegistryCredential, untouched by the settings of whoever runs the tests.
-struct Helm<'a> {
-    cluster: &'a ControlPlane,
-    folder: TempDir,
-}
+/// Helm 4 with a chart of one RegistryCredential.
+struct Deployer(Helm);
 
 /// How an installation or upgrade ended.
 struct Ended {
@@ -47,40 +43,28 @@ impl Ended {
     }
 }
 
-impl Helm<'_> {
-    fn on(cluster: &ControlPlane) -> Helm<'_> {
-        let folder = tempfile::tempdir().unwrap();
-        let chart = folder.path().join("chart");
+impl Deployer {
+    fn on(cluster: &ControlPlane) -> Deployer {
+        let helm = Helm::on(HelmVersion::Four, cluster);
+        let chart = helm.folder().join("chart");
         fs::create_dir_all(chart.join("templates")).unwrap();
         fs::write(chart.join("Chart.yaml"), "apiVersion: v2\nname: credential\nversion: 0.1.0\n").unwrap();
-        Helm { cluster, folder }
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        let home = self.folder.path();
-        let mut command = Command::new(tool("helm").unwrap());
-        command.env_clear().current_dir(home).args(args);
-        command.env("HOME", home).env("KUBECONFIG", self.cluster.kubeconfig(ADMIN));
-        for folder in ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"] {
-            command.env(folder, home.join(folder));
-        }
-        command.output().unwrap()
+        Deployer(helm)
     }
 
     /// `helm upgrade --install --wait` of a chart with this RegistryCredential, as a release of its name.
     fn deploy(&self, manifest: &Value, timeout: &str) -> Ended {
-        let file = self.folder.path().join("chart/templates/credential.json.yaml");
+        let file = self.0.folder().join("chart/templates/credential.json.yaml");
         fs::write(file, manifest.to_string()).unwrap();
         let name = manifest["metadata"]["name"].as_str().unwrap();
         let started = Instant::now();
-        let output = self.run(&["upgrade", "--install", name, "chart", "--wait", "--timeout", timeout]);
+        let output = self.0.output(&["upgrade", "--install", name, "chart", "--wait", "--timeout", timeout]);
         Ended { output, after: started.elapsed() }
     }
 
     /// What Helm calls the release.
     fn status(&self, name: &str) -> String {
-        let output = self.run(&["status", name, "-o", "json"]);
-        let release: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let release: Value = serde_json::from_str(&self.0.ok(&["status", name, "-o", "json"])).unwrap();
         release["info"]["status"].as_str().unwrap().to_owned()
     }
 }
@@ -102,7 +86,7 @@ const NEVER: &str = "120s";
 #[test]
 fn helm_waits_until_a_credential_is_rolled_out_and_for_none_that_cannot_be() {
     let world = World::new();
-    let helm = Helm::on(&world.cluster);
+    let helm = Deployer::on(&world.cluster);
     for name in ["team-a", "team-b"] {
         world.namespace(name, json!({}));
     }
@@ -143,7 +127,7 @@ fn helm_waits_until_a_credential_is_rolled_out_and_for_none_that_cannot_be() {
 #[test]
 fn helm_does_not_wait_for_a_suspended_credential() {
     let world = World::new();
-    let helm = Helm::on(&world.cluster);
+    let helm = Deployer::on(&world.cluster);
     world.namespace("team-a", json!({}));
     world.source("key", &key('a'));
     helm.deploy(&credential("darwin", spec("key", json!({}))), NEVER).well();
@@ -169,7 +153,7 @@ fn helm_does_not_wait_for_a_suspended_credential() {
 #[test]
 fn without_an_operator_helm_waits_for_its_timeout() {
     let cluster = cluster(Options::default());
-    let helm = Helm::on(&cluster);
+    let helm = Deployer::on(&cluster);
     let ended = helm.deploy(&credential("darwin", spec("key", json!({}))), "5s");
     let after = ended.after;
     let said = ended.badly();

@@ -11,19 +11,24 @@ use self::render::{Kustomize, commands, overlay, readme};
 use crate::world::{ROOT, SOON, World, key, operator_with};
 
 /// The README's namespace, and the operator's user name there.
-const NAMESPACE: &str = "images";
+pub const NAMESPACE: &str = "images";
 const USER: &str = "system:serviceaccount:images:acme-regcred";
 
 /// One of the names in config/overlays/scoped.
-const SECRET: &str = "darwin-secret";
+pub const SECRET: &str = "darwin-secret";
 
 /// A cluster with the CRD and nothing else of regcred's.
 fn cluster() -> Lent {
     let crd = std::fs::read_to_string(format!("{ROOT}/crds/registrycredentials.regcred.dev.yaml")).unwrap();
+    cluster_with(vec![crd])
+}
+
+/// A cluster that knows the operator's user here.
+pub fn cluster_with(manifests: Vec<String>) -> Lent {
     ControlPlane::lend(Options {
         controllers: Controllers::Default,
         audit: Audit::Metadata,
-        manifests: vec![crd],
+        manifests,
         users: vec![User::new(USER, &["system:serviceaccounts", "system:serviceaccounts:images"])],
         ..Options::default()
     })
@@ -88,12 +93,19 @@ fn kustomization(base: &str) -> String {
 /// The whole story of an operator, with the overlay's `config/default` or what takes its place.
 fn does_all_its_work(base: &str, kustomize: Kustomize) {
     let cluster = cluster();
-    let born = kubernetes() >= (1, 34); // service accounts can be created with the entry
     let folder = overlay(cluster.folder(), &kustomization(base));
     let (code, written) = cluster.shell(cluster.folder(), &commands());
     assert_eq!(code, 0, "{written}");
     let render = kustomize.build(&folder);
     cluster.apply(&render).unwrap();
+    plays_its_part(cluster, |cluster| {
+        cluster.kubectl_with_input(&["delete", "-f", "-"], &render).unwrap();
+    });
+}
+
+/// The same of one that is installed in this namespace and under this name, by whichever means; `remove` uninstalls it.
+pub fn plays_its_part(cluster: Lent, remove: impl FnOnce(&ControlPlane)) {
+    let born = kubernetes() >= (1, 34); // service accounts can be created with the entry
     let world = {
         let operator = replica(&cluster);
         World::with(cluster, operator)
@@ -171,7 +183,7 @@ fn does_all_its_work(base: &str, kustomize: Kustomize) {
     world.wait_accounts_with(SECRET, &[]);
     world.wait_entries("team-b", "default", &["other"]);
     drop(standby);
-    cluster.kubectl_with_input(&["delete", "-f", "-"], &render).unwrap();
+    remove(cluster);
     let mut kinds =
         vec!["clusterroles", "clusterrolebindings", "roles", "rolebindings", "serviceaccounts", "deployments"];
     kinds.extend(["validatingadmissionpolicies", "validatingadmissionpolicybindings"]);

@@ -91,7 +91,7 @@ fn a_password_cannot_be_guessed_from_what_a_reader_of_metadata_sees() {
     let registry = RegistryKey::parse("ghcr.io").unwrap();
     let guess = |key: &RevisionKey| {
         WORDS.into_iter().find(|word| {
-            let login = Login::new("robot", *word);
+            let login = Login::new("robot", word);
             let config = DockerConfig::render([(&registry, &login)]).unwrap();
             let none = Default::default();
             Revision::new(key, &config, &"darwin".into(), &none, &none).as_str() == seen

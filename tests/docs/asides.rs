@@ -41,13 +41,7 @@ pub fn of(document: &str) -> Vec<Aside> {
             before("-k config/crd", |stage| {
                 stage.ok("kubectl create namespace team-a; kubectl create namespace team-b");
             }),
-            after("-k config/default", |stage| {
-                let image = "jsonpath={.spec.template.spec.containers[0].image}";
-                stage.wait_for(
-                    &format!("kubectl -n regcred-system get deployment regcred -o {image}"),
-                    "registry.example.com/regcred:v0.1.0",
-                );
-            }),
+            after("-k config/default", wait_image),
             before("create secret generic", |stage| stage.write("key.json", &key('a'))),
             before("kubectl replace", |stage| stage.write("key.json", &key('b'))),
             after("kubectl replace", |stage| {
@@ -59,12 +53,44 @@ pub fn of(document: &str) -> Vec<Aside> {
             after("delete -k config/namespace", nothing_is_left),
         ],
         "docs/cli.md" => [plans(), explanations(), audits()].into_iter().flatten().collect(),
+        "docs/install.md" => installed_by_helm(),
         "docs/security.md" => vec![before("auth can-i", |stage| {
             install(stage);
             stage.ok("kubectl create namespace team-a");
         })],
         _ => Vec::new(),
     }
+}
+
+/// A credential is rolled out, stays so through an upgrade, and goes.
+fn installed_by_helm() -> Vec<Aside> {
+    vec![
+        after("helm install", |stage| {
+            wait_image(stage);
+            // The garbage collector would see the new kind after 30 s.
+            stage.cluster.start_controllers(&Controllers::Default).unwrap();
+            source(stage, 'a');
+            let name = json!({"name": "darwin-secret"});
+            let spec = json!({"namespaces": {"names": ["default"]}, "secretTemplate": name});
+            stage.apply(&credential(spec));
+            stage.ok("kubectl wait regcred/darwin --for=condition=Ready --timeout=60s");
+        }),
+        after("helm upgrade", |stage| {
+            wait_image(stage);
+            assert_eq!(password(stage, "default"), key('a'));
+        }),
+        after("delete regcred --all", |stage| {
+            stage.wait_for("kubectl get secret -A -l regcred.dev/credential -o name", "");
+        }),
+        after("delete namespace regcred-state", nothing_is_left),
+    ]
+}
+
+/// The image that the documents tell people to push is the Deployment's.
+fn wait_image(stage: &mut Stage) {
+    let image = "jsonpath={.spec.template.spec.containers[0].image}";
+    let command = format!("kubectl -n regcred-system get deployment regcred -o {image}");
+    stage.wait_for(&command, "registry.example.com/regcred:v0.1.0");
 }
 
 /// Six namespaces are targets, in one of which somebody else's Secret is in the way.
@@ -76,7 +102,7 @@ fn plans() -> Vec<Aside> {
                 stage.ok(&format!("kubectl create namespace {name}"));
             }
             stage.ok(&pull_secret("team-c", "darwin"));
-            stage.wait_for("kubectl get serviceaccount -A -o name | grep -c /default$", "10"); // namespaces
+            stage.wait_for("kubectl get serviceaccount -A -o name | grep -c /default$", "11"); // namespaces
             stage.ok("kubectl -n regcred-system create secret generic key --from-literal=key.json=soon");
             let darwin = credential(json!({"namespaces": {"names": ["default", "team-*"]}}));
             stage.write("darwin.yaml", &darwin.to_string());

@@ -8,7 +8,7 @@ use controlplane::docs::{self, Mark};
 use crate::{ROOT, documents};
 
 /// By their exact lines, without what follows a `#`.
-const NOT_RUN: [(&[&str], &str); 4] = [
+const NOT_RUN: [(&[&str], &str); 7] = [
     (&["make demo", "make test", "make e2e"], ".ci/run calls each of them"),
     (
         &["docker build -t REGISTRY/regcred:v0.1.0 . && docker push REGISTRY/regcred:v0.1.0"],
@@ -16,9 +16,25 @@ const NOT_RUN: [(&[&str], &str); 4] = [
     ),
     (
         &[
+            "helm install regcred charts/regcred -n regcred-system --create-namespace \\",
+            "  --set image.repository=REGISTRY/regcred --set 'secretNames={darwin-secret},serviceAccountNames={default}'",
+        ],
+        "for another cluster than the rest of the document: docs/install.md has the same, which is typed",
+    ),
+    (
+        &["helm install regcred charts/regcred -n regcred-system --take-ownership --force-conflicts"],
+        "for another cluster than the rest of the document: tests/behaviour/chart.rs does it",
+    ),
+    (
+        &["make install-manifest", "kubectl apply --server-side --force-conflicts -f dist/install.yaml"],
+        "for another cluster than the rest of the document: tests/behaviour/chart.rs applies what it writes",
+    ),
+    (
+        &[
             "kubectl apply --server-side -k config/crd",
             "kubectl create namespace images",
-            "kubectl label namespace images pod-security.kubernetes.io/enforce=restricted",
+            "kubectl create namespace regcred-state",
+            "kubectl label namespace images regcred-state pod-security.kubernetes.io/enforce=restricted",
             "kubectl apply --server-side -k images",
         ],
         "for another cluster than the rest of the document: tests/behaviour/relocate.rs types it",

@@ -2,12 +2,15 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path, path::PathBuf, process::Command, time::Duration};
 
-use controlplane::{ControlPlane, Controllers, OPERATOR, Operator, Options, docs::Place, eventually};
+use controlplane::{ControlPlane, Controllers, OPERATOR, Operator, Options, docs::Place, eventually, tool};
 use serde_json::Value;
 
 use crate::ROOT;
 
 pub const SOON: Duration = Duration::from_secs(30);
+
+/// So that Helm knows nothing of the settings of whoever runs the tests.
+const HELM: &str = "for of in CACHE CONFIG DATA; do export HELM_${of}_HOME=$PWD/helm; done\n";
 
 pub struct Stage {
     operator: Option<(Vec<String>, Operator)>, // with its arguments; stopped first
@@ -22,20 +25,21 @@ impl Stage {
         let commands = folder.join("commands");
         fs::create_dir_all(&commands).unwrap();
         // A copy, as readers are told to change files there.
-        for part in ["config", "crds"] {
+        for part in ["charts", "config", "crds"] {
             let status = Command::new("cp").arg("-r").arg(Path::new(ROOT).join(part)).arg(&folder).status();
             assert!(status.expect("cp runs").success());
         }
         for name in ["regcred", "kubectl-regcred"] {
             symlink(env!("CARGO_BIN_EXE_regcred"), commands.join(name)).unwrap();
         }
+        symlink(tool("helm").unwrap(), commands.join("helm")).unwrap();
         Stage { operator: None, cluster, folder }
     }
 
     /// Types it: the exit code, and what was written.
     pub fn run(&mut self, place: Place, script: &str) -> (i32, String) {
         let nowhere = if place == Place::Shell { "export KUBECONFIG=/nonexistent\n" } else { "" };
-        let result = self.cluster.shell(&self.folder, &format!("PATH=$PWD/commands:$PATH\n{nowhere}{script}"));
+        let result = self.cluster.shell(&self.folder, &format!("{HELM}PATH=$PWD/commands:$PATH\n{nowhere}{script}"));
         self.follow_deployment();
         result
     }

@@ -17,6 +17,7 @@ mod cases {
     pub mod answers;
     pub mod chart;
     pub mod deployment;
+    pub mod helm;
     pub mod invalid_key;
     pub mod kinds;
     pub mod others;
@@ -82,18 +83,23 @@ const AFTERWARDS: [(&str, Look); 6] = [
     ("requests::no_right_is_unused", cases::requests::no_right_is_unused),
 ];
 
-/// The last, as it takes rights from the operator that all others use.
-const CONFINED: (&str, Test) = (
-    "scoped::names",
-    cases::scoped::with_rights_by_name_it_serves_the_names_on_its_list_and_holds_others_with_what_they_have,
-);
+/// The last, one after the other, as each takes rights from the operator that all others use.
+const CONFINED: [(&str, Test); 2] = [
+    (
+        "scoped::names",
+        cases::scoped::with_rights_by_name_it_serves_the_names_on_its_list_and_holds_others_with_what_they_have,
+    ),
+    ("helm::wait", cases::helm::a_release_takes_the_operator_over_and_wait_tells_whether_its_pods_are_ready),
+];
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     if arguments.list {
         let nothing = || Ok(());
-        let names = CASES.map(|(name, _)| name).into_iter().chain(AFTERWARDS.map(|(name, _)| name)).chain([CONFINED.0]);
-        return libtest_mimic::run(&arguments, names.map(|name| Trial::test(name, nothing)).collect()).exit_code();
+        let cases = CASES.iter().chain(&CONFINED).map(|(name, _)| *name);
+        let names: Vec<&str> = cases.chain(AFTERWARDS.map(|(name, _)| name)).collect();
+        return libtest_mimic::run(&arguments, names.into_iter().map(|name| Trial::test(name, nothing)).collect())
+            .exit_code();
     }
     let Some(cgroup) = sandbox::cgroup() else { return sandbox::enter() };
     sandbox::set_up();
@@ -109,12 +115,15 @@ fn main() -> ExitCode {
     let everything = arguments.filter.is_none() && arguments.skip.is_empty();
     let failed = cases.has_failed()
         || everything && afterwards(&arguments, &suite).has_failed()
-        || libtest_mimic::run(&arguments, vec![trial(CONFINED)]).has_failed();
+        || libtest_mimic::run(&in_order(&arguments), CONFINED.map(trial).into()).has_failed();
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
+fn in_order(arguments: &Arguments) -> Arguments {
+    Arguments { test_threads: Some(1), ..arguments.clone() }
+}
+
 fn afterwards(arguments: &Arguments, suite: &Arc<Suite>) -> Conclusion {
-    let in_order = Arguments { test_threads: Some(1), ..arguments.clone() };
     let trials = AFTERWARDS.map(|(name, look)| {
         let suite = suite.clone();
         Trial::test(name, move || {
@@ -122,5 +131,5 @@ fn afterwards(arguments: &Arguments, suite: &Arc<Suite>) -> Conclusion {
             Ok(())
         })
     });
-    libtest_mimic::run(&in_order, trials.into())
+    libtest_mimic::run(&in_order(arguments), trials.into())
 }

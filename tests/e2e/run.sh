@@ -41,4 +41,5 @@ tests/controlplane/build.sh etcd kube-apiserver kubectl >/dev/null
 for command in kube-controller-manager throwaway-key kube-scheduler kubelet; do
   tests/controlplane/build.sh "$command" >/dev/null
 done
+tests/tools/build.sh helm >/dev/null
 REGCRED_E2E_IMAGE=$image "${CARGO:-cargo}" test --locked --test e2e -- "$@"

@@ -8,7 +8,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 module() {
   case $1 in
     helm) echo helm.sh/helm/v4/cmd/helm@v4.3.2 ;;
+    helm-3) echo helm.sh/helm/v3/cmd/helm@v3.22.0 ;;
     kustomize-4.5) echo sigs.k8s.io/kustomize/kustomize/v4@v4.5.7 ;;
+    actionlint) echo github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 ;;
     health) echo "${here%/*}/health" ;;
     kustomize-5.8) echo sigs.k8s.io/kustomize/kustomize/v5@v5.8.1 ;;
     *) echo "build.sh: no tool '$1' is pinned here" >&2 && return 2 ;;
