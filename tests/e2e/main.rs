@@ -42,7 +42,7 @@ type Test = fn(&Case);
 type Look = fn(&Suite);
 
 /// By name; a case's project and namespaces begin with its name's last part.
-const CASES: [(&str, Test); 21] = [
+const CASES: [(&str, Test); 22] = [
     ("pulls::target", cases::pulls::only_pods_in_a_target_namespace_pull),
     ("pulls::named", cases::pulls::a_pod_that_names_the_secret_itself_pulls_and_no_service_account_is_touched),
     ("rotation::always", cases::rotation::after_a_rotation_new_pods_pull_with_the_new_key_and_running_ones_run_on),
