@@ -68,7 +68,6 @@ async fn write_secret(
         return Ok(()); // held: nothing is written
     };
     let owner = Owner { name: entry.desired.credential.clone(), uid: entry.desired.uid.to_string() };
-    let before = context.index().secret_version(namespace, name);
     let written = match write {
         // Rights by name can't allow a POST, as the name of what it makes isn't known when rights are checked.
         Write::Create if context.settings.limits.managed_names == ManagedNames::Any => {
@@ -94,16 +93,19 @@ async fn write_secret(
         }
         Err(error) => error,
     };
-    let is_patch = matches!(write, Write::Patch { .. } | Write::Settle { .. });
+    let patched = match write {
+        Write::Patch { resource_version, .. } | Write::Settle { resource_version, .. } => Some(*resource_version),
+        Write::Create | Write::Apply { .. } => None,
+    };
     match error {
         WriteError::Moved => {
             look_again(context, namespace, name).await?;
             Err(WriteError::Moved)
         }
         // A patch for a Secret that has another shape by now fails before its resourceVersion is looked at.
-        WriteError::Invalid(_) if is_patch => {
+        WriteError::Invalid(_) if patched.is_some() => {
             look_again(context, namespace, name).await?;
-            let moved = context.index().secret_version(namespace, name) != before;
+            let moved = context.index().secret_version(namespace, name) != patched;
             Err(if moved { WriteError::Moved } else { withhold(pull_secret, error) })
         }
         WriteError::Gone => Err(WriteError::Gone),

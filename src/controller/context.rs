@@ -88,7 +88,25 @@ pub struct Context {
 pub type SourceKey = (String, String);
 
 /// The operator's random bytes, and the key that is derived from them.
-type Keys = (Arc<RootKey>, Arc<RevisionKey>);
+type Keys = (Arc<KnownKey>, Arc<RevisionKey>);
+
+/// The operator's random bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KnownKey {
+    /// As they are stored, or were.
+    Stored(RootKey),
+    /// Made up by this replica, which has found none.
+    MadeUp(RootKey),
+}
+
+impl KnownKey {
+    /// Whichever.
+    pub fn bytes(&self) -> &RootKey {
+        match self {
+            Self::Stored(key) | Self::MadeUp(key) => key,
+        }
+    }
+}
 
 /// What was found of one RegistryCredential, and from what.
 #[derive(Clone, Debug)]
@@ -101,6 +119,8 @@ pub struct Published {
     pub generation: Option<i64>,
     /// metadata.resourceVersion of the source when it was looked for; `None` where there was none.
     pub source: Option<String>,
+    /// The key of the revision.
+    pub key: Arc<RevisionKey>,
     /// What came of it.
     pub resolution: Result<Resolution, Stalled>,
 }
@@ -237,7 +257,7 @@ impl Context {
     }
 
     /// The operator's random bytes; `None` until they have been read or made up.
-    pub fn root_key(&self) -> Option<Arc<RootKey>> {
+    pub fn root_key(&self) -> Option<Arc<KnownKey>> {
         lock(&self.root_key).as_ref().map(|(root, _)| root.clone())
     }
 
@@ -247,10 +267,9 @@ impl Context {
     }
 
     /// From now on these are the operator's random bytes, and everything is to be resolved with them.
-    pub fn set_root_key(&self, root: RootKey) {
-        let key = Arc::new(root.revision_key());
+    pub fn set_root_key(&self, root: KnownKey) {
+        let key = Arc::new(root.bytes().revision_key());
         *lock(&self.root_key) = Some((Arc::new(root), key));
-        self.states().values_mut().for_each(|found| found.source = None);
         self.source_changed();
     }
 

@@ -36,6 +36,12 @@ const TELL_AFTER: u32 = 7;
 /// Secrets learn that they have no owner any more.
 const ORPHAN_GRACE: Duration = Duration::from_secs(30);
 
+/// After how long the Secrets of a new name are listed again where that has failed; then twice as long each time.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// But no longer than this.
+const LOOK_AGAIN_AT_LEAST: Duration = Duration::from_secs(60);
+
 /// Brings the catalog up to date with one RegistryCredential, and looks at it again when its login ends.
 pub async fn reconcile(context: &Arc<Context>, name: &CredentialName) -> ReconcileResult {
     let result = bring_up_to_date(context, name).await;
@@ -57,7 +63,9 @@ async fn bring_up_to_date(context: &Arc<Context>, name: &CredentialName) -> Reco
     let source = decoded.source_key(&context.settings.limits).and_then(|key| context.sources().get(&key).cloned());
     let uid = object.metadata.uid.clone().unwrap_or_default();
     let generation = object.metadata.generation;
-    let known = context.states().get(name).cloned();
+    let Some(key) = context.revision_key() else { return ReconcileResult::Done }; // it is queued again with it
+    // What was found with another key says nothing of what to write.
+    let known = context.states().get(name).filter(|known| Arc::ptr_eq(&known.key, &key)).cloned();
     if let Some(known) = &known
         && (&known.uid, known.generation, &known.source) == (&uid, generation, &source)
         && !is_stalled_by(&known.resolution, &[StallCause::Retried])
@@ -70,7 +78,6 @@ async fn bring_up_to_date(context: &Arc<Context>, name: &CredentialName) -> Reco
         return ReconcileResult::Done;
     }
 
-    let Some(key) = context.revision_key() else { return ReconcileResult::Done }; // it is queued again with it
     let found = resolve(context, &decoded, &key).await;
     let (pull_secret, state) = match found {
         Ok(None) => {
@@ -134,7 +141,7 @@ async fn bring_up_to_date(context: &Arc<Context>, name: &CredentialName) -> Reco
         context,
         desired,
         pull_secret,
-        Published { since: Instant::now(), uid, generation, source, resolution: state },
+        Published { since: Instant::now(), uid, generation, source, key, resolution: state },
     )
     .await;
     result
@@ -195,7 +202,9 @@ async fn publish(context: &Arc<Context>, desired: Desired, pull_secret: Option<A
     }
     let is_new_name = context.index().take_interest(&secret);
     if is_new_name && *context.synced().borrow() && context.settings.limits.managed_names.allow(&secret) {
-        look_for(context, &secret).await;
+        if !look_for(context, &secret).await {
+            tokio::spawn(look_again(context.clone(), secret.clone()));
+        }
     }
     // One that is suspended is counted on: namespaces come and go, and people change things.
     let is_counted = found.resolution.is_ok() || is_stalled_by(&found.resolution, &[StallCause::Suspended]);
@@ -238,20 +247,31 @@ pub fn count_anew(context: &Context) {
 }
 
 /// Until now, foreign Secrets of this name were passed over. Asking for all of them at once spares a refused write in
-/// each namespace that has one; where the list fails, those writes tell.
-async fn look_for(context: &Context, secret: &SecretName) {
+/// each namespace that has one, and is the only word of those that are to be attached. False where there is no answer.
+async fn look_for(context: &Context, secret: &SecretName) -> bool {
     let api = Api::<Observed<Secret>>::all(context.client.clone());
     let selector = format!("metadata.name={secret},type={}", crate::api::SECRET_TYPE);
     let params = kube::api::ListParams::default().fields(&selector);
-    match tokio::time::timeout(WRITE_TIMEOUT, api.list(&params)).await {
-        Ok(Ok(list)) => {
-            let mut index = context.index();
-            for seen in list.items {
-                let (namespace, name) = seen.key::<SecretName>();
-                index.secret_seen(&namespace, &name, seen.object);
-            }
+    let Ok(Ok(list)) = tokio::time::timeout(WRITE_TIMEOUT, api.list(&params)).await else {
+        debug!(%secret, "couldn't list the Secrets of a new name, which is tried again");
+        return false;
+    };
+    for seen in list.items {
+        let (namespace, name) = seen.key::<SecretName>();
+        let effect = context.index().secret_seen(&namespace, &name, seen.object);
+        context.enqueue(&namespace, None, effect);
+    }
+    true
+}
+
+async fn look_again(context: Arc<Context>, secret: SecretName) {
+    let mut wait = LOOK_AGAIN;
+    loop {
+        tokio::time::sleep(wait).await;
+        if look_for(&context, &secret).await {
+            return;
         }
-        Ok(Err(_)) | Err(_) => debug!(%secret, "couldn't list the Secrets of a new name beforehand"),
+        wait = (wait * 2).min(LOOK_AGAIN_AT_LEAST);
     }
 }
 

@@ -6,7 +6,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::future::join_all;
 use kube::{
     Resource,
     core::ApiResource,
@@ -18,26 +17,29 @@ use zeroize::Zeroizing;
 
 use super::{
     apply::bounded,
-    context::Context,
-    credential,
+    context::{Context, KnownKey},
     error::{WRITE_TIMEOUT, WriteError},
 };
 use crate::{
     api::{FIELD_MANAGER, ROOT_KEY_NAME, Reason, RegistryCredential},
     cluster::{SourceFailure, create_root_key, read_root_key},
     credential::{Revision, RootKey, revision::KEY_BYTES},
+    plan::{Secret, decoded::is_going},
 };
 
 /// After how long what failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How often it is asked whether all has been resolved.
+const RESOLVED: Duration = Duration::from_millis(5);
 
 /// Reads the key, or makes one up where none is stored. One that is there and can't be read is waited for: another key
 /// would have every pull secret written anew, and again when the first one is back.
 pub async fn find(context: &Context) {
     loop {
         let found = match read(context).await {
-            Ok(Some(key)) => Ok(key),
-            Ok(None) => random(),
+            Ok(Some(key)) => Ok(KnownKey::Stored(key)),
+            Ok(None) => random().map(KnownKey::MadeUp),
             Err(why) => Err(why),
         };
         match found {
@@ -62,17 +64,28 @@ pub async fn store(context: &Arc<Context>) {
 }
 
 async fn try_to_store(context: &Arc<Context>) -> Result<(), String> {
-    let ours = context.root_key();
-    let Some(stored) = read(context).await? else {
-        let Some(ours) = ours else { return Err("there is no key yet".to_owned()) };
-        return create(context, &ours).await;
-    };
-    if ours.is_none_or(|ours| *ours != stored) {
-        context.set_root_key(stored);
-        let names: Vec<_> = context.objects().keys().cloned().collect();
-        join_all(names.iter().map(|name| credential::reconcile(context, name))).await;
+    let Some(ours) = context.root_key() else { return Err("there is no key yet".to_owned()) };
+    match read(context).await? {
+        None => create(context, &ours).await,
+        Some(stored) if *ours.bytes() == stored => Ok(()),
+        Some(stored) => {
+            context.set_root_key(KnownKey::Stored(stored));
+            // By the queue alone, which works on each once at a time.
+            while !is_resolved(context) {
+                tokio::time::sleep(RESOLVED).await;
+            }
+            Ok(())
+        }
     }
-    Ok(())
+}
+
+/// Whether something has been found of each RegistryCredential with this replica's key.
+fn is_resolved(context: &Context) -> bool {
+    let Some(key) = context.revision_key() else { return false };
+    let objects: Vec<_> = context.objects().iter().map(|(name, object)| (name.clone(), object.clone())).collect();
+    let states = context.states();
+    let mut all = objects.iter().filter(|(_, object)| !is_going(object));
+    all.all(|(name, _)| states.get(name).is_some_and(|found| Arc::ptr_eq(&found.key, &key)))
 }
 
 async fn read(context: &Context) -> Result<Option<RootKey>, String> {
@@ -91,39 +104,46 @@ async fn read(context: &Context) -> Result<Option<RootKey>, String> {
     Err(format!("Secret {namespace}/{ROOT_KEY_NAME}, the operator's own, can't be read: {why}"))
 }
 
-async fn create(context: &Context, key: &RootKey) -> Result<(), String> {
+async fn create(context: &Arc<Context>, key: &KnownKey) -> Result<(), String> {
     let namespace = &context.settings.limits.state_namespace;
-    let why = match bounded(create_root_key(&context.client, namespace, key)).await {
+    let why = match bounded(create_root_key(&context.client, namespace, key.bytes())).await {
         Ok(()) => {
-            info!(secret = format!("{namespace}/{ROOT_KEY_NAME}"), "a key for revisions was made");
-            say_if_one_was_lost(context).await;
+            info!(secret = format!("{namespace}/{ROOT_KEY_NAME}"), "the key of the revisions was stored");
+            if matches!(key, KnownKey::MadeUp(_)) && has_revisions(context) {
+                warn!("{REPLACED}");
+                tokio::spawn(say_it_was_replaced(context.clone()));
+            }
             return Ok(());
         }
         Err(WriteError::Moved) => "somebody else has made it just now, and it is read again".to_owned(),
         Err(WriteError::Gone) => format!("the namespace {namespace} isn't there; apply config/namespace"),
-        Err(error) => error.to_string(),
+        // An admission webhook or policy may quote what it refuses.
+        Err(error) => Some(error.to_string())
+            .filter(|text| !key.bytes().is_quoted_in(text))
+            .unwrap_or_else(|| "the refusal quotes it, so it isn't repeated here".to_owned()),
     };
     Err(format!("Secret {namespace}/{ROOT_KEY_NAME}, the operator's own, can't be made: {why}"))
 }
 
-/// Where pull secrets have revisions by another key, all of them are about to be written once more.
-async fn say_if_one_was_lost(context: &Context) {
-    let keyed = |revision: &Option<_>| {
-        revision.as_ref().is_some_and(|text: &crate::process::Text| text.as_str().starts_with(Revision::VERSION))
+/// What is said where the key was lost.
+const REPLACED: &str =
+    "the operator's own key was gone, so a new one was made, and each pull secret is written once more";
+
+/// Whether there are pull secrets with revisions by a key of ours, which was another one.
+fn has_revisions(context: &Context) -> bool {
+    let is_keyed = |secret: &Secret| {
+        secret.revision.as_ref().is_some_and(|revision| revision.as_str().starts_with(Revision::VERSION))
     };
-    let is_known = context.index().iter().any(|(_, namespace)| namespace.secrets.values().any(|s| keyed(&s.revision)));
-    if !is_known {
-        return;
-    }
-    const NOTE: &str =
-        "the operator's own key was gone, so a new one was made, and each pull secret is written once more";
-    warn!("{NOTE}");
+    context.index().iter().any(|(_, namespace)| namespace.secrets.values().any(is_keyed))
+}
+
+async fn say_it_was_replaced(context: Arc<Context>) {
     let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
     let recorder = Recorder::new(context.client.clone(), reporter);
     let event = Event {
         type_: EventType::Normal,
         reason: Reason::RootKeyReplaced.to_string(),
-        note: Some(NOTE.to_owned()),
+        note: Some(REPLACED.to_owned()),
         action: "Reconcile".to_owned(),
         secondary: None,
     };

@@ -164,6 +164,23 @@ pub fn narrow(logins: &ByRegistry, to: &[RegistryKey]) -> (ByRegistry, Vec<Regis
     (found, missing)
 }
 
+/// Whether the owner's mark permits anything at all.
+///
+/// # Errors
+/// If it lists no registry: what was rolled out goes.
+pub fn check_not_withdrawn(source: &SourceSecret, mark: &Mark, wanted: &[RegistryKey]) -> Result<(), Stalled> {
+    if !mark.registries().is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "the annotation {REGISTRIES_ANNOTATION} of {} permits none of its logins, so none is rolled out, and what was \
+         rolled out is removed; its owner permits them with: {}",
+        source.at(),
+        mark_command(source, None, wanted)
+    );
+    Err(Stalled::new(Reason::Revoked, message))
+}
+
 /// What of the source's logins goes where, by its owner's mark and the spec's list, and what should be known of it.
 ///
 /// # Errors

@@ -115,6 +115,10 @@ pub fn logins(
     if mark.is_none() && kind.needs_mark(source.secret_type()) {
         return Err(not_marked(source, wanted));
     }
+    // Before anything is read: a source that is broken, or whose token is over, can be withdrawn, too.
+    if let Some(mark) = &mark {
+        hosts::check_not_withdrawn(source, mark, wanted)?;
+    }
     let Material { logins, identity, expires_at, mut notes } = kind.read(source, now)?;
     let by_registry = match (logins, kind.hosts()) {
         (Found::Anywhere(login), HostRule::Provider(_)) => {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use ring::{digest, hmac};
 use zeroize::Zeroizing;
 
@@ -122,6 +123,12 @@ impl RootKey {
         &self.0
     }
 
+    /// Whether a text repeats a part of them in base64, as they are stored: 8 characters in a row.
+    pub fn is_quoted_in(&self, text: &str) -> bool {
+        let encoded = Zeroizing::new(BASE64_STANDARD.encode(&*self.0));
+        encoded.as_bytes().windows(8).any(|part| text.as_bytes().windows(8).any(|quoted| quoted == part))
+    }
+
     /// The key of the revisions.
     ///
     /// This is HKDF's expansion to one block; what is random and as long as a key needs no extraction
@@ -216,5 +223,8 @@ mod tests {
         let shown = format!("{:?} {:?}", key(7), key(7).revision_key());
         assert_eq!(shown, "RootKey(..) RevisionKey(..)");
         assert_eq!(key(7).expose_bytes(), &[7; KEY_BYTES]);
+        let encoded = BASE64_STANDARD.encode([7; KEY_BYTES]);
+        assert!(key(7).is_quoted_in(&format!("data.key: {}: denied", &encoded[..20])));
+        assert!(!key(7).is_quoted_in(&encoded[..7]) && !key(8).is_quoted_in(&encoded) && !key(7).is_quoted_in(""));
     }
 }

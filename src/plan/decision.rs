@@ -200,7 +200,8 @@ impl<'a> SecretDecision<'a> {
             Some(secret) if is_ours && desired.lacks_data_only(secret) => {
                 Write::Patch { resource_version: secret.resource_version, entry: secret.creation }
             }
-            Some(secret) => match secret.creation {
+            // One whose label somebody has taken off is to get it back first: config/policy refuses all else.
+            Some(secret) => match secret.creation.filter(|_| secret.label.is_some()) {
                 Some(entry) => Write::Settle { resource_version: secret.resource_version, entry },
                 // The UID alone wouldn't do, even where it is ours: giving it away changes its owner references only.
                 None => Write::Apply { uid: secret.uid.clone(), resource_version: secret.resource_version },

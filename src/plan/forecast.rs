@@ -192,11 +192,19 @@ impl Run<'_> {
             _ => SecretFate::Created,
         };
         let before = before.cloned().unwrap_or_default();
+        let owner = (desired.credential.clone(), desired.uid.clone());
+        let others = before.credential_owners.iter().filter(|known| **known != owner).cloned();
+        let credential_owners = match write {
+            Write::Patch { .. } => before.credential_owners.clone(),
+            // What a POST has put there stays.
+            Write::Apply { .. } if before.creation.is_some() => [owner.clone()].into_iter().chain(others).collect(),
+            // Owner references that earlier applies set go.
+            _ => [owner.clone()].into(),
+        };
         let secret = Secret {
             resource_version: next(before.resource_version),
             label: Some(desired.credential.clone()),
-            // Owner references that earlier applies set go; those of others stay.
-            credential_owners: [(desired.credential.clone(), desired.uid.clone())].into(),
+            credential_owners,
             revision: Some(revision.as_str().into()),
             owned_fields: Some(*fields),
             ..before

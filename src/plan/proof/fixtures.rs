@@ -195,6 +195,7 @@ fn all_made_by(credential: &'static str, other: &'static str) -> Vec<StoredSecre
         by_post(with(made(), |s| s.owned_fields = None)),
         by_post(of_the_dead()),
         by_post(orphaned(made())),
+        by_post(with(made(), |s| s.label = None)),
         rotated(of_the_dead()),
         with(rotated(made()), |s| s.owned_fields = Some(FIELDS - 1)),
         with(made(), |s| s.revision = None),

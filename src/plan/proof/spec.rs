@@ -207,7 +207,13 @@ fn written(
             && there.and_then(template).is_some_and(|there| Some(there) == template(revision.as_str()))
             && (taken_back || before.meta.owned_fields == Some(FIELDS))
     });
-    let ours = || [(desired.credential.clone(), desired.uid.clone())].into();
+    let ours = || {
+        let owner = (desired.credential.clone(), desired.uid.clone());
+        // An apply leaves what a POST has put there; elsewhere that has been settled before.
+        let posted = before.filter(|before| before.meta.creation.is_some() && before.meta.label.is_none());
+        let others = posted.map(|before| before.meta.credential_owners.iter().filter(|known| **known != owner));
+        [owner.clone()].into_iter().chain(others.into_iter().flatten().cloned()).collect()
+    };
     StoredSecret {
         meta: Secret {
             uid: before.map_or_else(|| created_uid(name, &desired.credential), |before| before.meta.uid.clone()),

@@ -126,6 +126,7 @@ impl World {
         let (meta, data) = match write {
             Write::Settle { entry, .. } => {
                 assert_eq!(before.creation, Some(*entry), "another entry is made an apply's");
+                assert!(before.label.is_some(), "config/policy refuses what leaves no label behind");
                 (Secret { resource_version, creation: None, ..before }, data)
             }
             Write::Patch { entry, .. } => {
