@@ -5,7 +5,8 @@ mod outage;
 use std::{path::Path, thread, time::Duration};
 
 use controlplane::{
-    Answer, Audit, AuditEntry, Controllers, FaultProxy, Lent, OPERATOR, Operator, Options, Request, SPARES, eventually,
+    ADMIN, Answer, Audit, AuditEntry, Controllers, FaultProxy, Lent, OPERATOR, Operator, Options, Request, SPARES,
+    eventually,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -50,11 +51,15 @@ fn standby(world: &World, args: &[&str]) -> Operator {
     bind(&["rolebinding", "second-state", "--role=regcred-state", "-n=regcred-state"]);
     bind(&["rolebinding", "second-leader", "--role=regcred-leader", "-n=regcred-system"]);
     world.standby.set(SECOND).unwrap();
-    // A right takes effect a moment after it is there, and who has none runs for the Lease to say so.
-    eventually(SOON, || {
-        let list = ["-n=regcred-system", "get", "leases", "--field-selector=metadata.name=regcred"];
-        let listed = world.cluster.kubectl_as(SECOND, &list).status.success();
-        if listed { Ok(()) } else { Err("the rights aren't in force yet".to_owned()) }
+    // A right takes effect a moment after it is there, and who has none runs for the Lease to say so; and one that the test
+    // before has given this user on the same control plane goes a moment later, too.
+    let may = |what: &[&str]| {
+        let asked = [&["auth", "can-i", "-n=regcred-system", "--as", SECOND], what].concat();
+        world.cluster.kubectl_as(ADMIN, &asked).status.success()
+    };
+    eventually(SOON, || match (may(&["create", "leases"]), may(&["delete", "nodes"])) {
+        (true, false) => Ok(()),
+        other => Err(format!("the rights aren't in force yet: {other:?}")),
     });
     let second = replica(&world.cluster.kubeconfig(SECOND), args);
     second.wait_ready(SOON);
