@@ -201,10 +201,10 @@ async fn publish(context: &Arc<Context>, desired: Desired, pull_secret: Option<A
         Err(Stalled { reason, message, .. }) => info!(credential = %name, reason = reason.as_str(), message, "held"),
     }
     let is_new_name = context.index().take_interest(&secret);
-    if is_new_name && *context.synced().borrow() && context.settings.limits.managed_names.allow(&secret) {
-        if !look_for(context, &secret).await {
-            tokio::spawn(look_again(context.clone(), secret.clone()));
-        }
+    let is_asked_for =
+        is_new_name && *context.synced().borrow() && context.settings.limits.managed_names.allow(&secret);
+    if is_asked_for && !look_for(context, &secret).await {
+        tokio::spawn(look_again(context.clone(), secret.clone()));
     }
     // One that is suspended is counted on: namespaces come and go, and people change things.
     let is_counted = found.resolution.is_ok() || is_stalled_by(&found.resolution, &[StallCause::Suspended]);

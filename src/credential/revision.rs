@@ -125,7 +125,7 @@ impl RootKey {
 
     /// Whether a text repeats a part of them in base64, as they are stored: 8 characters in a row.
     pub fn is_quoted_in(&self, text: &str) -> bool {
-        let encoded = Zeroizing::new(BASE64_STANDARD.encode(&*self.0));
+        let encoded = Zeroizing::new(BASE64_STANDARD.encode(*self.0));
         encoded.as_bytes().windows(8).any(|part| text.as_bytes().windows(8).any(|quoted| quoted == part))
     }
 
