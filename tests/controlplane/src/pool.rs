@@ -9,8 +9,12 @@ use std::time::{Duration, Instant};
 use crate::control_plane::{ControlPlane, Options};
 use crate::etcd::Contents;
 
-/// Admission policies are in force for about a second after they are gone: kube-apiserver reads them anew once a second.
-const POLICIES_END_WITHIN: Duration = Duration::from_secs(3);
+/// Admission policies are in force for about a second after they are gone, as kube-apiserver reads them anew once a second;
+/// and rights for a moment, as its authorizer watches them.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// Where rights are.
+const RIGHTS: [&str; 4] = ["clusterroles", "clusterrolebindings", "roles", "rolebindings"];
 
 /// How many wait here at most. Those longest unused end first.
 const MAX_IDLE: usize = 4;
@@ -95,8 +99,8 @@ impl Lent {
             return None;
         }
         cluster.restore(&self.beginning).ok()?;
-        let policies = if now.any("admissionpolic") { POLICIES_END_WITHIN } else { Duration::ZERO };
-        Some(Instant::now() + policies)
+        let lingers = now.any("admissionpolic") || RIGHTS.iter().any(|kind| self.beginning.of(kind) != now.of(kind));
+        Some(Instant::now() + if lingers { LINGER } else { Duration::ZERO })
     }
 }
 
