@@ -12,13 +12,13 @@ use tracing::{debug, info, warn};
 use super::{
     backoff::TRANSIENT,
     context::{Context, Published},
-    error::{WRITE_TIMEOUT, WriteError},
+    error::{self, WRITE_TIMEOUT},
     queue::Priority,
     token_expiry,
 };
 use crate::{
     api::{CredentialName, NamespaceName, SecretName, StallCause, Stalled},
-    cluster::{SourceFailure, observe::Observed, read_source},
+    cluster::{observe::Observed, read_source},
     credential::{PullSecret, Resolved, RevisionKey, SourceSecret, kind::Kind},
     plan::{
         Desired, DesiredState, Secret,
@@ -204,7 +204,7 @@ async fn publish(context: &Arc<Context>, desired: Desired, pull_secret: Option<A
     let is_asked_for =
         is_new_name && *context.synced().borrow() && context.settings.limits.managed_names.allow(&secret);
     if is_asked_for && !look_for(context, &secret).await {
-        tokio::spawn(look_again(context.clone(), secret.clone()));
+        tokio::spawn(look_for_again(context.clone(), secret.clone()));
     }
     // One that is suspended is counted on: namespaces come and go, and people change things.
     let is_counted = found.resolution.is_ok() || is_stalled_by(&found.resolution, &[StallCause::Suspended]);
@@ -256,20 +256,21 @@ async fn look_for(context: &Context, secret: &SecretName) -> bool {
         debug!(%secret, "couldn't list the Secrets of a new name, which is tried again");
         return false;
     };
+    let mut index = context.index();
     for seen in list.items {
         let (namespace, name) = seen.key::<SecretName>();
-        let effect = context.index().secret_seen(&namespace, &name, seen.object);
-        context.enqueue(&namespace, None, effect);
+        index.secret_seen(&namespace, &name, seen.object);
     }
     true
 }
 
-async fn look_again(context: Arc<Context>, secret: SecretName) {
+/// Until there is an answer; then every namespace is planned with it.
+async fn look_for_again(context: Arc<Context>, secret: SecretName) {
     let mut wait = LOOK_AGAIN;
     loop {
         tokio::time::sleep(wait).await;
         if look_for(&context, &secret).await {
-            return;
+            return context.plan_all();
         }
         wait = (wait * 2).min(LOOK_AGAIN_AT_LEAST);
     }
@@ -301,13 +302,6 @@ async fn read(context: &Context, namespace: &str, kind: &dyn Kind) -> Result<Sou
     if !context.sources().contains_key(&(namespace.to_owned(), name.to_owned())) {
         return Err(source_missing(namespace, kind));
     }
-    let answer = read_source(&context.client, namespace, name);
-    match tokio::time::timeout(WRITE_TIMEOUT, answer).await {
-        Ok(Ok(Some(source))) => Ok(source),
-        Ok(Ok(None)) => Err(source_missing(namespace, kind)),
-        Ok(Err(SourceFailure::Forbidden)) => Err(unreadable(&forbidden)),
-        Ok(Err(SourceFailure::Answer(why))) => Err(unreadable(&why)),
-        Ok(Err(SourceFailure::Client(error))) => Err(unreadable(&WriteError::from(error).to_string())),
-        Err(_) => Err(unreadable("the API server didn't answer")),
-    }
+    let found = error::of_reading(read_source(&context.client, namespace, name), &forbidden).await;
+    found.map_err(|why| unreadable(&why))?.ok_or_else(|| source_missing(namespace, kind))
 }

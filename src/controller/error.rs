@@ -1,4 +1,4 @@
-//! What an API server's answer to a write means for us.
+//! What an API server's answer to a write, or to the reading of a Secret, means for us.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use kube::core::Status;
 
 use crate::{
     api::{Reason, printable},
-    cluster::gate::NotLeading,
+    cluster::{SourceFailure, gate::NotLeading},
     process::metrics::WriteResult,
 };
 
@@ -47,6 +47,20 @@ impl WriteError {
             Self::Invalid(_) => Reason::WriteInvalid,
             Self::Moved | Self::Gone | Self::Undone | Self::Unavailable(_) | Self::TooBusy(_) => Reason::WriteFailed,
         }
+    }
+}
+
+/// Reads a Secret, or says in a sentence why it can't be; `forbidden` where the right is missing.
+///
+/// # Errors
+/// That sentence.
+pub async fn of_reading<T>(read: impl Future<Output = Result<T, SourceFailure>>, forbidden: &str) -> Result<T, String> {
+    match tokio::time::timeout(WRITE_TIMEOUT, read).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(SourceFailure::Forbidden)) => Err(forbidden.to_owned()),
+        Ok(Err(SourceFailure::Answer(why))) => Err(why),
+        Ok(Err(SourceFailure::Client(error))) => Err(WriteError::from(error).to_string()),
+        Err(_) => Err("the API server didn't answer".to_owned()),
     }
 }
 

@@ -18,11 +18,11 @@ use zeroize::Zeroizing;
 use super::{
     apply::bounded,
     context::{Context, KnownKey},
-    error::{WRITE_TIMEOUT, WriteError},
+    error::{self, WriteError},
 };
 use crate::{
     api::{FIELD_MANAGER, ROOT_KEY_NAME, Reason, RegistryCredential},
-    cluster::{SourceFailure, create_root_key, read_root_key},
+    cluster::{create_root_key, read_root_key},
     credential::{Revision, RootKey, revision::KEY_BYTES},
     plan::{Secret, decoded::is_going},
 };
@@ -90,18 +90,10 @@ fn is_resolved(context: &Context) -> bool {
 
 async fn read(context: &Context) -> Result<Option<RootKey>, String> {
     let namespace = &context.settings.limits.state_namespace;
-    let answer = tokio::time::timeout(WRITE_TIMEOUT, read_root_key(&context.client, namespace)).await;
-    let why = match answer {
-        Ok(Ok(found)) => return Ok(found),
-        Ok(Err(SourceFailure::Forbidden)) => {
-            "the operator's service account may not; apply config/namespace and the roles of this version (config/rbac)"
-                .to_owned()
-        }
-        Ok(Err(SourceFailure::Answer(why))) => why,
-        Ok(Err(SourceFailure::Client(error))) => WriteError::from(error).to_string(),
-        Err(_) => "the API server didn't answer".to_owned(),
-    };
-    Err(format!("Secret {namespace}/{ROOT_KEY_NAME}, the operator's own, can't be read: {why}"))
+    const FORBIDDEN: &str =
+        "the operator's service account may not; apply config/namespace and the roles of this version (config/rbac)";
+    let found = error::of_reading(read_root_key(&context.client, namespace), FORBIDDEN).await;
+    found.map_err(|why| format!("Secret {namespace}/{ROOT_KEY_NAME}, the operator's own, can't be read: {why}"))
 }
 
 async fn create(context: &Arc<Context>, key: &KnownKey) -> Result<(), String> {
@@ -118,9 +110,10 @@ async fn create(context: &Arc<Context>, key: &KnownKey) -> Result<(), String> {
         Err(WriteError::Moved) => "somebody else has made it just now, and it is read again".to_owned(),
         Err(WriteError::Gone) => format!("the namespace {namespace} isn't there; apply config/namespace"),
         // An admission webhook or policy may quote what it refuses.
-        Err(error) => Some(error.to_string())
-            .filter(|text| !key.bytes().is_quoted_in(text))
-            .unwrap_or_else(|| "the refusal quotes it, so it isn't repeated here".to_owned()),
+        Err(error) if key.bytes().is_quoted_in(&error.to_string()) => {
+            "the refusal quotes it, so it isn't repeated here".to_owned()
+        }
+        Err(error) => error.to_string(),
     };
     Err(format!("Secret {namespace}/{ROOT_KEY_NAME}, the operator's own, can't be made: {why}"))
 }

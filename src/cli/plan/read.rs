@@ -132,15 +132,22 @@ async fn revision_key(client: &Client, namespace: &str, notes: &mut Vec<String>)
     let why = match read_root_key(client, namespace).await {
         Ok(Some(key)) => return Some(key.revision_key()),
         Ok(None) => "it isn't there, so the operator hasn't run yet, or has another --state-namespace".to_owned(),
-        Err(SourceFailure::Forbidden) => "you may not read it".to_owned(),
-        Err(SourceFailure::Answer(why)) => why,
-        Err(SourceFailure::Client(error)) => error.to_string(),
+        Err(failure) => told(failure),
     };
     notes.push(format!(
         "Secret {namespace}/{ROOT_KEY_NAME}, the operator's own, can't be read: {why}; so what pull secrets hold can't be \
          compared: sources in the files count as changed, and of others the operator's word is taken"
     ));
     None
+}
+
+/// Why the user can't read a Secret.
+fn told(failure: SourceFailure) -> String {
+    match failure {
+        SourceFailure::Forbidden => "you may not read it".to_owned(),
+        SourceFailure::Answer(why) => why,
+        SourceFailure::Client(error) => error.to_string(),
+    }
 }
 
 /// The namespace of its source, where it names one.
@@ -193,9 +200,7 @@ async fn source(
                 .to_owned()
         }
         Ok(None) => return Ok(Source::Missing),
-        Err(SourceFailure::Forbidden) => "you may not read it".to_owned(),
-        Err(SourceFailure::Answer(why)) => why,
-        Err(SourceFailure::Client(error)) => error.to_string(),
+        Err(failure) => told(failure),
     };
     notes.push(format!("Secret {namespace}/{name}, the source of {}, can't be read: {why}", decoded.credential));
     Ok(Source::NotRead)
