@@ -223,51 +223,59 @@ pub(super) fn one_maker() -> Rule {
         .reason(Reason::FieldValueRequired)
 }
 
-/// A rule of the whole spec, for one that has `existingSecretName` and nothing in its place.
-fn of_existing(holds: &str) -> String {
-    format!("!has(self.existingSecretName) || has(self.credential) || {holds}")
+/// What has to hold of a spec that has `existingSecretName` and nothing in its place.
+fn of_existing(field: &str, holds: &str, message: &str) -> Rule {
+    Rule::new(format!("!has(self.existingSecretName) || has(self.credential) || {holds}"))
+        .message(message)
+        .field_path(field)
+        .reason(Reason::FieldValueForbidden)
 }
 
 /// regcred doesn't know what somebody else's Secret is for.
 pub(super) fn existing_has_no_registries() -> Rule {
-    Rule::new(of_existing("!has(self.registries) || self.registries.size() == 0"))
-        .message("registries together with existingSecretName would say nothing, since whoever makes the Secret decides what it is for: leave registries out")
-        .field_path(".registries")
-        .reason(Reason::FieldValueForbidden)
+    of_existing(
+        ".registries",
+        "!has(self.registries) || self.registries.size() == 0",
+        "registries together with existingSecretName would say nothing, since whoever makes the Secret decides what it is for: leave registries out",
+    )
 }
 
 /// Nor does it write to it.
 pub(super) fn existing_has_no_template() -> Rule {
     let without = |field: &str| format!("!has(self.secretTemplate.{field})");
     let without: Vec<String> = ["name", "labels", "annotations"].into_iter().map(without).collect();
-    Rule::new(of_existing(&format!("!has(self.secretTemplate) || ({})", without.join(" && "))))
-        .message("secretTemplate together with existingSecretName would change nothing, since regcred doesn't make the Secret: leave secretTemplate out")
-        .field_path(".secretTemplate")
-        .reason(Reason::FieldValueForbidden)
+    of_existing(
+        ".secretTemplate",
+        &format!("!has(self.secretTemplate) || ({})", without.join(" && ")),
+        "secretTemplate together with existingSecretName would change nothing, since regcred doesn't make the Secret: leave secretTemplate out",
+    )
 }
 
 /// Nor takes it over.
 pub(super) fn existing_is_not_adopted() -> Rule {
-    Rule::new(of_existing("!has(self.conflictPolicy) || self.conflictPolicy != 'Adopt'"))
-        .message("conflictPolicy: Adopt would take over what existingSecretName leaves to somebody else: leave conflictPolicy out, or write credential in place of existingSecretName")
-        .field_path(".conflictPolicy")
-        .reason(Reason::FieldValueForbidden)
+    of_existing(
+        ".conflictPolicy",
+        "!has(self.conflictPolicy) || self.conflictPolicy != 'Adopt'",
+        "conflictPolicy: Adopt would take over what existingSecretName leaves to somebody else: leave conflictPolicy out, or write credential in place of existingSecretName",
+    )
 }
 
 /// To attach is all that it does.
 pub(super) fn existing_is_attached() -> Rule {
-    Rule::new(of_existing("!has(self.attach) || !has(self.attach.mode) || self.attach.mode != 'None'"))
-        .message("existingSecretName together with attach.mode: None does nothing at all: leave attach.mode out, so that service accounts name the Secret")
-        .field_path(".attach")
-        .reason(Reason::FieldValueForbidden)
+    of_existing(
+        ".attach",
+        "!has(self.attach) || !has(self.attach.mode) || self.attach.mode != 'None'",
+        "existingSecretName together with attach.mode: None does nothing at all: leave attach.mode out, so that service accounts name the Secret",
+    )
 }
 
 /// A pod that waits for an image that the Secret isn't for would be evicted in vain.
 pub(super) fn existing_evicts_no_pods() -> Rule {
-    Rule::new(of_existing("!has(self.stuckPods) || self.stuckPods != 'Evict'"))
-        .message("stuckPods: Evict together with existingSecretName could evict pods in vain, since regcred doesn't know which images the Secret is for: write Report or Ignore")
-        .field_path(".stuckPods")
-        .reason(Reason::FieldValueForbidden)
+    of_existing(
+        ".stuckPods",
+        "!has(self.stuckPods) || self.stuckPods != 'Evict'",
+        "stuckPods: Evict together with existingSecretName could evict pods in vain, since regcred doesn't know which images the Secret is for: write Report or Ignore",
+    )
 }
 
 /// An empty selector selects all, so selecting nothing is always a mistake.

@@ -172,13 +172,17 @@ pub fn check_not_withdrawn(source: &SourceSecret, mark: &Mark, wanted: &[Registr
     if !mark.registries().is_empty() {
         return Ok(());
     }
+    Err(withdrawn(source, &mark_command(source, None, wanted)))
+}
+
+/// Nothing of the source may be used; the command would permit it.
+fn withdrawn(source: &SourceSecret, command: &str) -> Stalled {
     let message = format!(
         "the annotation {REGISTRIES_ANNOTATION} of {} permits none of its logins, so none is rolled out, and what was \
-         rolled out is removed; its owner permits them with: {}",
-        source.at(),
-        mark_command(source, None, wanted)
+         rolled out is removed; its owner permits them with: {command}",
+        source.at()
     );
-    Err(Stalled::new(Reason::Revoked, message))
+    Stalled::new(Reason::Revoked, message)
 }
 
 /// What of the source's logins goes where, by its owner's mark and the spec's list, and what should be known of it.
@@ -199,12 +203,7 @@ pub fn permitted(
     };
     if wanted.is_empty() {
         if marked.is_empty() {
-            let command = mark_command(source, mark, logins.keys());
-            let message = format!(
-                "the annotation {REGISTRIES_ANNOTATION} of {at} permits none of its logins, so none is rolled out, and \
-                 what was rolled out is removed; its owner permits them with: {command}"
-            );
-            return Err(Stalled::new(Reason::Revoked, message));
+            return Err(withdrawn(source, &mark_command(source, mark, logins.keys())));
         }
         return Ok((marked, Vec::new()));
     }

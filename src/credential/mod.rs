@@ -243,13 +243,19 @@ fn check_secret_name(name: &SecretName, spec: &RegistryCredentialSpec) -> Result
     if is_secret_name(name.as_str()) {
         return Ok(());
     }
-    let message = match spec.secret_template.name {
-        None => "metadata.name has more than 63 characters; use a shorter one",
-        Some(_) => {
-            "spec.secretTemplate.name isn't a Secret's name of at most 63 characters (a-z, 0-9, - and ., a letter or digit at both ends)"
-        }
-    };
-    Err(Stalled::new(Reason::InvalidSpec, message))
+    Err(match spec.secret_template.name {
+        None => Stalled::new(Reason::InvalidSpec, "metadata.name has more than 63 characters; use a shorter one"),
+        Some(_) => no_secret_name("spec.secretTemplate.name"),
+    })
+}
+
+/// What this field of a spec has isn't what [`is_secret_name`] takes.
+pub fn no_secret_name(field: &str) -> Stalled {
+    let message = format!(
+        "{field} isn't a Secret's name of at most {MAX_NAME_BYTES} characters (a-z, 0-9, - and ., a letter or digit at both \
+         ends)"
+    );
+    Stalled::new(Reason::InvalidSpec, message)
 }
 
 /// Whether the text is a DNS subdomain, as names of Secrets are, and short enough.

@@ -35,14 +35,9 @@ pub(crate) fn revision_key() -> RevisionKey {
 
 /// `username:password` for each entry of what a namespace gets, which has nothing beside.
 pub(crate) fn logins_of(pull_secret: &PullSecret) -> BTreeMap<String, String> {
-    let config = BASE64_STANDARD.decode(pull_secret.expose_encoded()).unwrap();
-    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
-    let login = |(name, entry): (&String, &serde_json::Value)| {
-        assert_eq!(entry.as_object().unwrap().len(), 1, "nothing else is passed on");
-        let auth = BASE64_STANDARD.decode(entry["auth"].as_str().unwrap()).unwrap();
-        (name.clone(), String::from_utf8(auth).unwrap())
-    };
-    config["auths"].as_object().unwrap().iter().map(login).collect()
+    let secret = json!({"data": {".dockerconfigjson": pull_secret.expose_encoded()}});
+    let logins = controlplane::logins(&secret).unwrap().into_iter();
+    logins.map(|(registry, (username, password))| (registry, format!("{username}:{password}"))).collect()
 }
 
 /// A Secret as the API server sends it.

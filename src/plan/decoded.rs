@@ -241,11 +241,7 @@ fn decode(
     match (&spec.credential, &spec.existing_secret_name) {
         (Some(_), None) => {}
         (None, Some(name)) if credential::is_secret_name(name) => {}
-        (None, Some(_)) => {
-            let message = "spec.existingSecretName isn't a Secret's name of at most 63 characters (a-z, 0-9, - and ., a \
-                           letter or digit at both ends)";
-            return Err(Stalled::new(Reason::InvalidSpec, message));
-        }
+        (None, Some(_)) => return Err(credential::no_secret_name("spec.existingSecretName")),
         (Some(_), Some(_)) => {
             let message = "spec has credential and existingSecretName; leave one of them out";
             return Err(Stalled::new(Reason::InvalidSpec, message));

@@ -111,9 +111,7 @@ impl Desired {
             DesiredState::Attached | DesiredState::Stalled => false,
         }
     }
-}
 
-impl Desired {
     /// Whether a Secret of ours lacks only what it holds, and a patch of that gives all of it back to us: the labels and
     /// annotations are as wanted, and of what it holds either nobody has taken anything over, or it is as a POST has left it
     /// but for that.

@@ -211,9 +211,7 @@ impl World {
         }
         world
     }
-}
 
-impl World {
     /// The same without what says by which request a Secret was made.
     pub fn unmarked(mut self) -> Self {
         self.secrets.values_mut().for_each(|secret| secret.meta.creation = None);
