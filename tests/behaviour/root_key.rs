@@ -212,11 +212,14 @@ fn a_key_that_cannot_be_read_is_waited_for_and_nothing_is_written_meanwhile() {
         world.operator.stop();
         delete_key(&world);
     }
-    // Put back, it goes on by itself, with what was rolled out by it.
+    // Deleted, it goes on by itself: with what is put back or, if it is faster, with a key of its own.
     world.cluster.apply(&root_secret("Opaque", &bytes).to_string()).unwrap();
     world.operator.restart();
+    wait_unavailable(&world, &["restore it, or delete it"]);
     delete_key(&world);
-    world.cluster.apply(&root_secret("regcred.dev/root-key", &bytes).to_string()).unwrap();
+    if let Err(error) = world.cluster.apply(&root_secret("regcred.dev/root-key", &bytes).to_string()) {
+        assert!(error.contains("immutable"), "{error}");
+    }
     world.operator.wait_ready(SOON);
     world.wait_password("team-0", "darwin", &key('b'));
     world.wait_ready("darwin");

@@ -43,12 +43,10 @@ pub(crate) fn start(folder: &Path) -> Result<(Process, String), String> {
 
 /// Where kube-apiserver keeps its objects.
 const REGISTRY: &str = "/registry/";
+const NAMESPACES: &str = "/registry/namespaces/";
 
 /// What kube-apiserver keeps for itself and writes again and again.
 const ITS_OWN: [&str; 4] = ["masterleases/", "leases/kube-system/", "ranges/", "events/kube-system/"];
-
-/// etcd takes 128 operations in one transaction.
-const AT_ONCE: usize = 100;
 
 /// All objects of a cluster: key → value, in base64. The version of an object isn't part of its value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,18 +81,23 @@ impl Contents {
     }
 
     /// Makes etcd hold this again, behind kube-apiserver's back, whose watches tell it. Gives how much there was to do.
+    ///
+    /// Each change is a revision of its own, as each of kube-apiserver's is: a watch that breaks among several changes
+    /// of one revision goes on after that revision, and nobody ever hears of the rest.
     pub(crate) fn put_back(&self, url: &str) -> Result<usize, String> {
         let now = Contents::read(url)?;
-        let encoded = |key: &str| BASE64_STANDARD.encode(key);
-        let gone = now.0.keys().filter(|key| !self.0.contains_key(*key));
-        let gone = gone.map(|key| json!({"requestDeleteRange": {"key": encoded(key)}}));
-        let changed = self.0.iter().filter(|(key, was)| now.0.get(*key) != Some(was));
-        let changed = changed.map(|(key, was)| json!({"requestPut": {"key": encoded(key), "value": was}}));
-        let changes: Vec<Value> = gone.chain(changed).collect();
-        for some in changes.chunks(AT_ONCE) {
-            post(url, "/v3/kv/txn", &json!({"success": some}))?;
+        let (namespaces, others): (Vec<&String>, Vec<&String>) =
+            now.0.keys().filter(|key| !self.0.contains_key(*key)).partition(|key| key.starts_with(NAMESPACES));
+        // Namespaces first: controllers make again what is missing in a namespace that is there.
+        let gone = namespaces.iter().chain(&others);
+        for key in gone.clone() {
+            post(url, "/v3/kv/deleterange", &json!({"key": BASE64_STANDARD.encode(key)}))?;
         }
-        Ok(changes.len())
+        let changed = self.0.iter().filter(|(key, was)| now.0.get(*key) != Some(was));
+        for (key, was) in changed.clone() {
+            post(url, "/v3/kv/put", &json!({"key": BASE64_STANDARD.encode(key), "value": was}))?;
+        }
+        Ok(gone.count() + changed.count())
     }
 }
 
