@@ -19,7 +19,7 @@ use crate::{
 const MARKER: &str = "Xq7LeakedMarker";
 
 /// A Secret in the operator's namespace; `null` among its annotations takes one away.
-fn secret(name: &str, type_: &str, annotations: Value, data: Value) -> Value {
+pub fn secret(name: &str, type_: &str, annotations: Value, data: Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Secret", "type": type_, "stringData": data,
         "metadata": {"name": name, "namespace": "regcred-system", "annotations": annotations},
@@ -27,7 +27,7 @@ fn secret(name: &str, type_: &str, annotations: Value, data: Value) -> Value {
 }
 
 /// A docker config with these logins: registry, user name, password.
-fn docker_config(logins: &[(&str, &str, &str)]) -> String {
+pub fn docker_config(logins: &[(&str, &str, &str)]) -> String {
     let entry = |(registry, username, password): &(&str, &str, &str)| {
         ((*registry).to_owned(), json!({"auth": STANDARD.encode(format!("{username}:{password}"))}))
     };
@@ -35,7 +35,7 @@ fn docker_config(logins: &[(&str, &str, &str)]) -> String {
 }
 
 /// A RegistryCredential of that kind for the namespaces `team-*`.
-fn of_kind(name: &str, kind: Value, more: Value) -> Value {
+pub fn of_kind(name: &str, kind: Value, more: Value) -> Value {
     let mut spec = json!({"credential": kind, "registries": null, "namespaces": {"names": ["team-*"]}});
     for (member, value) in more.as_object().unwrap() {
         spec[member] = value.clone();
@@ -46,7 +46,7 @@ fn of_kind(name: &str, kind: Value, more: Value) -> Value {
 }
 
 impl World {
-    fn put(&self, object: &Value) {
+    pub fn put(&self, object: &Value) {
         self.cluster.apply(&object.to_string()).unwrap();
     }
 
@@ -55,7 +55,7 @@ impl World {
         controlplane::logins(&self.secret(namespace, name)?)
     }
 
-    fn wait_logins(&self, namespace: &str, name: &str, wanted: &[(&str, &str, &str)]) {
+    pub fn wait_logins(&self, namespace: &str, name: &str, wanted: &[(&str, &str, &str)]) {
         let owned = |&(registry, username, password): &(&str, &str, &str)| {
             (registry.to_owned(), (username.to_owned(), password.to_owned()))
         };
