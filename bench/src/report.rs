@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 /// What is compared: the ratio's name, the operator's figure and the yardstick's.
-const RATIOS: [[&str; 3]; 12] = [
+const RATIOS: [[&str; 3]; 15] = [
     ["converge{with}", "regcred converge{with} [s]", "bare converge{with}, best [s]"],
     ["converge{with}, CPU", "regcred converge{with}: CPU [s]", "bare converge{with}, best: CPU [s]"],
     ["rotation{with}", "regcred rotation{with} [s]", "bare rotation{with}, best [s]"],
@@ -24,6 +24,21 @@ const RATIOS: [[&str; 3]; 12] = [
         "rotation{with}, to the version before",
         "regcred rotation{with} [s]",
         "regcred rotation{with}, version before [s]",
+    ],
+    [
+        "converge{with}, the API server's CPU, to the version before",
+        "regcred converge{with}: API server's CPU [s]",
+        "regcred converge{with}, version before: API server's CPU [s]",
+    ],
+    [
+        "rotation{with}, the API server's CPU, to the version before",
+        "regcred rotation{with}: API server's CPU [s]",
+        "regcred rotation{with}, version before: API server's CPU [s]",
+    ],
+    [
+        "a Secret in etcd{with}, to the version before",
+        "regcred converge{with}: a Secret in etcd [bytes]",
+        "regcred converge{with}, version before: a Secret in etcd [bytes]",
     ],
     ["restart{with}: ready / bare lists", "regcred restart{with}, to ready [s]", "bare lists{with} [s]"],
     [

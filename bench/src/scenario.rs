@@ -178,20 +178,27 @@ impl Bench {
         for number in 0..credentials {
             credential(&self.cluster, number, json!({"names": ["team-*"]})).await;
         }
-        let before = Requests::from_now(&self.cluster);
+        let (before, server) = (Requests::from_now(&self.cluster), self.cluster.api_server_cpu());
         let started = Instant::now();
         let regcred = self.start();
         let converged = |s: &Seen| s.entries() == entries && s.secrets() == secrets;
         let seconds = self.cluster.until(started, "converge", converged).await;
         self.report.add(&format!("regcred converge{with} [s]"), seconds);
         self.report.add(&format!("regcred converge{with}: CPU [s]"), regcred.cost().cpu);
+        let server = self.cluster.api_server_cpu() - server;
+        self.report.add(&format!("regcred converge{with}: API server's CPU [s]"), server);
+        let stored = self.cluster.control_plane.stored_bytes("secrets") as f64 / secrets as f64;
+        self.report.add(&format!("regcred converge{with}: a Secret in etcd [bytes]"), stored);
         self.requests(&format!("converge{with}"), &before).await;
 
         let (before, old) = (Requests::from_now(&self.cluster), self.cluster.seen.revisions());
+        let server = self.cluster.api_server_cpu();
         let started = Instant::now();
         source(&self.cluster, 'b').await;
         let seconds = self.cluster.until(started, "rotation", |seen| seen.rotated(&old) == secrets).await;
         self.report.add(&format!("regcred rotation{with} [s]"), seconds);
+        let server = self.cluster.api_server_cpu() - server;
+        self.report.add(&format!("regcred rotation{with}: API server's CPU [s]"), server);
         self.requests(&format!("rotation{with}"), &before).await;
         self.report.add(&format!("regcred converge{with} and rotation: RSS at most [MiB]"), regcred.cost().peak);
         regcred

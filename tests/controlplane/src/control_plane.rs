@@ -11,10 +11,10 @@ use tempfile::TempDir;
 
 use crate::apiserver::Apiserver;
 use crate::controllers::{self, Controllers};
+use crate::direct::Direct;
 use crate::etcd::Contents;
 use crate::kubectl::Kubectl;
 use crate::process::{Exit, Process};
-use crate::reader::Reader;
 use crate::users::{self, ADMIN, User};
 use crate::{etcd, wait};
 
@@ -56,7 +56,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct ControlPlane {
     // Dropped, that is stopped, in this order.
-    reader: OnceLock<Reader>,
+    direct: OnceLock<Direct>,
     controller_manager: Mutex<Option<Process>>,
     apiserver: Mutex<Option<Process>>,
     etcd: Process,
@@ -121,7 +121,7 @@ impl ControlPlane {
         let controller_manager = Mutex::new(None);
         let (disturbed, requests_from) = (AtomicBool::new(false), RequestsFrom::default());
         let this = ControlPlane {
-            reader: OnceLock::new(),
+            direct: OnceLock::new(),
             controller_manager,
             apiserver,
             etcd,
@@ -263,6 +263,12 @@ impl ControlPlane {
         std::iter::once(self.etcd.pid()).chain(others).collect()
     }
 
+    /// How many bytes etcd stores for the objects of one kind, by its plural: the newest version of each.
+    #[track_caller]
+    pub fn stored_bytes(&self, kind: &str) -> usize {
+        self.contents().unwrap_or_else(|error| panic!("{error}")).bytes_of(kind)
+    }
+
     /// Where the requests begin that count.
     pub(crate) fn requests_from(&self) -> &RequestsFrom {
         &self.requests_from
@@ -316,10 +322,10 @@ impl ControlPlane {
         if !beginning.any("/serviceaccounts/default/default") {
             return Ok(()); // nobody makes them
         }
-        let reader = self.reader()?;
-        reader.make_namespace(LAST)?;
+        let direct = self.direct()?;
+        direct.make_namespace(LAST)?;
         wait::poll(Duration::from_secs(20), || {
-            let account = reader.get(&["-n", LAST, "serviceaccount", "default"]);
+            let account = direct.get(&["-n", LAST, "serviceaccount", "default"]);
             account.unwrap_or_else(|| Err("no such question".to_owned()))
         })?;
         self.put_back(beginning)
@@ -335,13 +341,13 @@ impl ControlPlane {
         })
     }
 
-    /// For what is only looked at; started when something is.
-    pub(crate) fn reader(&self) -> Result<&Reader, String> {
-        if let Some(reader) = self.reader.get() {
-            return Ok(reader);
+    /// For what needs no kubectl; started when something does.
+    pub(crate) fn direct(&self) -> Result<&Direct, String> {
+        if let Some(direct) = self.direct.get() {
+            return Ok(direct);
         }
-        let started = Reader::start(self.folder(), &self.kubectl)?;
-        Ok(self.reader.get_or_init(|| started))
+        let started = Direct::start(self.folder(), &self.kubectl)?;
+        Ok(self.direct.get_or_init(|| started))
     }
 
     pub(crate) fn kubectl_of(&self, user: &str) -> Kubectl {

@@ -80,6 +80,12 @@ impl Contents {
         self.0.iter().filter(|(key, _)| key.starts_with(&prefix)).collect()
     }
 
+    /// How many bytes the values of one kind take.
+    pub(crate) fn bytes_of(&self, kind: &str) -> usize {
+        let decoded = |value: &String| value.trim_end_matches('=').len() * 3 / 4;
+        self.of(kind).into_iter().map(|(_, value)| decoded(value)).sum()
+    }
+
     /// Makes etcd hold this again, behind kube-apiserver's back, whose watches tell it. Gives how much there was to do.
     ///
     /// Each change is a revision of its own, as each of kube-apiserver's is: a watch that breaks among several changes

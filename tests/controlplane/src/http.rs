@@ -1,20 +1,28 @@
-//! The least of HTTP: a GET or a POST to 127.0.0.1.
+//! The least of HTTP: a GET, a POST or a PATCH to 127.0.0.1.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+const JSON: &str = "application/json";
+
 /// The status code and the body.
 pub(crate) fn get(port: u16, path: &str) -> Result<(u16, String), String> {
-    request(port, "GET", path, "").map_err(|error| format!("GET http://127.0.0.1:{port}{path}: {error}"))
+    request(port, "GET", path, JSON, "").map_err(|error| format!("GET http://127.0.0.1:{port}{path}: {error}"))
 }
 
 /// As [`get`], with JSON to send.
 pub(crate) fn post(port: u16, path: &str, body: &str) -> Result<(u16, String), String> {
-    request(port, "POST", path, body).map_err(|error| format!("POST http://127.0.0.1:{port}{path}: {error}"))
+    request(port, "POST", path, JSON, body).map_err(|error| format!("POST http://127.0.0.1:{port}{path}: {error}"))
 }
 
-fn request(port: u16, method: &str, path: &str, body: &str) -> Result<(u16, String), String> {
+/// As [`get`], with a patch of that content type.
+pub(crate) fn patch(port: u16, path: &str, content_type: &str, body: &str) -> Result<(u16, String), String> {
+    request(port, "PATCH", path, content_type, body)
+        .map_err(|error| format!("PATCH http://127.0.0.1:{port}{path}: {error}"))
+}
+
+fn request(port: u16, method: &str, path: &str, content_type: &str, body: &str) -> Result<(u16, String), String> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let timeout = Some(Duration::from_secs(10));
     let exchange = || -> std::io::Result<Vec<u8>> {
@@ -23,7 +31,7 @@ fn request(port: u16, method: &str, path: &str, body: &str) -> Result<(u16, Stri
         stream.set_write_timeout(timeout)?;
         // HTTP/1.0: the answer isn't chunked and ends where the connection does.
         let length = body.len();
-        let head = format!("{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json");
+        let head = format!("{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nContent-Type: {content_type}");
         write!(stream, "{head}\r\nContent-Length: {length}\r\n\r\n{body}")?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;

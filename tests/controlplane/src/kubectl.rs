@@ -123,8 +123,10 @@ impl ControlPlane {
     }
 
     /// Applies manifests (YAML documents or JSON), server-side, as field manager `kubectl`: stdout, or stderr.
+    /// Simple ones are applied without a kubectl.
     pub fn apply(&self, yaml: &str) -> Result<String, String> {
-        self.apply_as(ADMIN, yaml)
+        let simple = yaml.starts_with('{').then(|| self.direct().ok()?.apply(yaml)).flatten();
+        simple.map_or_else(|| self.apply_as(ADMIN, yaml), Ok)
     }
 
     /// As [`ControlPlane::apply`], as that user.
@@ -149,7 +151,7 @@ impl ControlPlane {
 
     /// `kubectl get ARGS -o json`, or its stderr: for [`crate::eventually`]. Simple ones are asked for without a kubectl.
     pub fn try_get_json(&self, args: &[&str]) -> Result<Value, String> {
-        if let Some(answer) = self.reader()?.get(args) {
+        if let Some(answer) = self.direct()?.get(args) {
             return answer;
         }
         let args = [&["get"], args, &["-o", "json"]].concat();
