@@ -76,6 +76,7 @@ struct AnySecret {
     owned_fields: Option<u8>,
     /// Whether a POST has made it.
     posted: bool,
+    alone: bool,
 }
 
 #[derive(Debug, Arbitrary)]
@@ -175,6 +176,7 @@ impl AnySecret {
             revision: self.revision.map(|which| revision(pick(&CREDENTIALS, which)).as_str().into()),
             owned_fields: self.owned_fields.map(|count| usize::from(count % 4)),
             creation: self.posted.then_some(1),
+            is_ours_alone: self.alone,
         };
         StoredSecret { meta, data: label.map_or("somebody's".to_owned(), |label| data_of(&label.into())) }
     }

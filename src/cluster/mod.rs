@@ -17,7 +17,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 pub use root_key::{create_root_key, read_root_key};
-pub use secret_writes::{create_secret, patch_secret, settle_secret};
+pub use secret_writes::{create_secret, patch_secret, replace_secret, settle_secret};
 pub use source::{SourceFailure, read_source};
 pub use transport::client;
 use zeroize::Zeroizing;

@@ -17,7 +17,7 @@ use crate::{
     plan::{Annotations, OtherOwners, Pod, ResourceVersion, Second, Secret, ServiceAccount},
 };
 pub use wire::Wire;
-use wire::{Owner, creation, labels, list_writer, owned_fields, second, version, written};
+use wire::{Owner, creation, is_ours_alone, labels, list_writer, owned_fields, second, version, written};
 
 /// An object of the API server: where it is, and what matters of it. It can be asked for and watched as any other.
 #[derive(Clone, Debug)]
@@ -92,6 +92,7 @@ impl Observable for Secret {
             wrong_type: false,
             label: meta.labels.and_then(|mut labels| labels.remove(CREDENTIAL_LABEL)).map(CredentialName::from),
             credential_owners: ours.into_iter().map(|owner| (owner.name.into(), owner.uid.into())).collect(),
+            is_ours_alone: others.is_empty() && is_ours_alone(&managers),
             other_owners: if others.is_empty() { OtherOwners::None } else { OtherOwners::Some },
             revision: meta.annotations.revision,
             owned_fields: owned_fields(&managers),

@@ -24,6 +24,19 @@ pub async fn create_secret(client: &Client, namespace: &str, body: &impl Seriali
     send(client, Method::POST, &path, "application/json", body).await
 }
 
+/// PUT of a whole Secret, whose guard is in its body: 409 where it isn't the Secret that was seen.
+///
+/// # Errors
+/// The client's.
+pub async fn replace_secret(
+    client: &Client,
+    namespace: &NamespaceName,
+    name: &SecretName,
+    body: &impl Serialize,
+) -> kube::Result<Observed<Secret>> {
+    send(client, Method::PUT, &path_of(namespace, name), "application/json", body).await
+}
+
 /// A JSON patch of what a Secret holds, and of nothing else; it also makes the entry of managedFields that is a POST's one of
 /// an apply. 409 where it isn't the Secret that was seen.
 ///
@@ -69,10 +82,13 @@ async fn patch(
     seen: ResourceVersion,
     mut operations: Vec<Replace<'_>>,
 ) -> kube::Result<Observed<Secret>> {
-    let path = format!("{}/{name}", KubernetesSecret::url_path(&(), Some(namespace.as_str())));
     let seen = seen.to_string();
     operations.push(Replace::new("/metadata/resourceVersion".to_owned(), &seen));
-    send(client, Method::PATCH, &path, "application/json-patch+json", &operations).await
+    send(client, Method::PATCH, &path_of(namespace, name), "application/json-patch+json", &operations).await
+}
+
+fn path_of(namespace: &NamespaceName, name: &SecretName) -> String {
+    format!("{}/{name}", KubernetesSecret::url_path(&(), Some(namespace.as_str())))
 }
 
 /// An operation of a JSON patch (<https://www.rfc-editor.org/rfc/rfc6902>). All that is replaced is there.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     api::{FIELD_MANAGER, NamespaceName, PodName, SECRET_TYPE, SecretName, ServiceAccountName},
-    cluster::{create_secret, observe::Observed, patch_secret, settle_secret},
+    cluster::{create_secret, observe::Observed, patch_secret, replace_secret, settle_secret},
     credential::{Guard, Owner, PullSecret, SecretManifest},
     plan::{Change, Pod, ResourceVersion, Secret, ServiceAccount, Write, catalog::Entry, managed_names::ManagedNames},
     process::metrics::WriteKind,
@@ -75,8 +75,13 @@ async fn write_secret(
             bounded(create_secret(&context.client, namespace.as_str(), &manifest)).await
         }
         Write::Create => apply(context, namespace, name, pull_secret, &owner, &Guard::Create).await,
+        Write::Replace { uid, resource_version } => {
+            let guard = exact(uid, *resource_version);
+            let manifest = SecretManifest::new(pull_secret, namespace, &owner, &guard);
+            bounded(replace_secret(&context.client, namespace, name, &manifest)).await
+        }
         Write::Apply { uid, resource_version } => {
-            let guard = Guard::Exact { uid: uid.to_string(), resource_version: resource_version.to_string() };
+            let guard = exact(uid, *resource_version);
             apply(context, namespace, name, pull_secret, &owner, &guard).await
         }
         Write::Patch { resource_version, entry } => {
@@ -95,7 +100,7 @@ async fn write_secret(
     };
     let patched = match write {
         Write::Patch { resource_version, .. } | Write::Settle { resource_version, .. } => Some(*resource_version),
-        Write::Create | Write::Apply { .. } => None,
+        Write::Create | Write::Replace { .. } | Write::Apply { .. } => None,
     };
     match error {
         WriteError::Moved => {
@@ -125,6 +130,10 @@ async fn apply(
     // Force: what we take over is ours, or `conflictPolicy: Adopt` says so; the guard makes sure of which object it is.
     let params = PatchParams::apply(FIELD_MANAGER).force();
     bounded(secrets(&context.client, namespace).patch(name.as_str(), &params, &Patch::Apply(manifest))).await
+}
+
+fn exact(uid: &str, resource_version: ResourceVersion) -> Guard {
+    Guard::Exact { uid: uid.to_owned(), resource_version: resource_version.to_string() }
 }
 
 /// An admission webhook or policy may quote what it refuses.

@@ -211,3 +211,14 @@ fn debug_of_what_is_resolved_shows_no_key() {
     assert!(shown.contains("puller@darwin"));
     assert!(!shown.contains(&resolved.pull_secret.expose_encoded()[..16]));
 }
+
+#[test]
+fn a_file_is_told_for_a_docker_config_by_its_content_alone() {
+    for text in [r#"{"auths": {}}"#, r#"{"auths": {"ghcr.io": {"auth": "eA"}}"#, r#" {"auths": [1"#] {
+        assert!(kinds::is_logins_file(text), "{text}");
+    }
+    // A key that is broken, other JSON that mentions the word, and what says nothing of logins.
+    for text in ["{", r#"{"type": "service_account""#, r#"{"notes": "auths"}"#, r#"{"notes": {"auths": "none"}}"#, ""] {
+        assert!(!kinds::is_logins_file(text), "{text}");
+    }
+}

@@ -197,6 +197,14 @@ impl<'a> SecretDecision<'a> {
             // It can't be kept, and a new one can't be made before it is gone.
             Some(secret) if secret.deleting => return None,
             Some(secret) if is_ours && desired.is_current(secret) => return None,
+            // An apply takes out only what an apply has put in. So where one has made the Secret, no PUT changes more than
+            // what it holds: else others might come, and an apply would leave what the PUT had put in.
+            Some(secret)
+                if secret.is_ours_alone
+                    && (secret.creation.is_some() || (is_ours && desired.lacks_data_only(secret))) =>
+            {
+                Write::Replace { uid: secret.uid.clone(), resource_version: secret.resource_version }
+            }
             Some(secret) if is_ours && desired.lacks_data_only(secret) => {
                 Write::Patch { resource_version: secret.resource_version, entry: secret.creation }
             }

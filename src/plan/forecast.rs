@@ -185,7 +185,7 @@ impl Run<'_> {
         };
         let before = self.now.secrets.get(name);
         let fate = match (write, before, self.secrets.get(name)) {
-            (Write::Patch { .. } | Write::Apply { .. }, Some(before), _) => {
+            (Write::Replace { .. } | Write::Patch { .. } | Write::Apply { .. }, Some(before), _) => {
                 SecretFate::Updated(self.cause(desired, before))
             }
             (_, _, Some((_, SecretFate::Deleted))) => SecretFate::Updated(UpdateCause::Replaced),

@@ -7,6 +7,13 @@ use super::observed::ResourceVersion;
 pub enum Write {
     /// Create it, or fail where anything of that name is there.
     Create,
+    /// PUT all of it, where nobody else has a part in it: nothing of anybody's goes with what was there before.
+    Replace {
+        /// `metadata.uid` of the Secret that was seen.
+        uid: Box<str>,
+        /// Its `metadata.resourceVersion`.
+        resource_version: ResourceVersion,
+    },
     /// Change what it holds by a JSON patch, and nothing else: labels and annotations are as wanted. What somebody has taken
     /// over without changing it isn't taken back by that.
     Patch {

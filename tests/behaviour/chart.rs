@@ -197,6 +197,7 @@ fn an_uninstallation_loses_nothing_and_leaves_what_the_docs_say() {
     world.namespace("team-a", json!({}));
     world.source("key", &key('a'));
     world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
+    world.wait_entries("team-a", "default", &["darwin"]);
     world.wait_ready("darwin");
     world.operator.stop(); // as the Deployment's pods would be
 

@@ -108,8 +108,9 @@ fn a_namespace_that_refuses_our_writes_delays_no_other_and_its_refusal_is_said_w
 
     // Only those writes were refused.
     let refused: Vec<_> = world.all_writes().into_iter().filter(|write| write.code == 403).collect();
-    let of_ours =
-        |w: &AuditEntry| w.user == OPERATOR && w.resource == "secrets" && ["create", "patch"].contains(&&*w.verb);
+    let of_ours = |w: &AuditEntry| {
+        w.user == OPERATOR && w.resource == "secrets" && ["create", "update", "patch"].contains(&&*w.verb)
+    };
     assert!(refused.iter().all(of_ours), "{refused:#?}");
     assert!(refused.len() < 40, "it backs off: {}", refused.len());
 }

@@ -180,7 +180,7 @@ fn a_kill_in_the_middle_of_a_roll_out_a_rotation_or_a_removal_loses_nothing() {
 
     let before = requests(&world.cluster).len();
     world.source("key", &key('b'));
-    kill_while_writing(&world, before, &["patch"]);
+    kill_while_writing(&world, before, &["update"]);
     caught.push(progress(&world, "darwin", &key('b')) < (COUNT, COUNT));
     restart();
     wait_progress(&world, "darwin", &key('b'), (COUNT, COUNT));

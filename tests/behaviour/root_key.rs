@@ -187,7 +187,9 @@ fn a_lost_key_is_replaced_at_the_next_start_by_one_paced_rewrite_and_an_event() 
     });
     let rewritten = requests(&world.cluster);
     let rewritten = rewritten.iter().filter(|it| {
-        ["create", "patch"].contains(&&*it.verb) && it.resource == "secrets" && it.namespace.starts_with("team-")
+        ["create", "update", "patch"].contains(&&*it.verb)
+            && it.resource == "secrets"
+            && it.namespace.starts_with("team-")
     });
     assert_eq!(rewritten.count(), 4 + 4, "each once more");
 }

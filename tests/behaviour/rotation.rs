@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     probe::{uid, version},
+    scope::Scope,
     world::{SOON, World, cluster, key},
 };
 
@@ -247,4 +248,49 @@ fn a_label_that_leaves_the_template_leaves_the_secret_and_those_of_others_stay()
         world.wait_password("team-a", "darwin", &key(other));
         wait_labels(json!({"a": "1", "b": "1"}));
     }
+}
+
+#[test]
+fn a_secret_is_replaced_by_one_request_while_nobody_else_has_a_part_in_it() {
+    let world = World::new();
+    world.namespace("team-a", json!({}));
+    world.source("key", &key('a'));
+    let template = |labels: Value| {
+        world.credential("darwin", json!({"namespaces": {"names": ["team-a"]}, "secretTemplate": {"labels": labels}}));
+    };
+    let label = |wanted: Option<&str>| {
+        eventually(SOON, || match world.secret("team-a", "darwin")?["metadata"]["labels"]["a"].as_str() {
+            found if found == wanted => Ok(()),
+            found => Err(format!("{found:?}, not {wanted:?}")),
+        });
+    };
+    let rotate = |to: char| {
+        world.source("key", &key(to));
+        world.wait_password("team-a", "darwin", &key(to));
+    };
+    template(json!({"b": "1"}));
+    world.wait_password("team-a", "darwin", &key('a'));
+    rotate('b');
+    template(json!({"a": "1", "b": "1"}));
+    label(Some("1"));
+    rotate('a');
+    template(json!({"b": "1"}));
+    label(None);
+    world.kubectl(&["-n", "team-a", "label", "secret", "darwin", "theirs=1"]);
+    rotate('b');
+    template(json!({"a": "2", "b": "1"}));
+    label(Some("2"));
+    assert_eq!(world.secret("team-a", "darwin").unwrap()["metadata"]["labels"]["theirs"], "1");
+    world.kubectl(&["-n", "team-a", "label", "secret", "darwin", "theirs-"]);
+    rotate('a');
+    world.settle();
+    let writes = world.writes("team-a", "secrets");
+    let verbs: Vec<&str> = writes.iter().map(|write| write.verb.as_str()).collect();
+    // What rights by name make by an apply, only an apply changes but for its value.
+    let wanted = match Scope::of_suite() {
+        None => "create update update update update patch patch update",
+        Some(_) => "patch update patch update patch patch patch update",
+    };
+    assert_eq!(verbs.join(" "), wanted);
+    assert!(writes.iter().all(|write| write.code < 300), "{writes:#?}");
 }

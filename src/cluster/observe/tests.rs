@@ -64,6 +64,7 @@ fn a_secret_that_we_applied_is_read_whole() {
             revision: Some("v1:2917bd7f37758904a0da627fc5e0bd66".into()),
             owned_fields: Some(3),
             creation: None,
+            is_ours_alone: true,
         }
     );
     let whole: Observed<Secret> = serde_json::from_value(json!({"metadata": applied()})).unwrap();
@@ -95,19 +96,23 @@ fn what_we_own_is_counted_over_all_our_entries_and_the_one_of_a_post_is_found() 
     let other = entry("kubectl", "Update", json!({"f:data": data, "f:metadata": metadata(&["x"], &[]), "f:type": {}}));
     let mut status = posted.clone();
     status["subresource"] = json!("status");
-    for (entries, owned, creation) in [
-        (json!([posted]), Some(3), Some(0)),
-        (json!([other, posted]), Some(3), Some(1)),
-        (json!([rest, rotated]), Some(3), None),
+    for (entries, owned, creation, is_ours_alone) in [
+        (json!([posted]), Some(3), Some(0), true),
+        (json!([other, posted]), Some(3), Some(1), false),
+        (json!([rest, rotated]), Some(3), None, true),
         // Somebody has taken the data over, and its like.
-        (json!([rest, other]), None, None),
-        (json!([rotated]), Some(1), None),
-        (json!([status]), None, None),
-        (json!([other]), None, None),
+        (json!([rest, other]), None, None, false),
+        (json!([rotated]), Some(1), None, true),
+        (json!([status]), None, None, false),
+        (json!([other]), None, None, false),
+        (json!([]), None, None, false),
     ] {
         let seen = secret(json!({"managedFields": entries}));
-        assert_eq!((seen.owned_fields, seen.creation), (owned, creation), "{entries}");
+        let found = (seen.owned_fields, seen.creation, seen.is_ours_alone);
+        assert_eq!(found, (owned, creation, is_ours_alone), "{entries}");
     }
+    let owned = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "u"}]);
+    assert!(!secret(json!({"managedFields": [posted], "ownerReferences": owned})).is_ours_alone);
 }
 
 #[test]

@@ -140,6 +140,11 @@ pub(super) fn owned_fields(managers: &[Manager]) -> Option<usize> {
     ours().any(owns_data).then_some(labels + annotations)
 }
 
+/// Whether nobody else has a part in the object.
+pub(super) fn is_ours_alone(managers: &[Manager]) -> bool {
+    !managers.is_empty() && managers.iter().all(Manager::is_ours)
+}
+
 /// The place of the entry that our POST has made.
 pub(super) fn creation(managers: &[Manager]) -> Option<u8> {
     managers.iter().position(Manager::is_creation).and_then(|at| at.try_into().ok())

@@ -185,17 +185,23 @@ fn all_made_by(credential: &'static str, other: &'static str) -> Vec<StoredSecre
     let stale = |s: StoredSecret| with(s, |s| s.revision = Some("v1:old".into()));
     let orphaned = |s: StoredSecret| with(s, |s| s.credential_owners = [].into());
     let by_post = |s: StoredSecret| with(s, |s| s.creation = Some(1));
+    let alone = |s: StoredSecret| with(s, |s| s.is_ours_alone = true);
     vec![
         made(),
         stale(made()),
         rotated(made()),
-        by_post(made()),
+        alone(stale(made())),
+        alone(rotated(made())),
+        alone(by_post(made())),
         by_post(rotated(made())),
+        alone(by_post(rotated(made()))),
         by_post(stale(made())),
+        alone(by_post(stale(made()))),
         by_post(with(made(), |s| s.owned_fields = None)),
-        by_post(of_the_dead()),
-        by_post(orphaned(made())),
+        alone(by_post(of_the_dead())),
+        alone(by_post(orphaned(made()))),
         by_post(with(made(), |s| s.label = None)),
+        alone(by_post(with(made(), |s| s.label = None))),
         rotated(of_the_dead()),
         with(rotated(made()), |s| s.owned_fields = Some(FIELDS - 1)),
         with(made(), |s| s.revision = None),

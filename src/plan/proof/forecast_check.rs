@@ -101,7 +101,7 @@ fn entries(told: &mut BTreeSet<Effect>, start: &World, end: &World) {
 fn comparable(namespace: &Namespace) -> Namespace {
     let secrets = namespace.secrets.iter().map(|(name, secret)| {
         let (resource_version, uid) = (ResourceVersion(0), Default::default());
-        (name.clone(), Secret { resource_version, uid, creation: None, ..secret.clone() })
+        (name.clone(), Secret { resource_version, uid, creation: None, is_ours_alone: false, ..secret.clone() })
     });
     let accounts = namespace.service_accounts.iter().map(|(name, account)| {
         // Whether other annotations are left isn't known either.

@@ -207,13 +207,17 @@ fn written(
             && there.and_then(template).is_some_and(|there| Some(there) == template(revision.as_str()))
             && (taken_back || before.meta.owned_fields == Some(FIELDS))
     });
+    let owner = (desired.credential.clone(), desired.uid.clone());
     let ours = || {
-        let owner = (desired.credential.clone(), desired.uid.clone());
         // An apply leaves what a POST has put there; elsewhere that has been settled before.
         let posted = before.filter(|before| before.meta.creation.is_some() && before.meta.label.is_none());
         let others = posted.map(|before| before.meta.credential_owners.iter().filter(|known| **known != owner));
         [owner.clone()].into_iter().chain(others.into_iter().flatten().cloned()).collect()
     };
+    // Nobody else's part in it can go with a PUT of all of it.
+    let is_replaced =
+        before.is_some_and(|before| before.meta.is_ours_alone && (before.meta.creation.is_some() || patched.is_some()));
+    let kept = patched.filter(|_| !is_replaced).map(|before| before.meta.credential_owners.clone());
     StoredSecret {
         meta: Secret {
             uid: before.map_or_else(|| created_uid(name, &desired.credential), |before| before.meta.uid.clone()),
@@ -222,11 +226,12 @@ fn written(
             deleting: false,
             wrong_type: false,
             label: Some(desired.credential.clone()),
-            credential_owners: patched.map_or_else(ours, |before| before.meta.credential_owners.clone()),
+            credential_owners: if is_replaced { [owner.clone()].into() } else { kept.unwrap_or_else(ours) },
             other_owners: before.map_or(OtherOwners::None, |before| before.meta.other_owners),
             revision: Some(revision.as_str().into()),
             owned_fields: Some(FIELDS),
             creation: None,
+            is_ours_alone: before.is_none_or(|before| before.meta.is_ours_alone),
         },
         data: data_of(&desired.credential),
     }

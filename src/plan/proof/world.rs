@@ -98,7 +98,8 @@ impl World {
         let seen = |version: &ResourceVersion| there.as_ref().map(|there| there.meta.resource_version == *version);
         match (write, &there) {
             (Write::Create, Some(_)) | (Write::Apply { .. }, None) => return Answer::Conflict,
-            (Write::Apply { uid, resource_version }, Some(there))
+            (Write::Replace { .. }, None) => return Answer::NotFound,
+            (Write::Replace { uid, resource_version } | Write::Apply { uid, resource_version }, Some(there))
                 if there.meta.uid != *uid || there.meta.resource_version != *resource_version =>
             {
                 return Answer::Conflict;
@@ -140,6 +141,22 @@ impl World {
                 let revision = Some(revision);
                 (Secret { resource_version, revision, owned_fields, creation: None, ..before }, our)
             }
+            Write::Replace { .. } => {
+                assert!(before.is_ours_alone, "what others have put in is replaced");
+                let template = |revision: &Text| revision.as_str().split_once('-').map(|(_, end)| end.to_owned());
+                // Else some of it would be owned by an update and some by an apply, which takes out its own only.
+                let is_data_only = before.revision.as_ref().and_then(template) == template(&revision);
+                assert!(before.creation.is_some() || is_data_only, "an apply's labels and annotations are replaced");
+                let meta = Secret {
+                    resource_version,
+                    label: Some(desired.credential.clone()),
+                    credential_owners: [owner].into(),
+                    revision: Some(revision),
+                    owned_fields: Some(FIELDS),
+                    ..before
+                };
+                (meta, our)
+            }
             Write::Create | Write::Apply { .. } => {
                 // Owner references that earlier applies of ours set go; those of others stay, and those of a POST.
                 let mut owners = vec![owner.clone()];
@@ -153,6 +170,7 @@ impl World {
                     revision: Some(revision),
                     owned_fields: Some(FIELDS),
                     creation: if *write == Write::Create { Some(0) } else { before.creation },
+                    is_ours_alone: *write == Write::Create || before.is_ours_alone,
                     ..before
                 };
                 (meta, our)
