@@ -36,7 +36,9 @@ pub enum Verbs {
     Put,
     /// POST, and a JSON patch.
     JsonPatch,
-    /// A server-side apply that creates, and a JSON patch: for who may write Secrets by name, which POST can't be allowed by.
+    /// A server-side apply that creates, and PUT: for who may write Secrets by name, which POST can't be allowed by.
+    ApplyAndPut,
+    /// The same, and a JSON patch.
     ApplyAndPatch,
     /// Server-side apply.
     Apply,
@@ -162,7 +164,7 @@ async fn create(client: &Client, verbs: Verbs, namespace: &str, number: usize, d
     let mut body = manifest(namespace, number, 'a', data);
     match verbs {
         Verbs::Put | Verbs::JsonPatch => send(client, "POST", namespace, "", "application/json", &body).await,
-        Verbs::Apply | Verbs::ApplyAndPatch => {
+        Verbs::Apply | Verbs::ApplyAndPut | Verbs::ApplyAndPatch => {
             body["metadata"]["resourceVersion"] = json!("1");
             apply(client, body, namespace, number).await;
         }
@@ -172,7 +174,7 @@ async fn create(client: &Client, verbs: Verbs, namespace: &str, number: usize, d
 async fn change(client: &Client, verbs: Verbs, namespace: &str, number: usize, data: &str) {
     let (body, name) = (manifest(namespace, number, 'b', data), format!("/{}", secret(number)));
     match verbs {
-        Verbs::Put => send(client, "PUT", namespace, &name, "application/json", &body).await,
+        Verbs::Put | Verbs::ApplyAndPut => send(client, "PUT", namespace, &name, "application/json", &body).await,
         Verbs::JsonPatch | Verbs::ApplyAndPatch => {
             let patch = json!([
                 {"op": "replace", "path": "/data/.dockerconfigjson", "value": data},

@@ -14,6 +14,9 @@ use crate::{
     process::{Cost, cost},
 };
 
+/// Where the bench's credential is for.
+pub const REGISTRIES: [&str; 2] = ["gcr.io/darwin/", "eu.gcr.io/darwin/"];
+
 pub struct Regcred {
     process: Operator,
 }
@@ -67,7 +70,7 @@ pub async fn credential(cluster: &Cluster, number: usize, targets: Value) {
         "apiVersion": "regcred.dev/v1alpha1", "kind": "RegistryCredential", "metadata": {"name": name},
         "spec": {
             "credential": {"gcpServiceAccountKey": {"secretRef": {"name": "darwin-gcr-key"}}},
-            "registries": ["gcr.io/darwin/", "eu.gcr.io/darwin/"],
+            "registries": REGISTRIES,
             "secretTemplate": {"name": secret(number)},
             "namespaces": targets,
             // A policy that has service accounts born with their entry would leave nothing to measure.

@@ -8,9 +8,9 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    cluster::{Cluster, Seen},
+    cluster::{Cluster, Seen, key},
     process::Bare,
-    regcred::{Regcred, Requests, credential, source},
+    regcred::{REGISTRIES, Regcred, Requests, credential, source},
     report::Report,
 };
 
@@ -55,6 +55,20 @@ pub struct Args {
     /// Where the figures go.
     #[arg(long)]
     out: PathBuf,
+}
+
+/// Which operator is measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    This,
+    Before,
+}
+
+/// What docs/costs.md says that a pull secret of the bench's credential takes in etcd.
+fn stored_bytes() -> f64 {
+    let login = "_json_key:".len() + key('a').len();
+    let registry = |host: &str| login.div_ceil(3) * 4 + host.len() + 15;
+    (680 + REGISTRIES.map(registry).iter().sum::<usize>()) as f64
 }
 
 struct Bench {
@@ -119,8 +133,11 @@ impl Bench {
 
         // The yardstick: to converge, and a rotation, each at its best, by each of these verbs.
         let (mut best, mut rotation) = ((f64::INFINITY, 0, 0.0), f64::INFINITY);
-        let all: &[&str] =
-            if self.cluster.fenced { &["apply-and-patch", "apply"] } else { &["put", "json-patch", "apply"] };
+        let all: &[&str] = if self.cluster.fenced {
+            &["apply-and-put", "apply-and-patch", "apply"]
+        } else {
+            &["put", "json-patch", "apply"]
+        };
         for verbs in all {
             let (mut by_these, mut turned) = (f64::INFINITY, f64::INFINITY);
             for in_flight in self.args.in_flight.clone() {
@@ -145,12 +162,12 @@ impl Bench {
         // The version before, in turn with this one.
         if let Some(before) = self.args.before.clone() {
             let now = std::mem::replace(&mut self.args.operator, before);
-            self.roll_out(credentials, &format!("{with}, version before")).await.stop();
+            self.roll_out(Version::Before, credentials, &format!("{with}, version before")).await.stop();
             self.cluster.reset().await;
             self.args.operator = now;
         }
 
-        self.roll_out(credentials, with).await.stop();
+        self.roll_out(Version::This, credentials, with).await.stop();
 
         // A restart when converged, five times.
         for _ in 0..5 {
@@ -166,13 +183,13 @@ impl Bench {
         let before = Requests::from_now(&self.cluster);
         let regcred = self.start();
         regcred.wait_ready();
-        self.requests(&format!("restart{with}"), &before).await;
+        self.requests(&format!("restart{with}"), &before, 0).await;
         regcred.stop();
         self.cluster.reset().await;
     }
 
     /// The operator, from the start of its process to all converged, and then a rotation.
-    async fn roll_out(&mut self, credentials: usize, with: &str) -> Regcred {
+    async fn roll_out(&mut self, version: Version, credentials: usize, with: &str) -> Regcred {
         let (secrets, entries) = (self.args.namespaces * credentials, self.all() * credentials);
         source(&self.cluster, 'a').await;
         for number in 0..credentials {
@@ -188,8 +205,10 @@ impl Bench {
         let server = self.cluster.api_server_cpu() - server;
         self.report.add(&format!("regcred converge{with}: API server's CPU [s]"), server);
         let stored = self.cluster.control_plane.stored_bytes("secrets") as f64 / secrets as f64;
+        assert!(version == Version::Before || (stored / stored_bytes() - 1.0).abs() < 0.03, "{stored} bytes");
         self.report.add(&format!("regcred converge{with}: a Secret in etcd [bytes]"), stored);
-        self.requests(&format!("converge{with}"), &before).await;
+        // A service account gets the entries of all credentials at once.
+        self.requests(&format!("converge{with}"), &before, secrets + self.all()).await;
 
         let (before, old) = (Requests::from_now(&self.cluster), self.cluster.seen.revisions());
         let server = self.cluster.api_server_cpu();
@@ -199,13 +218,21 @@ impl Bench {
         self.report.add(&format!("regcred rotation{with} [s]"), seconds);
         let server = self.cluster.api_server_cpu() - server;
         self.report.add(&format!("regcred rotation{with}: API server's CPU [s]"), server);
-        self.requests(&format!("rotation{with}"), &before).await;
+        self.requests(&format!("rotation{with}"), &before, secrets).await;
         self.report.add(&format!("regcred converge{with} and rotation: RSS at most [MiB]"), regcred.cost().peak);
         regcred
     }
 
-    async fn requests(&mut self, what: &str, before: &Requests) {
+    /// What docs/costs.md says that so many objects to write take at most, and the lists of a start.
+    fn most_requests(&self, objects: usize) -> usize {
+        let listed = self.args.namespaces + self.all() + self.cluster.seen.secrets();
+        objects + objects / 100 + 30 + listed / 1000
+    }
+
+    /// How many requests it took to write so many objects, which docs/costs.md bounds.
+    async fn requests(&mut self, what: &str, before: &Requests, objects: usize) {
         let (count, words) = before.count(&self.cluster).await;
+        assert!(count >= objects && count <= self.most_requests(objects), "{what}: {count} for {objects} objects: {words}");
         self.report.add(&format!("regcred {what}: requests"), count as f64);
         self.report.note(what, words);
     }
@@ -222,7 +249,7 @@ impl Bench {
         self.cluster.delete_credential().await;
         let seconds = self.cluster.until(started, "deletion", |s| s.entries() == 0 && s.secrets() == 0).await;
         self.report.add("regcred deletion [s]", seconds);
-        self.requests("deletion", &before).await;
+        self.requests("deletion", &before, n + self.all()).await;
 
         // A label brings half of the namespaces in.
         source(&self.cluster, 'a').await;
@@ -235,7 +262,7 @@ impl Bench {
         let entries = half * self.args.service_accounts;
         let seconds = self.cluster.until(started, "a label", |s| s.entries() == entries && s.secrets() == half).await;
         self.report.add("regcred label brings half in [s]", seconds);
-        self.requests("a label", &before).await;
+        self.requests("a label", &before, half + entries).await;
         regcred.stop();
         self.cluster.reset().await;
     }
