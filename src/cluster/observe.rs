@@ -80,8 +80,9 @@ impl Observable for Secret {
     const METADATA_ONLY: bool = true;
 
     fn from_wire(wire: Wire) -> Self {
-        let meta = wire.metadata;
-        let managers = meta.managed_fields.unwrap_or_default();
+        let mut meta = wire.metadata;
+        let managers = meta.managed_fields.take().unwrap_or_default();
+        let is_ours_alone = is_ours_alone(&meta, &managers);
         let owners = meta.owner_references.unwrap_or_default();
         let (ours, others): (Vec<_>, Vec<_>) = owners.into_iter().partition(Owner::is_registry_credential);
         Self {
@@ -92,7 +93,7 @@ impl Observable for Secret {
             wrong_type: false,
             label: meta.labels.and_then(|mut labels| labels.remove(CREDENTIAL_LABEL)).map(CredentialName::from),
             credential_owners: ours.into_iter().map(|owner| (owner.name.into(), owner.uid.into())).collect(),
-            is_ours_alone: others.is_empty() && is_ours_alone(&managers),
+            is_ours_alone: is_ours_alone && others.is_empty(),
             other_owners: if others.is_empty() { OtherOwners::None } else { OtherOwners::Some },
             revision: meta.annotations.revision,
             owned_fields: owned_fields(&managers),
@@ -113,7 +114,7 @@ impl Observable for ServiceAccount {
             resource_version: version(meta.resource_version.as_deref()),
             deleting: meta.deletion_timestamp.is_some(),
             added: meta.annotations.added,
-            annotations: if meta.annotations.any { Annotations::Present } else { Annotations::Absent },
+            annotations: if meta.annotations.keys.is_empty() { Annotations::Absent } else { Annotations::Present },
             list_writer: list_writer(meta.managed_fields.unwrap_or_default()),
             labels: labels(meta.labels),
             entries: wire.image_pull_secrets.into_iter().flatten().map(|entry| entry.name).collect(),

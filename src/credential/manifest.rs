@@ -1,4 +1,4 @@
-//! The body of the server-side apply that brings a pull secret to a namespace.
+//! The body of the request that brings a pull secret to a namespace: a POST, a PUT or a server-side apply.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 

@@ -69,7 +69,8 @@ pub struct Secret {
     /// The place in managedFields of the entry that our POST has made. While there is one, an apply takes nothing out that
     /// the POST has put in.
     pub creation: Option<u8>,
-    /// Every entry in managedFields is ours and so is every owner: nobody else has put anything into it.
+    /// Nobody else has put anything into it, as far as metadata tells: all of managedFields is ours and names each label and
+    /// annotation, every owner is a RegistryCredential, and there is no finalizer.
     pub is_ours_alone: bool,
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use controlplane::{Audit, Controllers, Options, eventually};
+use controlplane::{Audit, Controllers, Options, eventually, kubernetes};
 use serde_json::{Value, json};
 
 use crate::{
+    evidence::apply_all,
     probe::{uid, version},
     scope::Scope,
     world::{SOON, World, cluster, key},
@@ -293,4 +294,69 @@ fn a_secret_is_replaced_by_one_request_while_nobody_else_has_a_part_in_it() {
     };
     assert_eq!(verbs.join(" "), wanted);
     assert!(writes.iter().all(|write| write.code < 300), "{writes:#?}");
+}
+
+#[test]
+fn what_admission_adds_to_a_secret_of_ours_stays() {
+    if kubernetes() < (1, 36) {
+        return; // no such policies in this version
+    }
+    // It belongs to no field manager: managedFields are written before it is added.
+    let add = json!({
+        "patchType": "ApplyConfiguration",
+        "applyConfiguration": {
+            "expression": "Object{metadata: Object.metadata{labels: {'theirs': 'x'}, annotations: {'theirs': 'y'}}}",
+        },
+    });
+    let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "resources": ["secrets"], "operations": ["CREATE"]});
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "metadata": {"name": "theirs"},
+        "spec": {
+            "matchConstraints": {"resourceRules": [rule]}, "failurePolicy": "Fail", "reinvocationPolicy": "Never",
+            "mutations": [add],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": "theirs"}, "spec": {"policyName": "theirs"},
+    });
+    let world = World::new();
+    world.namespace("team-a", json!({}));
+    apply_all(&world.cluster, vec![policy, binding]);
+    // It is in force about a second later.
+    eventually(SOON, || {
+        let probe = ["-n", "team-a", "create", "secret", "generic", "probe", "--dry-run=server", "-o", "json"];
+        let probe: Value = serde_json::from_str(&world.kubectl(&probe)).map_err(|error| error.to_string())?;
+        if probe["metadata"]["labels"]["theirs"] == "x" { Ok(()) } else { Err("it isn't in force yet".to_owned()) }
+    });
+    world.source("key", &key('a'));
+    let template = |labels: Value| {
+        world.credential("darwin", json!({"namespaces": {"names": ["team-a"]}, "secretTemplate": {"labels": labels}}));
+    };
+    let assert_kept = |wanted: Value| {
+        let mut wanted = wanted;
+        wanted["regcred.dev/credential"] = json!("darwin");
+        wanted["theirs"] = json!("x");
+        eventually(SOON, || match world.secret("team-a", "darwin")?["metadata"]["labels"].clone() {
+            labels if labels == wanted => Ok(()),
+            labels => Err(format!("{labels}, not {wanted}")),
+        });
+        assert_eq!(world.secret("team-a", "darwin").unwrap()["metadata"]["annotations"]["theirs"], "y");
+        world.wait_ready("darwin");
+    };
+    template(json!({"a": "1"}));
+    assert_kept(json!({"a": "1"}));
+    for (to, label) in [('b', "a"), ('a', "b")] {
+        world.source("key", &key(to));
+        world.wait_password("team-a", "darwin", &key(to));
+        assert_kept(json!({"a": "1"}));
+        template(json!({label: "1"}));
+        assert_kept(json!({label: "1"}));
+        template(json!({"a": "1"}));
+        assert_kept(json!({"a": "1"}));
+    }
+    world.settle();
+    let writes = world.writes("team-a", "secrets").len();
+    world.settle();
+    assert_eq!(world.writes("team-a", "secrets").len(), writes, "it is as wanted");
 }

@@ -102,17 +102,35 @@ fn what_we_own_is_counted_over_all_our_entries_and_the_one_of_a_post_is_found() 
         (json!([rest, rotated]), Some(3), None, true),
         // Somebody has taken the data over, and its like.
         (json!([rest, other]), None, None, false),
-        (json!([rotated]), Some(1), None, true),
+        // The labels have no owner.
+        (json!([rotated]), Some(1), None, false),
         (json!([status]), None, None, false),
         (json!([other]), None, None, false),
         (json!([]), None, None, false),
     ] {
-        let seen = secret(json!({"managedFields": entries}));
+        let there = json!({"labels": {"a": "", "b": ""}, "annotations": {"c": ""}, "managedFields": entries});
+        let seen = secret(there);
         let found = (seen.owned_fields, seen.creation, seen.is_ours_alone);
         assert_eq!(found, (owned, creation, is_ours_alone), "{entries}");
     }
-    let owned = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "u"}]);
-    assert!(!secret(json!({"managedFields": [posted], "ownerReferences": owned})).is_ours_alone);
+    let ours = json!({"labels": {"a": "", "b": ""}, "annotations": {"c": ""}, "managedFields": [posted]});
+    let is_alone_with = |member: &str, value: Value| {
+        let mut meta = ours.clone();
+        meta[member] = value;
+        secret(meta).is_ours_alone
+    };
+    assert!(is_alone_with("managedFields", json!([posted])));
+    for (member, value) in [
+        ("ownerReferences", json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "u"}])),
+        ("finalizers", json!(["example.com/f"])),
+        // What admission has added, or taken away.
+        ("labels", json!({"a": "", "b": "", "x": ""})),
+        ("labels", json!({"a": ""})),
+        ("annotations", json!({"c": "", "x": ""})),
+        ("annotations", json!({"x": ""})),
+    ] {
+        assert!(!is_alone_with(member, value.clone()), "{member}: {value}");
+    }
 }
 
 #[test]

@@ -40,6 +40,7 @@ pub(super) struct Meta {
     pub(super) resource_version: Option<String>,
     pub(super) creation_timestamp: Option<Time>,
     pub(super) deletion_timestamp: Option<IgnoredAny>,
+    pub(super) finalizers: Option<IgnoredAny>,
     pub(super) labels: Option<BTreeMap<String, String>>,
     pub(super) annotations: OurAnnotations,
     pub(super) owner_references: Option<Vec<Owner>>,
@@ -64,10 +65,10 @@ impl Owner {
     }
 }
 
-/// The annotations that are ours, and whether there are any.
+/// The annotations that are ours, and the keys of all.
 #[derive(Debug, Default)]
 pub(super) struct OurAnnotations {
-    pub(super) any: bool,
+    pub(super) keys: Vec<String>,
     pub(super) revision: Option<Text>,
     pub(super) added: SmallMap<SecretName, CredentialName>,
 }
@@ -89,7 +90,6 @@ impl<'de> Deserialize<'de> for OurAnnotations {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OurAnnotations, A::Error> {
                 let mut ours = OurAnnotations::default();
                 while let Some(key) = map.next_key::<String>()? {
-                    ours.any = true;
                     if key == REVISION_ANNOTATION {
                         ours.revision = Some(map.next_value()?);
                     } else if let Some(secret) = key.strip_prefix(ADDED_PREFIX) {
@@ -97,6 +97,7 @@ impl<'de> Deserialize<'de> for OurAnnotations {
                     } else {
                         map.next_value::<IgnoredAny>()?;
                     }
+                    ours.keys.push(key);
                 }
                 Ok(ours)
             }
@@ -140,9 +141,19 @@ pub(super) fn owned_fields(managers: &[Manager]) -> Option<usize> {
     ours().any(owns_data).then_some(labels + annotations)
 }
 
-/// Whether nobody else has a part in the object.
-pub(super) fn is_ours_alone(managers: &[Manager]) -> bool {
-    !managers.is_empty() && managers.iter().all(Manager::is_ours)
+/// Whether nobody else has a part in the object. Not every field has an owner: what admission adds to a write has none.
+pub(super) fn is_ours_alone(meta: &Meta, managers: &[Manager]) -> bool {
+    let metadata = || managers.iter().filter_map(|manager| manager.fields.as_ref()?.metadata.as_ref());
+    let owned = |keys: fn(&MetadataFields) -> &Keys| -> BTreeSet<&str> {
+        metadata().flat_map(|fields| &keys(fields).0).filter_map(|key| key.strip_prefix("f:")).collect()
+    };
+    let labels: BTreeSet<&str> = meta.labels.iter().flat_map(BTreeMap::keys).map(String::as_str).collect();
+    let annotations: BTreeSet<&str> = meta.annotations.keys.iter().map(String::as_str).collect();
+    !managers.is_empty()
+        && managers.iter().all(Manager::is_ours)
+        && meta.finalizers.is_none()
+        && labels == owned(|fields| &fields.labels)
+        && annotations == owned(|fields| &fields.annotations)
 }
 
 /// The place of the entry that our POST has made.

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::world::{FIELDS, StoredSecret, World, applied_by, created_uid, data_of, entries, prune, record};
+use super::world::{
+    FIELDS, StoredSecret, World, applied_by, created_uid, data_of, entries, prune, record, template_of,
+};
 use crate::{
     api::{ADDED_PREFIX, ConflictPolicy, CredentialName, NamespaceName, SecretName, ServiceAccountName},
     plan::{Contested, Desired, DesiredState, LongAbsent, Maker, OtherOwners, ResourceVersion, Scope, Secret},
@@ -199,12 +201,12 @@ fn written(
     let DesiredState::Resolved { revision, .. } = &desired.state else { panic!("held") };
     // Where a patch will do, further owners stay: one of ours with the right template, of which all is ours once what it
     // holds is changed.
-    let template = |revision: &str| revision.split_once('-').map(|(_, template)| template.to_owned());
+    let wanted = Text::from(revision.as_str());
     let patched = before.filter(|before| {
-        let (there, ours) = (before.meta.revision.as_ref().map(Text::as_str), data_of(&desired.credential));
+        let (there, ours) = (before.meta.revision.as_ref(), data_of(&desired.credential));
         let taken_back = before.meta.creation.is_some() && before.meta.owned_fields.is_none() && before.data != ours;
         whose(&before.meta, all_desired) == Whose::Ours(&desired.credential)
-            && there.and_then(template).is_some_and(|there| Some(there) == template(revision.as_str()))
+            && there.and_then(template_of).is_some_and(|there| Some(there) == template_of(&wanted))
             && (taken_back || before.meta.owned_fields == Some(FIELDS))
     });
     let owner = (desired.credential.clone(), desired.uid.clone());

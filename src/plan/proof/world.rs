@@ -97,8 +97,7 @@ impl World {
         let there = self.secrets.get(name).cloned();
         let seen = |version: &ResourceVersion| there.as_ref().map(|there| there.meta.resource_version == *version);
         match (write, &there) {
-            (Write::Create, Some(_)) | (Write::Apply { .. }, None) => return Answer::Conflict,
-            (Write::Replace { .. }, None) => return Answer::NotFound,
+            (Write::Create, Some(_)) | (Write::Replace { .. } | Write::Apply { .. }, None) => return Answer::Conflict,
             (Write::Replace { uid, resource_version } | Write::Apply { uid, resource_version }, Some(there))
                 if there.meta.uid != *uid || there.meta.resource_version != *resource_version =>
             {
@@ -133,9 +132,8 @@ impl World {
             Write::Patch { entry, .. } => {
                 assert_eq!(before.creation, *entry, "another entry is made an apply's");
                 assert!(before.label.as_ref() == Some(&desired.credential), "a patch of another's Secret");
-                let template = |revision: &Text| revision.as_str().split_once('-').map(|(_, end)| end.to_owned());
-                let there = before.revision.as_ref().and_then(template);
-                assert!(there.is_some() && there == template(&revision), "labels and annotations aren't patched");
+                let there = before.revision.as_ref().and_then(template_of);
+                assert!(there.is_some() && there == template_of(&revision), "labels and annotations aren't patched");
                 // What is equal isn't taken back from who has taken it over.
                 let owned_fields = if data == our { before.owned_fields } else { before.owned_fields.or(Some(FIELDS)) };
                 let revision = Some(revision);
@@ -143,9 +141,8 @@ impl World {
             }
             Write::Replace { .. } => {
                 assert!(before.is_ours_alone, "what others have put in is replaced");
-                let template = |revision: &Text| revision.as_str().split_once('-').map(|(_, end)| end.to_owned());
                 // Else some of it would be owned by an update and some by an apply, which takes out its own only.
-                let is_data_only = before.revision.as_ref().and_then(template) == template(&revision);
+                let is_data_only = before.revision.as_ref().and_then(template_of) == template_of(&revision);
                 assert!(before.creation.is_some() || is_data_only, "an apply's labels and annotations are replaced");
                 let meta = Secret {
                     resource_version,
@@ -235,6 +232,11 @@ impl World {
         self.secrets.values_mut().for_each(|secret| secret.meta.creation = None);
         self
     }
+}
+
+/// The part of a revision that is of name, labels and annotations.
+pub fn template_of(revision: &Text) -> Option<&str> {
+    revision.as_str().split_once('-').map(|(_, template)| template)
 }
 
 /// Removes an empty list or map.

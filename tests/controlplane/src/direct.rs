@@ -23,6 +23,9 @@ const KINDS: [(&str, &str, &str); 7] = [
     ("serviceaccount", "ServiceAccount", "/api/v1"),
 ];
 
+/// As kubectl applies.
+const APPLIED: &str = "fieldManager=kubectl&force=true&fieldValidation=Strict";
+
 #[derive(Debug)]
 pub(crate) struct Direct {
     port: u16,
@@ -99,7 +102,7 @@ fn path_of(object: &Value) -> Option<String> {
         (false, namespace) => format!("/namespaces/{namespace}"),
     };
     let name = at["name"].as_str()?;
-    Some(format!("{version}{namespace}/{singular}s/{name}?fieldManager=kubectl&force=true"))
+    Some(format!("{version}{namespace}/{singular}s/{name}?{APPLIED}"))
 }
 
 /// A path's group and version as an object has them.
@@ -168,7 +171,7 @@ mod tests {
         let at = |object: Value| path_of(&object);
         let meta = json!({"name": "a", "namespace": "team"});
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": meta});
-        let end = "?fieldManager=kubectl&force=true";
+        let end = format!("?{APPLIED}");
         assert_eq!(at(secret), Some(format!("/api/v1/namespaces/team/secrets/a{end}")));
         let credential =
             json!({"apiVersion": "regcred.dev/v1alpha1", "kind": "RegistryCredential", "metadata": {"name": "a"}});

@@ -14,7 +14,7 @@ const STATE_NAMESPACE: &str = "regcred-state";
 
 pub fn none_was_forbidden(suite: &Suite) {
     provoke_a_race(suite);
-    provoke_an_apply(suite);
+    provoke_a_patch(suite);
     // Where a RegistryCredential is deleted, the garbage collector may be faster; here nobody else deletes its Secret.
     suite.cluster().kubectl_ok(&["label", "namespace", "chart-early-late", "case-"]);
     assert!(ours(suite).iter().any(AuditEntry::is_question), "nothing beyond its roles lets it ask what it may do");
@@ -139,16 +139,16 @@ fn provoke_a_race(suite: &Suite) {
     }
 }
 
-/// A Secret is applied only where somebody else has a part in it.
-fn provoke_an_apply(suite: &Suite) {
+/// A Secret is patched only where somebody else has a part in it.
+fn provoke_a_patch(suite: &Suite) {
     let managed = ["secrets", "-n", "chart-early-late", "-l", "regcred.dev/credential"];
     let secrets = suite.cluster().get_json(&managed);
     let name = secrets["items"][0]["metadata"]["name"].as_str().expect("a managed Secret");
     let theirs = r#"{"metadata": {"labels": {"theirs": "x"}}, "data": {".dockerconfigjson": "e30="}}"#;
     suite.cluster().kubectl_ok(&["-n", "chart-early-late", "patch", "secret", name, "-p", theirs]);
     eventually(Duration::from_secs(30), || {
-        let mut applies = ours(suite).into_iter().filter(|entry| entry.resource == "secrets" && entry.verb == "patch");
-        applies.next().map(drop).ok_or_else(|| "it isn't put right".to_owned())
+        let mut patches = ours(suite).into_iter().filter(|entry| entry.resource == "secrets" && entry.verb == "patch");
+        patches.next().map(drop).ok_or_else(|| "it isn't put right".to_owned())
     });
 }
 
