@@ -17,7 +17,7 @@ use crate::{
     plan::{Annotations, OtherOwners, Pod, ResourceVersion, Second, Secret, ServiceAccount},
 };
 pub use wire::Wire;
-use wire::{Owner, creation, is_ours_alone, labels, list_writer, owned_fields, second, version, written};
+use wire::{Owned, Owner, creation, is_ours_alone, labels, list_writer, second, version, written};
 
 /// An object of the API server: where it is, and what matters of it. It can be asked for and watched as any other.
 #[derive(Clone, Debug)]
@@ -82,7 +82,8 @@ impl Observable for Secret {
     fn from_wire(wire: Wire) -> Self {
         let mut meta = wire.metadata;
         let managers = meta.managed_fields.take().unwrap_or_default();
-        let is_ours_alone = is_ours_alone(&meta, &managers);
+        let owned = Owned::of(&managers);
+        let is_ours_alone = is_ours_alone(&meta, &managers, &owned);
         let owners = meta.owner_references.unwrap_or_default();
         let (ours, others): (Vec<_>, Vec<_>) = owners.into_iter().partition(Owner::is_registry_credential);
         Self {
@@ -96,7 +97,7 @@ impl Observable for Secret {
             is_ours_alone: is_ours_alone && others.is_empty(),
             other_owners: if others.is_empty() { OtherOwners::None } else { OtherOwners::Some },
             revision: meta.annotations.revision,
-            owned_fields: owned_fields(&managers),
+            owned_fields: owned.fields(),
             creation: creation(&managers),
         }
     }

@@ -197,23 +197,7 @@ impl<'a> SecretDecision<'a> {
             // It can't be kept, and a new one can't be made before it is gone.
             Some(secret) if secret.deleting => return None,
             Some(secret) if is_ours && desired.is_current(secret) => return None,
-            // An apply takes out only what an apply has put in. So where one has made the Secret, no PUT changes more than
-            // what it holds: else others might come, and an apply would leave what the PUT had put in.
-            Some(secret)
-                if secret.is_ours_alone
-                    && (secret.creation.is_some() || (is_ours && desired.lacks_data_only(secret))) =>
-            {
-                Write::Replace { uid: secret.uid.clone(), resource_version: secret.resource_version }
-            }
-            Some(secret) if is_ours && desired.lacks_data_only(secret) => {
-                Write::Patch { resource_version: secret.resource_version, entry: secret.creation }
-            }
-            // One whose label somebody has taken off is to get it back first: config/policy refuses all else.
-            Some(secret) => match secret.creation.filter(|_| secret.label.is_some()) {
-                Some(entry) => Write::Settle { resource_version: secret.resource_version, entry },
-                // The UID alone wouldn't do, even where it is ours: giving it away changes its owner references only.
-                None => Write::Apply { uid: secret.uid.clone(), resource_version: secret.resource_version },
-            },
+            Some(secret) => change(secret, is_ours && desired.lacks_data_only(secret)),
         };
         Some((desired.credential.clone(), write))
     }
@@ -237,6 +221,25 @@ impl<'a> SecretDecision<'a> {
         };
         (name_owner.credential != desired.credential)
             .then(|| Refusal::NameTaken { secret: desired.secret.clone(), name_owner: name_owner.credential.clone() })
+    }
+}
+
+/// How a Secret that is there is made what it should be; `data_only`: it is one of ours and lacks no more than what it holds.
+fn change(secret: &Secret, data_only: bool) -> Write {
+    let resource_version = secret.resource_version;
+    // An apply takes out only what an apply has put in. So where one has made the Secret, no PUT changes more than what it
+    // holds: else others might come, and an apply would leave what the PUT had put in.
+    if secret.is_ours_alone && (data_only || secret.creation.is_some()) {
+        return Write::Replace { uid: secret.uid.clone(), resource_version };
+    }
+    if data_only {
+        return Write::Patch { resource_version, entry: secret.creation };
+    }
+    // One whose label somebody has taken off is to get it back first: config/policy refuses all else.
+    match secret.creation.filter(|_| secret.label.is_some()) {
+        Some(entry) => Write::Settle { resource_version, entry },
+        // The UID alone wouldn't do, even where it is ours: giving it away changes its owner references only.
+        None => Write::Apply { uid: secret.uid.clone(), resource_version },
     }
 }
 

@@ -130,30 +130,43 @@ impl Manager {
     }
 }
 
-/// How many labels and annotations we own by apply, creation or patch, where we own the data.
-pub(super) fn owned_fields(managers: &[Manager]) -> Option<usize> {
-    let ours = || managers.iter().filter(|manager| manager.is_ours()).filter_map(|manager| manager.fields.as_ref());
-    let owns_data = |fields: &Fields| fields.data.as_ref().is_some_and(|data| data.docker_config.is_some());
-    let metadata = || ours().filter_map(|fields| fields.metadata.as_ref());
-    let count = |keys: BTreeSet<&String>| keys.len();
-    let labels = count(metadata().flat_map(|metadata| &metadata.labels.0).collect());
-    let annotations = count(metadata().flat_map(|metadata| &metadata.annotations.0).collect());
-    ours().any(owns_data).then_some(labels + annotations)
+/// What our entries in managedFields own of a Secret, by apply, creation or patch.
+pub(super) struct Owned<'a> {
+    labels: BTreeSet<&'a str>,
+    annotations: BTreeSet<&'a str>,
+    data: bool,
 }
 
-/// Whether nobody else has a part in the object. Not every field has an owner: what admission adds to a write has none.
-pub(super) fn is_ours_alone(meta: &Meta, managers: &[Manager]) -> bool {
-    let metadata = || managers.iter().filter_map(|manager| manager.fields.as_ref()?.metadata.as_ref());
-    let owned = |keys: fn(&MetadataFields) -> &Keys| -> BTreeSet<&str> {
-        metadata().flat_map(|fields| &keys(fields).0).filter_map(|key| key.strip_prefix("f:")).collect()
-    };
-    let labels: BTreeSet<&str> = meta.labels.iter().flat_map(BTreeMap::keys).map(String::as_str).collect();
-    let annotations: BTreeSet<&str> = meta.annotations.keys.iter().map(String::as_str).collect();
-    !managers.is_empty()
-        && managers.iter().all(Manager::is_ours)
-        && meta.finalizers.is_none()
-        && labels == owned(|fields| &fields.labels)
-        && annotations == owned(|fields| &fields.annotations)
+impl<'a> Owned<'a> {
+    pub(super) fn of(managers: &'a [Manager]) -> Self {
+        let ours = || managers.iter().filter(|manager| manager.is_ours()).filter_map(|manager| manager.fields.as_ref());
+        let keys = |of: fn(&MetadataFields) -> &Keys| {
+            let all = ours().filter_map(|fields| fields.metadata.as_ref()).flat_map(move |metadata| &of(metadata).0);
+            all.filter_map(|key| key.strip_prefix("f:")).collect()
+        };
+        Self {
+            labels: keys(|metadata| &metadata.labels),
+            annotations: keys(|metadata| &metadata.annotations),
+            data: ours().any(|fields| fields.data.as_ref().is_some_and(|data| data.docker_config.is_some())),
+        }
+    }
+
+    /// How many labels and annotations, where we own the data.
+    pub(super) fn fields(&self) -> Option<usize> {
+        self.data.then_some(self.labels.len() + self.annotations.len())
+    }
+
+    /// Whether there are no labels and annotations but these. What admission adds to a write has no owner.
+    pub(super) fn are_all_of(&self, meta: &Meta) -> bool {
+        let labels: BTreeSet<&str> = meta.labels.iter().flat_map(BTreeMap::keys).map(String::as_str).collect();
+        let annotations: BTreeSet<&str> = meta.annotations.keys.iter().map(String::as_str).collect();
+        labels == self.labels && annotations == self.annotations
+    }
+}
+
+/// Whether nobody else has a part in the object.
+pub(super) fn is_ours_alone(meta: &Meta, managers: &[Manager], owned: &Owned<'_>) -> bool {
+    !managers.is_empty() && managers.iter().all(Manager::is_ours) && meta.finalizers.is_none() && owned.are_all_of(meta)
 }
 
 /// The place of the entry that our POST has made.
