@@ -23,8 +23,6 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::process::cost;
-
 /// The name of the first managed Secret; further ones append a number.
 pub const SECRET: &str = "darwin-secret";
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -291,11 +289,6 @@ impl Cluster {
                 }
             }
         });
-    }
-
-    /// CPU seconds of the API server so far.
-    pub fn api_server_cpu(&self) -> f64 {
-        cost(self.control_plane.pids()[1]).cpu
     }
 
     /// Waits for `done`, looking each millisecond; seconds since `started`.
