@@ -1,6 +1,6 @@
 //! What a test holds against the operator: versions of objects, its requests, and texts that must not have leaked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use controlplane::{AuditEntry, ControlPlane, OPERATOR, eventually};
@@ -37,13 +37,17 @@ pub fn apply_all(cluster: &ControlPlane, objects: Vec<Value>) {
 pub fn namespaces(cluster: &ControlPlane, prefix: &str, count: usize) {
     let namespace = |i| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": format!("{prefix}-{i}")}});
     apply_all(cluster, (0..count).map(namespace).collect());
+    let start = format!("{prefix}-");
     eventually(SOON, || {
         let accounts = cluster.try_get_json(&["serviceaccounts", "-A"])?;
         let accounts = accounts["items"].as_array().unwrap().iter();
-        let served: BTreeSet<&str> = accounts.filter_map(|a| a["metadata"]["namespace"].as_str()).collect();
+        let served = accounts.filter_map(|account| account["metadata"]["namespace"].as_str());
+        let served: Vec<&str> = served.filter(|namespace| namespace.starts_with(&start)).collect();
         let names = (0..count).map(|i| format!("{prefix}-{i}"));
-        let without: Vec<String> = names.filter(|name| !served.contains(name.as_str())).collect();
-        if without.is_empty() { Ok(()) } else { Err(format!("no service account in {without:?}")) }
+        let without: Vec<String> = names.filter(|name| !served.contains(&name.as_str())).collect();
+        let made = served.len();
+        let all = without.is_empty() && made == count;
+        if all { Ok(()) } else { Err(format!("{made} service accounts, and none in {without:?}")) }
     });
 }
 

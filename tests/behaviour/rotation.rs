@@ -207,32 +207,41 @@ fn without_a_usable_source_or_while_suspended_nothing_is_written_or_removed_and_
     world.assert_nothing_was_forbidden();
 }
 
+/// A RegistryCredential for `team-a` whose Secret has these labels.
+fn labelled(world: &World, labels: Value) {
+    world.credential("darwin", json!({"namespaces": {"names": ["team-a"]}, "secretTemplate": {"labels": labels}}));
+}
+
+/// Waits until its Secret has these labels and ours, no other, and it is ready.
+fn wait_labels(world: &World, mut wanted: Value) {
+    wanted["regcred.dev/credential"] = json!("darwin");
+    eventually(SOON, || match world.secret("team-a", "darwin")?["metadata"]["labels"].clone() {
+        labels if labels == wanted => Ok(()),
+        labels => Err(format!("{labels}, not {wanted}")),
+    });
+    world.wait_ready("darwin");
+}
+
+fn rotate(world: &World, to: char) {
+    world.source("key", &key(to));
+    world.wait_password("team-a", "darwin", &key(to));
+}
+
 /// By whichever request the Secret was made and changed since.
 #[test]
 fn a_label_that_leaves_the_template_leaves_the_secret_and_those_of_others_stay() {
     let world = World::new();
     world.namespace("team-a", json!({}));
     world.source("key", &key('a'));
-    let template = |labels: Value| {
-        world.credential("darwin", json!({"namespaces": {"names": ["team-a"]}, "secretTemplate": {"labels": labels}}));
-    };
-    let wait_labels = |wanted: Value| {
-        let mut wanted = wanted;
-        wanted["regcred.dev/credential"] = json!("darwin");
-        eventually(SOON, || match world.secret("team-a", "darwin")?["metadata"]["labels"].clone() {
-            labels if labels == wanted => Ok(()),
-            labels => Err(format!("{labels}, not {wanted}")),
-        });
-        world.wait_ready("darwin");
-    };
+    let template = |labels| labelled(&world, labels);
+    let wait_labels = |wanted| wait_labels(&world, wanted);
     template(json!({"a": "1", "b": "1"}));
     wait_labels(json!({"a": "1", "b": "1"}));
     for key_now in ['b', 'a'] {
         world.kubectl(&["-n", "team-a", "label", "secret", "darwin", "theirs=1"]);
         template(json!({"a": "2"}));
         wait_labels(json!({"a": "2", "theirs": "1"}));
-        world.source("key", &key(key_now));
-        world.wait_password("team-a", "darwin", &key(key_now));
+        rotate(&world, key_now);
         template(json!({"c": "1"}));
         wait_labels(json!({"c": "1", "theirs": "1"}));
         world.settle();
@@ -245,8 +254,7 @@ fn a_label_that_leaves_the_template_leaves_the_secret_and_those_of_others_stay()
         template(json!({"a": "1", "b": "1"}));
         wait_labels(json!({"a": "1", "b": "1"}));
         let other = if key_now == 'a' { 'b' } else { 'a' };
-        world.source("key", &key(other));
-        world.wait_password("team-a", "darwin", &key(other));
+        rotate(&world, other);
         wait_labels(json!({"a": "1", "b": "1"}));
     }
 }
@@ -256,32 +264,21 @@ fn a_secret_is_replaced_by_one_request_while_nobody_else_has_a_part_in_it() {
     let world = World::new();
     world.namespace("team-a", json!({}));
     world.source("key", &key('a'));
-    let template = |labels: Value| {
-        world.credential("darwin", json!({"namespaces": {"names": ["team-a"]}, "secretTemplate": {"labels": labels}}));
-    };
-    let label = |wanted: Option<&str>| {
-        eventually(SOON, || match world.secret("team-a", "darwin")?["metadata"]["labels"]["a"].as_str() {
-            found if found == wanted => Ok(()),
-            found => Err(format!("{found:?}, not {wanted:?}")),
-        });
-    };
-    let rotate = |to: char| {
-        world.source("key", &key(to));
-        world.wait_password("team-a", "darwin", &key(to));
-    };
+    let template = |labels| labelled(&world, labels);
+    let wait_labels = |wanted| wait_labels(&world, wanted);
+    let rotate = |to| rotate(&world, to);
     template(json!({"b": "1"}));
     world.wait_password("team-a", "darwin", &key('a'));
     rotate('b');
     template(json!({"a": "1", "b": "1"}));
-    label(Some("1"));
+    wait_labels(json!({"a": "1", "b": "1"}));
     rotate('a');
     template(json!({"b": "1"}));
-    label(None);
+    wait_labels(json!({"b": "1"}));
     world.kubectl(&["-n", "team-a", "label", "secret", "darwin", "theirs=1"]);
     rotate('b');
     template(json!({"a": "2", "b": "1"}));
-    label(Some("2"));
-    assert_eq!(world.secret("team-a", "darwin").unwrap()["metadata"]["labels"]["theirs"], "1");
+    wait_labels(json!({"a": "2", "b": "1", "theirs": "1"}));
     world.kubectl(&["-n", "team-a", "label", "secret", "darwin", "theirs-"]);
     rotate('a');
     world.settle();
@@ -330,30 +327,20 @@ fn what_admission_adds_to_a_secret_of_ours_stays() {
         if probe["metadata"]["labels"]["theirs"] == "x" { Ok(()) } else { Err("it isn't in force yet".to_owned()) }
     });
     world.source("key", &key('a'));
-    let template = |labels: Value| {
-        world.credential("darwin", json!({"namespaces": {"names": ["team-a"]}, "secretTemplate": {"labels": labels}}));
-    };
-    let assert_kept = |wanted: Value| {
-        let mut wanted = wanted;
-        wanted["regcred.dev/credential"] = json!("darwin");
-        wanted["theirs"] = json!("x");
-        eventually(SOON, || match world.secret("team-a", "darwin")?["metadata"]["labels"].clone() {
-            labels if labels == wanted => Ok(()),
-            labels => Err(format!("{labels}, not {wanted}")),
-        });
+    let template = |labels| labelled(&world, labels);
+    let assert_kept = |label: &str| {
+        wait_labels(&world, json!({label: "1", "theirs": "x"}));
         assert_eq!(world.secret("team-a", "darwin").unwrap()["metadata"]["annotations"]["theirs"], "y");
-        world.wait_ready("darwin");
     };
     template(json!({"a": "1"}));
-    assert_kept(json!({"a": "1"}));
+    assert_kept("a");
     for (to, label) in [('b', "a"), ('a', "b")] {
-        world.source("key", &key(to));
-        world.wait_password("team-a", "darwin", &key(to));
-        assert_kept(json!({"a": "1"}));
+        rotate(&world, to);
+        assert_kept("a");
         template(json!({label: "1"}));
-        assert_kept(json!({label: "1"}));
+        assert_kept(label);
         template(json!({"a": "1"}));
-        assert_kept(json!({"a": "1"}));
+        assert_kept("a");
     }
     world.settle();
     let writes = world.writes("team-a", "secrets").len();
