@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     task::JoinHandle,
 };
@@ -87,6 +87,8 @@ pub struct RunArgs {
 pub async fn run(args: RunArgs) -> Result<(), String> {
     telemetry::init(args.log_format, &args.log_filter)
         .map_err(|error| format!("--log-filter {}: {error}; write a level such as info", args.log_filter))?;
+    // Before all else: as a container's first process, a replica would be deaf to SIGTERM until then.
+    let signals = Signals::listen()?;
     let gate = Arc::<Gate>::default();
     // The operator's own queues try again, with more patience and in the order of urgency.
     let Connected { client, election, place } = cluster::connect(&gate).await?;
@@ -139,7 +141,7 @@ pub async fn run(args: RunArgs) -> Result<(), String> {
     let controllers = tokio::spawn(controller::run(context, ready, role, stopped));
 
     let ended = tokio::select! {
-        ended = until_signal(controllers, stop) => ended,
+        ended = until_signal(controllers, signals, stop) => ended,
         // It ends by itself only where this replica may not write any more.
         lost = &mut leadership => return lost.unwrap_or_else(|_| Err(controller::Panicked.to_string())),
     };
@@ -179,12 +181,12 @@ async fn lead(
 /// Waits for the controllers to end, which they do when a signal has come.
 async fn until_signal(
     mut controllers: JoinHandle<Result<(), controller::Panicked>>,
+    mut signals: Signals,
     stop: watch::Sender<bool>,
 ) -> Result<(), String> {
     let ended = tokio::select! {
         ended = &mut controllers => ended,
-        signal = wait_for_signal() => {
-            signal?;
+        () = signals.recv() => {
             info!("stopping: writes in flight are finished");
             stop.send_replace(true);
             controllers.await
@@ -193,13 +195,23 @@ async fn until_signal(
     ended.unwrap_or(Err(controller::Panicked)).map_err(|panicked| panicked.to_string())
 }
 
-/// Waits for SIGTERM or SIGINT.
-async fn wait_for_signal() -> Result<(), String> {
-    let listen = |kind| signal(kind).map_err(|error| format!("signals can't be handled: {error}"));
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT. What came between [`Signals::listen`] and [`Signals::recv`] isn't lost.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        let listen = |kind| signal(kind).map_err(|error| format!("signals can't be handled: {error}"));
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    /// Waits for either.
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -60,6 +60,26 @@ fn assert_expected(file: &str, said: &str) {
     assert!(said == expected, "{} isn't what is said now (UPDATE_EXPECTED=1 writes it):\n{said}", path.display());
 }
 
+/// A container's first process is deaf to a signal that it doesn't handle, and would be killed after its grace period.
+#[test]
+fn sigterm_is_heard_before_the_cluster_is_looked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("kubeconfig");
+    assert!(Command::new("mkfifo").arg(&kubeconfig).status().unwrap().success());
+    let mut operator = regcred(&["run", "--leader-elect=false", "--listen", "127.0.0.1:0", "--log-filter", "off"])
+        .env("KUBECONFIG", &kubeconfig)
+        .spawn()
+        .unwrap();
+    // It opens once the operator reads it, and the operator goes on once it has been written.
+    let mut written = fs::OpenOptions::new().write(true).open(&kubeconfig).unwrap();
+    assert!(Command::new("kill").arg(operator.id().to_string()).status().unwrap().success());
+    let address = "{clusters: [{name: a, cluster: {server: 'http://127.0.0.1:9'}}], contexts: [{name: a, context: {cluster: a}}], \
+                   current-context: a}";
+    written.write_all(address.as_bytes()).unwrap();
+    drop(written);
+    assert_eq!(operator.wait().unwrap().code(), Some(0));
+}
+
 #[test]
 fn called_as_kubectl_does_its_usage_says_so() {
     let folder = tempfile::tempdir().unwrap();
