@@ -3,7 +3,7 @@
 CARGO ?= cargo
 CRD = crds/registrycredentials.regcred.dev.yaml
 
-.PHONY: help demo test test-scoped test-one-of-each matrix chaos fuzz fuzz-corpus e2e bench bench-plot promises lint crd chart alerts workflows install-manifest release build controlplane tools clean clean-controlplane
+.PHONY: help docs reference demo test test-scoped test-one-of-each matrix chaos fuzz fuzz-corpus e2e bench bench-plot promises lint crd chart alerts workflows install-manifest release build controlplane tools clean clean-controlplane
 
 help:
 	@echo 'make demo           show regcred at work on a real Kubernetes API server, on loopback only'
@@ -27,6 +27,8 @@ help:
 	@echo 'make lint           formatting, and clippy with warnings denied'
 	@echo 'make crd            write $(CRD) from the Rust types'
 	@echo 'make chart          copy into charts/regcred what it has of config and crds, and write its README'
+	@echo 'make reference      write docs/reference from the CRD and the program'
+	@echo 'make docs           make a site of docs/ in target/site, and check its links (needs Python 3 with venv)'
 	@echo 'make alerts         test the alerts of config/monitoring (needs promtool)'
 	@echo 'make workflows      check .github/workflows with actionlint'
 	@echo 'make install-manifest   write dist/install.yaml, all of regcred in one file'
@@ -153,6 +155,19 @@ chart:
 	done
 	UPDATE_EXPECTED=1 $(CARGO) test --quiet --locked --test chart readme
 
+reference:
+	UPDATE_EXPECTED=1 $(CARGO) test --quiet --locked --test docs -- reference
+
+SITE_TOOLS = target/site-tools
+
+docs: $(SITE_TOOLS)/.done
+	@NO_MKDOCS_2_WARNING=1 $(SITE_TOOLS)/bin/mkdocs build
+
+$(SITE_TOOLS)/.done: docs/.site/requirements.txt
+	@python3 -m venv --clear $(SITE_TOOLS)
+	@$(SITE_TOOLS)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 alerts:
 	@tests/monitoring/run.sh
 
@@ -181,7 +196,7 @@ controlplane:
 
 # Of others, which tests run.
 tools:
-	@tests/tools/build.sh health helm helm-3 kustomize-4.5 kustomize-5.8 > /dev/null
+	@tests/tools/build.sh health helm helm-3 kustomize-4.5 kustomize-5.8 gitops-crds > /dev/null
 
 clean:
 	$(CARGO) clean

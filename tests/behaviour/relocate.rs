@@ -1,4 +1,4 @@
-//! config/relocate: the operator in another namespace and under another name, by the overlay that the README has.
+//! config/relocate: the operator in another namespace and under another name, by the overlay that docs/kustomize.md has.
 
 mod render;
 
@@ -7,10 +7,10 @@ use controlplane::{
 };
 use serde_json::{Value, json};
 
-use self::render::{Kustomize, commands, overlay, readme};
+use self::render::{Kustomize, commands, documented, overlay};
 use crate::world::{ROOT, SOON, World, key, operator_with};
 
-/// The README's namespace, and the operator's user name there.
+/// The namespace of docs/kustomize.md, and the operator's user name there.
 pub const NAMESPACE: &str = "images";
 const USER: &str = "system:serviceaccount:images:acme-regcred";
 
@@ -81,9 +81,9 @@ fn refused(cluster: &ControlPlane, user: &str, args: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// The README's overlay with this in place of `config/default`, as this version of Kubernetes takes it.
+/// The overlay of docs/kustomize.md with this in place of `config/default`, as this version of Kubernetes takes it.
 fn kustomization(base: &str) -> String {
-    let overlay = readme().replace("../config/default", base);
+    let overlay = documented().replace("../config/default", base);
     let lines = overlay.lines().filter(|line| kubernetes() >= (1, 34) || !line.contains("at-creation"));
     let overlay = lines.map(|line| format!("{line}\n")).collect::<String>();
     let at_creation = if kubernetes() < (1, 36) { "policy/at-creation-v1beta1" } else { "policy/at-creation" };

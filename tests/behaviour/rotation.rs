@@ -58,7 +58,7 @@ fn a_rotated_key_updates_every_namespace_in_place_and_ready_is_said_only_after_t
     let source = world.cluster.get_json(&["-n", "regcred-system", "secret", "key"]);
     let observed = json!({"resourceVersion": source["metadata"]["resourceVersion"]});
     let is_told = |object: &Value| object["status"]["observedSource"] == observed;
-    // What the README tells people to wait for.
+    // What docs/rotation.md tells people to wait for.
     eventually(SOON, || match world.status("darwin")?["observedSource"] == observed {
         true => Ok(()),
         false => Err("the new source isn't observed".to_owned()),

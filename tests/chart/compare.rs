@@ -85,7 +85,7 @@ fn with_names_the_chart_is_the_scoped_overlay_and_with_rights_on_pods_and_monito
     assert_same(chart, config(&parts), "regcred-state");
 }
 
-/// The README's overlay for another namespace and name, beside everything that moves with it.
+/// The overlay of docs/kustomize.md for another namespace and name, beside everything that moves with it.
 #[test]
 fn in_another_namespace_and_under_another_name_the_chart_is_config_relocated() {
     let folder = tempfile::tempdir().unwrap();

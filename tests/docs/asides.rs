@@ -1,7 +1,7 @@
 //! What documents leave to their readers: what there is in their clusters, the keys that they have, and what comes of it
 //! besides what is written.
 
-use controlplane::Controllers;
+use controlplane::{Controllers, tool};
 use serde_json::{Value, json};
 
 use crate::stage::Stage;
@@ -35,23 +35,62 @@ pub fn act(when: When, command: &str, asides: &mut Vec<Aside>, stage: &mut Stage
     }
 }
 
+/// What is there before a document begins: nothing, or regcred, or its sample rolled out.
+pub fn set_the_scene(document: &str, stage: &mut Stage) {
+    if !["docs/first-credential.md", "docs/gitops.md", "docs/rotation.md", "docs/status.md"].contains(&document) {
+        return;
+    }
+    stage.ok("kubectl create namespace team-a; kubectl create namespace team-b");
+    install(stage);
+    if document == "docs/gitops.md" {
+        stage.ok("kubectl create namespace argocd; kubectl create namespace flux-system");
+        stage.ok(&format!("kubectl apply --server-side -f {}", tool("gitops-crds").unwrap().display()));
+        stage.ok("kubectl wait crd --all --for=condition=Established --timeout=30s");
+    } else if document != "docs/first-credential.md" {
+        roll_out(stage);
+    }
+}
+
+/// Applies the sample and waits for it.
+fn roll_out(stage: &mut Stage) {
+    stage.write("key.json", &key('a'));
+    stage.ok("kubectl -n regcred-system create secret generic darwin-gcr-key --from-file=key.json");
+    stage.ok("kubectl apply -f config/samples/darwin.yaml");
+    stage.ok("kubectl wait regcred/darwin --for=condition=Ready --timeout=60s");
+}
+
 pub fn of(document: &str) -> Vec<Aside> {
     match document {
         "README.md" => vec![
-            before("-k config/crd", |stage| {
+            before("helm install", |stage| {
                 stage.ok("kubectl create namespace team-a; kubectl create namespace team-b");
             }),
-            after("-k config/default", wait_image),
+            after("helm install", wait_image),
             before("create secret generic", |stage| stage.write("key.json", &key('a'))),
+            before("explain --pod", |stage| pod(stage, "team-a", "api-6d4f", "api", "gcr.io/darwin/api:1", json!({}))),
+        ],
+        "docs/first-credential.md" => vec![before("create secret generic", |stage| stage.write("key.json", &key('a')))],
+        "docs/kustomize.md" => vec![
+            after("-k config/default", |stage| {
+                wait_image(stage);
+                // The garbage collector would see the new kind after 30 s.
+                stage.cluster.start_controllers(&Controllers::Default).unwrap();
+            }),
+            before("delete regcred --all", roll_out),
+            after("delete -k config/namespace", nothing_is_left),
+        ],
+        "docs/rotation.md" => vec![
             before("kubectl replace", |stage| stage.write("key.json", &key('b'))),
             after("kubectl replace", |stage| {
                 for namespace in ["default", "team-a", "team-b"] {
                     assert_eq!(password(stage, namespace), key('b'));
                 }
             }),
-            before("explain --pod", |stage| pod(stage, "team-a", "api-6d4f", "api", "gcr.io/darwin/api:1", json!({}))),
-            after("delete -k config/namespace", nothing_is_left),
         ],
+        "docs/status.md" => {
+            let waiting = |stage: &mut Stage| pod(stage, "team-a", "api-6d4f", "api", "gcr.io/darwin/api:1", json!({}));
+            vec![before("explain --pod", waiting)]
+        }
         "docs/cli.md" => [plans(), explanations(), audits()].into_iter().flatten().collect(),
         "docs/install.md" => installed_by_helm(),
         "docs/security.md" => vec![before("auth can-i", |stage| {

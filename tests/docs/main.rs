@@ -7,6 +7,7 @@
 
 mod asides;
 mod not_run;
+mod reference;
 mod stage;
 mod story;
 mod usage;
@@ -19,7 +20,7 @@ pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 fn main() -> ExitCode {
     let documents = documents();
-    let stories = documents.iter().cloned().map(|document| {
+    let stories = documents.iter().filter(|document| story::is_one(document)).cloned().map(|document| {
         Trial::test(format!("what {document} tells people to type does what it says"), move || {
             story::play(&document);
             Ok(())
@@ -30,16 +31,29 @@ fn main() -> ExitCode {
         not_run::check(&documents);
         Ok(())
     }));
+    trials.push(Trial::test("docs/reference says what is so, and every reason is explained", || {
+        reference::check();
+        Ok(())
+    }));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
 /// README.md and all of docs/.
 pub fn documents() -> Vec<String> {
-    let files = fs::read_dir(Path::new(ROOT).join("docs")).unwrap();
-    let names = files.map(|file| format!("docs/{}", file.unwrap().file_name().to_string_lossy()));
-    let mut documents: Vec<String> = names.filter(|name| name.ends_with(".md")).collect();
-    documents.sort();
-    documents.insert(0, "README.md".to_owned());
+    let mut documents = vec!["README.md".to_owned()];
+    let mut folders = vec!["docs".to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(Path::new(ROOT).join(&folder)).unwrap() {
+            let entry = entry.unwrap();
+            let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(path);
+            } else if path.ends_with(".md") {
+                documents.push(path);
+            }
+        }
+    }
+    documents[1..].sort();
     documents
 }
 

@@ -8,18 +8,11 @@ use controlplane::docs::{self, Mark};
 use crate::{ROOT, documents};
 
 /// By their exact lines, without what follows a `#`.
-const NOT_RUN: [(&[&str], &str); 7] = [
+const NOT_RUN: [(&[&str], &str); 6] = [
     (&["make demo", "make test", "make e2e"], ".ci/run calls each of them"),
     (
         &["docker build -t REGISTRY/regcred:v0.1.0 . && docker push REGISTRY/regcred:v0.1.0"],
         "there is neither Docker nor a registry of one's own",
-    ),
-    (
-        &[
-            "helm install regcred charts/regcred -n regcred-system --create-namespace \\",
-            "  --set image.repository=REGISTRY/regcred --set 'secretNames={darwin-secret},serviceAccountNames={default}'",
-        ],
-        "for another cluster than the rest of the document: docs/install.md has the same, which is typed",
     ),
     (
         &["helm install regcred charts/regcred -n regcred-system --take-ownership --force-conflicts"],

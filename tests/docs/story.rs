@@ -5,7 +5,12 @@ use controlplane::docs::{self, Block, Mark, Place, is_written_as};
 use crate::{asides, stage::Stage, usage};
 
 /// The one document whose blocks for a node the end-to-end suite types.
-const WITH_NODE: &str = "README.md";
+const WITH_NODE: &str = "docs/kustomize.md";
+
+/// Whether there is a block in it.
+pub fn is_one(document: &str) -> bool {
+    docs::blocks(&crate::read(document)).map_or(true, |blocks| !blocks.is_empty())
+}
 
 pub fn play(document: &str) {
     let blocks = docs::blocks(&crate::read(document)).unwrap_or_else(|why| panic!("in {document}\n{why}"));
@@ -15,6 +20,9 @@ pub fn play(document: &str) {
         if let (Mark::File(path), Some(stage)) = (&block.mark, &stage) {
             stage.append(path, &block.text);
         }
+    }
+    if let Some(stage) = &mut stage {
+        asides::set_the_scene(document, stage);
     }
     let mut asides = asides::of(document);
     let mut written = String::new();

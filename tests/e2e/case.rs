@@ -149,7 +149,7 @@ impl Case {
         key
     }
 
-    /// As the README says: this version of the source, then Ready.
+    /// As docs/rotation.md says: this version of the source, then Ready.
     pub fn wait_rolled_out(&self, version: &str) {
         for what in [format!("jsonpath={{.status.observedSource.resourceVersion}}={version}"), "condition=Ready".into()]
         {

@@ -15,7 +15,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Set by `run.sh`, to the archive of the image that the Dockerfile makes.
 const OPERATOR_IMAGE: &str = "REGCRED_E2E_IMAGE";
 
-/// What tells the README's blocks of commands for a node from each other; each is typed as it stands there.
+/// What tells the document's blocks of commands for a node from each other; each is typed as it stands there.
 const INSTALL: &str = "-k config/default";
 const UP: &str = "rollout status";
 const EVICT: &str = "-k config/overlays/stuck-pods/evict";
@@ -35,37 +35,41 @@ pub fn operator_image() -> PathBuf {
 }
 
 impl Suite {
-    /// Starts everything in `folder` and installs the operator by the README's commands, with all rights that it may have.
+    /// Starts everything in `folder` and installs the operator by the document's commands, with all rights that it may have.
     pub fn start(folder: &Path, cgroup: &str) -> Suite {
         let crd = std::fs::read_to_string(format!("{ROOT}/crds/registrycredentials.regcred.dev.yaml")).unwrap();
         let registry = Registry::start(folder);
         let node = Node::start(folder, cgroup, vec![crd]);
         node.import(&operator_image());
         let suite = Suite { node, registry };
-        assert_eq!(of_readme().len(), [INSTALL, UP, EVICT, SCOPED].len(), "a block of the README's is typed by nobody");
-        suite.type_of_readme(INSTALL, Path::new(ROOT));
-        suite.type_of_readme(EVICT, Path::new(ROOT));
-        suite.type_of_readme(UP, Path::new(ROOT));
+        assert_eq!(
+            documented().len(),
+            [INSTALL, UP, EVICT, SCOPED].len(),
+            "a block of the document's is typed by nobody"
+        );
+        suite.type_documented(INSTALL, Path::new(ROOT));
+        suite.type_documented(EVICT, Path::new(ROOT));
+        suite.type_documented(UP, Path::new(ROOT));
         suite
     }
 
-    /// Types the README's block for a node that has this in it, in that folder.
-    fn type_of_readme(&self, part: &str, folder: &Path) {
-        let mut blocks = of_readme();
+    /// Types the document's block for a node that has this in it, in that folder.
+    fn type_documented(&self, part: &str, folder: &Path) {
+        let mut blocks = documented();
         blocks.retain(|block| block.text.contains(part));
-        let [block] = &blocks[..] else { panic!("README.md has {part} in {} blocks for a node", blocks.len()) };
+        let [block] = &blocks[..] else { panic!("docs/kustomize.md has {part} in {} blocks for a node", blocks.len()) };
         let (code, written) = self.cluster().shell(folder, &block.text);
-        assert!(code == 0, "README.md, line {}: {written}{}", block.line, self.report(NAMESPACE));
+        assert!(code == 0, "docs/kustomize.md, line {}: {written}{}", block.line, self.report(NAMESPACE));
     }
 
     /// Puts `config/overlays/scoped` with these names of Secrets and service accounts in place of `config/default`, by
-    /// the README's command. Gives the audit log's position when no pod was left that isn't told of them.
+    /// the document's command. Gives the audit log's position when no pod was left that isn't told of them.
     pub fn confine(&self, secrets: &[String], accounts: &[String]) -> u64 {
         let overlay =
             controlplane::scoped_overlay(self.cluster().folder(), &Path::new(ROOT).join("config"), secrets, accounts);
         let copy = overlay.ancestors().nth(3).expect("config/overlays/scoped is in a folder");
-        self.type_of_readme(SCOPED, copy);
-        self.type_of_readme(UP, copy);
+        self.type_documented(SCOPED, copy);
+        self.type_documented(UP, copy);
         eventually(Duration::from_secs(60), || {
             let pods = self.cluster().try_get_json(&["-n", NAMESPACE, "pods"])?;
             let pods = pods["items"].as_array().cloned().unwrap_or_default();
@@ -108,9 +112,9 @@ impl Suite {
     }
 }
 
-/// The README's commands for a cluster with a node.
-fn of_readme() -> Vec<Block> {
-    let readme = std::fs::read_to_string(format!("{ROOT}/README.md")).unwrap();
-    let blocks = blocks(&readme).unwrap_or_else(|why| panic!("in README.md\n{why}"));
+/// The document's commands for a cluster with a node.
+fn documented() -> Vec<Block> {
+    let document = std::fs::read_to_string(format!("{ROOT}/docs/kustomize.md")).unwrap();
+    let blocks = blocks(&document).unwrap_or_else(|why| panic!("in docs/kustomize.md\n{why}"));
     blocks.into_iter().filter(|block| block.runs_on(Place::Node)).collect()
 }

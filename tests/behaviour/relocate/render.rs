@@ -41,19 +41,19 @@ impl Kustomize {
     }
 }
 
-/// The README's block of that kind with this in it.
+/// The block of docs/kustomize.md of that kind with this in it.
 fn block(of_kind: fn(&Mark) -> bool, with: &str) -> String {
-    let blocks = docs::blocks(&fs::read_to_string(format!("{ROOT}/README.md")).unwrap()).unwrap();
+    let blocks = docs::blocks(&fs::read_to_string(format!("{ROOT}/docs/kustomize.md")).unwrap()).unwrap();
     let found = blocks.into_iter().find(|block| of_kind(&block.mark) && block.text.contains(with));
-    found.unwrap_or_else(|| panic!("README.md has no such block with {with}")).text
+    found.unwrap_or_else(|| panic!("docs/kustomize.md has no such block with {with}")).text
 }
 
-/// The overlay in README.md.
-pub fn readme() -> String {
+/// The overlay in docs/kustomize.md.
+pub fn documented() -> String {
     block(|mark| *mark == Mark::File(format!("{NAMESPACE}/kustomization.yaml")), "config/relocate")
 }
 
-/// How README.md installs it.
+/// How docs/kustomize.md installs it.
 pub fn commands() -> String {
     block(|mark| *mark == Mark::NotRun, "-k images")
 }
@@ -139,7 +139,7 @@ impl Place {
     }
 }
 
-const README: Place = Place { namespace: Some(NAMESPACE), prefix: "acme-", suffix: "", user: USER };
+const DOCUMENTED: Place = Place { namespace: Some(NAMESPACE), prefix: "acme-", suffix: "", user: USER };
 
 /// Each kustomize makes the same of an overlay in this place, and that is what has to come of `parts`.
 fn assert_relocated(place: Place, parts: &[&str], kustomization: &str) {
@@ -164,22 +164,22 @@ fn assert_relocated(place: Place, parts: &[&str], kustomization: &str) {
 }
 
 #[test]
-fn every_kustomize_makes_the_same_of_the_readmes_overlay_and_leaves_nothing_behind() {
-    assert_relocated(README, &["policy", "policy/at-creation", "default"], &readme());
+fn every_kustomize_makes_the_same_of_the_documented_overlay_and_leaves_nothing_behind() {
+    assert_relocated(DOCUMENTED, &["policy", "policy/at-creation", "default"], &documented());
 }
 
 #[test]
 fn the_other_overlays_and_the_namespace_follow_alike() {
     let parts = ["namespace/system", "policy", "policy/at-creation", "overlays/scoped", "overlays/stuck-pods/evict"];
-    assert_relocated(README, &parts, &README.kustomization(&parts));
+    assert_relocated(DOCUMENTED, &parts, &DOCUMENTED.kustomization(&parts));
 }
 
 #[test]
 fn a_namespace_alone_will_do_and_so_will_names_alone() {
     let parts = ["policy", "policy/at-creation", "default"];
-    let namespace = Place { prefix: "", user: "system:serviceaccount:images:regcred", ..README };
+    let namespace = Place { prefix: "", user: "system:serviceaccount:images:regcred", ..DOCUMENTED };
     let user = "system:serviceaccount:regcred-system:acme-regcred-two";
-    let names = Place { namespace: None, suffix: "-two", user, ..README };
+    let names = Place { namespace: None, suffix: "-two", user, ..DOCUMENTED };
     for place in [namespace, names] {
         assert_relocated(place, &parts, &place.kustomization(&parts));
     }
@@ -188,6 +188,6 @@ fn a_namespace_alone_will_do_and_so_will_names_alone() {
 #[test]
 fn the_policies_may_be_left_out_or_be_of_an_older_version() {
     for parts in [&["default"][..], &["policy/at-creation-v1beta1", "default"]] {
-        assert_relocated(README, parts, &README.kustomization(parts));
+        assert_relocated(DOCUMENTED, parts, &DOCUMENTED.kustomization(parts));
     }
 }

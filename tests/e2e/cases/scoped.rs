@@ -1,4 +1,4 @@
-//! The operator with `config/overlays/scoped` in place of `config/default`, as the README has administrators do it.
+//! The operator with `config/overlays/scoped` in place of `config/default`, as docs/kustomize.md has administrators do it.
 
 use controlplane::OPERATOR;
 
