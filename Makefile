@@ -3,7 +3,7 @@
 CARGO ?= cargo
 CRD = crds/registrycredentials.regcred.dev.yaml
 
-.PHONY: help docs reference demo test test-scoped test-one-of-each matrix chaos fuzz fuzz-corpus e2e bench bench-plot promises lint crd chart alerts workflows install-manifest release build controlplane tools clean clean-controlplane
+.PHONY: help docs reference demo test test-scoped test-one-of-each matrix chaos fuzz fuzz-corpus e2e bench bench-plot promises lint crd chart alerts workflows install-manifest binaries release test-release deny build controlplane tools clean clean-controlplane
 
 help:
 	@echo 'make demo           show regcred at work on a real Kubernetes API server, on loopback only'
@@ -32,7 +32,10 @@ help:
 	@echo 'make alerts         test the alerts of config/monitoring (needs promtool)'
 	@echo 'make workflows      check .github/workflows with actionlint'
 	@echo 'make install-manifest   write dist/install.yaml, all of regcred in one file'
-	@echo 'make release        that, the chart as a package, and checksums, in dist/'
+	@echo 'make binaries       static binaries for x86_64 and aarch64, in target/binaries (a quarter of an hour)'
+	@echo 'make release        these as archives and as one image, the chart, the manifests, SBOM and checksums, in dist/'
+	@echo 'make test-release   make a release, push, sign and verify it, on loopback (needs buildah, skopeo and docker-registry)'
+	@echo 'make deny           licenses, versions and sources of the dependencies (needs cargo-deny)'
 	@echo 'make build          the operator, for trying out: cargo build --release makes the one to ship'
 	@echo 'make controlplane   build etcd, kube-apiserver, kube-controller-manager and kubectl (minutes, once)'
 	@echo 'make tools          build the tools of others that tests run (minutes, once)'
@@ -179,11 +182,18 @@ install-manifest:
 	@mkdir -p dist
 	$$(tests/tools/build.sh kustomize-5.8) build config/install > dist/install.yaml
 
-release:
-	rm -rf dist
-	$(MAKE) --no-print-directory install-manifest
-	$$(tests/tools/build.sh helm) package $(CHART) --destination dist
-	cd dist && sha256sum -- * > SHA256SUMS
+binaries:
+	CARGO="$(CARGO)" release/binaries.sh
+
+# Needs cargo-cyclonedx, for the list of what is in the binaries.
+release: binaries
+	CARGO="$(CARGO)" SBOM=1 release/files.sh
+
+test-release:
+	@tests/release/run.sh
+
+deny:
+	$(CARGO) deny --locked check bans licenses sources
 
 build:
 	$(CARGO) build --locked

@@ -8,7 +8,7 @@ use controlplane::docs::{self, Mark};
 use crate::{ROOT, documents};
 
 /// By their exact lines, without what follows a `#`.
-const NOT_RUN: [(&[&str], &str); 6] = [
+const NOT_RUN: [(&[&str], &str); 7] = [
     (&["make demo", "make test", "make e2e"], ".ci/run calls each of them"),
     (
         &["docker build -t REGISTRY/regcred:v0.1.0 . && docker push REGISTRY/regcred:v0.1.0"],
@@ -31,6 +31,10 @@ const NOT_RUN: [(&[&str], &str); 6] = [
             "kubectl apply --server-side -k images",
         ],
         "for another cluster than the rest of the document: tests/behaviour/relocate.rs types it",
+    ),
+    (
+        &["make release", "release/publish.sh REGISTRY/OWNER"],
+        "tests/release runs both, with binaries in place of those that take a quarter of an hour",
     ),
     (
         &[

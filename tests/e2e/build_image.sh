@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the image that is shipped, by the Dockerfile as it is, and prints where its archive is. Progress goes to stderr.
-# As root on Debian, with buildah, mmdebstrap and the local Rust toolchain; ends with 3 if the base images can't be made.
+# As root on Debian, with buildah, mmdebstrap and the local Rust toolchain; ends with 3 if the base image can't be made.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -18,10 +18,10 @@ store() { # COMMAND ...: buildah, with images of our own
   buildah --root "$cache/storage" --runroot "$cache/run" --storage-driver vfs "$@" 9>&-
 }
 
-# An image for each FROM of the Dockerfile, as nothing is pulled here. What matters of the real ones is in them: gcc and
-# libc6-dev, with the paths at which the toolchain is mounted; libc, libgcc and CA certificates, and no shell. Packages
-# come from where the machine's own come from.
-base_images() { # BUILD RUN
+# An image in place of the one that the Dockerfile builds in, as nothing is pulled here. What matters of the real one is in
+# it: a Rust that links musl statically, at the paths at which the local toolchain is mounted, a C compiler for that, and CA
+# certificates. Packages come from where the machine's own come from. Crates are fetched beforehand.
+base_image() { # NAME
   local sources
   apt-config dump | grep -E '^Acquire::(https?|Check)' >"$work/apt.conf" || true
   sources=$(find /etc/apt -name '*.list' -o -name '*.sources')
@@ -32,22 +32,18 @@ base_images() { # BUILD RUN
       --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
       "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$work/$3" $sources >&2 9>&-
   }
-  debian minbase gcc,libc6-dev,ca-certificates build.tar && debian extract libc6,libgcc-s1 run.tar || return 3
-  cat >"$work/Dockerfile" <<'END'
-FROM scratch AS build
+  rustup --quiet target add "$musl" >&2 && debian minbase gcc,libc6-dev,musl-tools,ca-certificates build.tar || return 3
+  cat >"$work/Dockerfile" <<END
+FROM scratch
 ADD build.tar /
+ENV CARGO_BUILD_TARGET=$musl CARGO_NET_OFFLINE=true
 ENV RUSTUP_HOME=/usr/local/rustup CARGO_HOME=/usr/local/cargo
 ENV PATH=/usr/local/cargo/bin:/usr/local/rustup/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-
-FROM scratch AS run
-ADD run.tar /
-COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
-USER 65532
-WORKDIR /home/nonroot
 END
-  store build --quiet --isolation chroot --target build --tag "$1" "$work" >/dev/null
-  store build --quiet --isolation chroot --target run --tag "$2" "$work" >/dev/null
+  store build --quiet --isolation chroot --tag "$1" "$work" >/dev/null
 }
+
+musl=$(uname -m)-unknown-linux-musl
 
 sum() {
   sha256sum | cut -c 1-16
@@ -57,21 +53,21 @@ sum() {
 name=$(sed -n 's/^ *image: //p' config/manager/deployment.yaml)
 # What can change the image. The rest of its context is there for cargo to see.
 key=$({
-  echo "$name" && declare -f base_images && rustc -Vv
+  echo "$name" && declare -f base_image && rustc -Vv
   find Cargo.toml Cargo.lock LICENSE Dockerfile .dockerignore src -type f -print0 | sort -z | xargs -0 sha256sum
 } | sum)
 archive=$PWD/target/image/$key.tar
 if [ ! -e "$archive" ]; then
   started=$SECONDS
   store rm --all >/dev/null # likewise
-  mapfile -t from < <(sed -En 's/^FROM ([^ ]+).*/\1/p' Dockerfile)
-  made=$({ declare -f base_images && echo "${from[@]}"; } | sum)
-  if [ "$(cat "$cache/base_images" 2>/dev/null)" != "$made" ]; then
-    echo "making base images of Debian's packages …" >&2
+  from=$(sed -En 's/^FROM ([^ ]+) AS build$/\1/p' Dockerfile)
+  made=$({ declare -f base_image && echo "$from"; } | sum)
+  if [ "$(cat "$cache/base_image" 2>/dev/null)" != "$made" ]; then
+    echo "making a base image of Debian's packages …" >&2
     store rmi --all --force >/dev/null
-    base_images "${from[@]}"
-    echo "$made" >"$cache/base_images"
-    echo "made base images in $((SECONDS - started)) s" >&2
+    base_image "$from"
+    echo "$made" >"$cache/base_image"
+    echo "made the base image in $((SECONDS - started)) s" >&2
   fi
 
   echo 'building the image (minutes the first time) …' >&2
@@ -83,7 +79,7 @@ if [ ! -e "$archive" ]; then
   fi
   # The crates that this checkout needs are fetched already, or now.
   cargo=${CARGO_HOME:-$HOME/.cargo}
-  "${CARGO:-cargo}" fetch --quiet --locked --target "$(rustc --print host-tuple)" >&2
+  "${CARGO:-cargo}" fetch --quiet --locked --target "$(rustc --print host-tuple)" --target "$musl" >&2
   log=$work/log
   store build --isolation chroot --pull-never --force-rm --layers=false --tag "$name" \
     --volume "$(rustc --print sysroot):/usr/local/rustup:ro" --volume "$cargo/registry:/usr/local/cargo/registry" \

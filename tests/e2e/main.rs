@@ -69,7 +69,10 @@ const CASES: [(&str, Test); 22] = [
         "answers::blocked",
         cases::answers::a_secret_that_the_kubelet_cannot_read_blocks_a_public_image_and_one_that_is_absent_does_not,
     ),
-    ("shipped_image::content", cases::shipped_image::it_says_how_it_is_run_and_adds_the_program_and_its_license_alone),
+    (
+        "shipped_image::content",
+        cases::shipped_image::it_says_how_it_is_run_and_has_the_program_its_license_and_certificates_alone,
+    ),
     ("shipped_image::alone", cases::shipped_image::it_runs_as_a_user_without_rights_and_has_no_shell),
 ];
 

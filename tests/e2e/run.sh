@@ -34,7 +34,7 @@ unshare --net sh -c 'ip link add pods type bridge && ip link add link pods type 
   skip 'this kernel has no bridge or macvlan interfaces'
 
 image=$(tests/e2e/build_image.sh) || {
-  [ $? = 3 ] && skip "the base images can't be made of Debian's packages"
+  [ $? = 3 ] && skip "the base image can't be made of Debian's packages and the Rust target for musl"
   exit 1
 }
 tests/controlplane/build.sh etcd kube-apiserver kubectl >/dev/null

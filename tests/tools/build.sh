@@ -13,6 +13,8 @@ module() {
     actionlint) echo github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 ;;
     health) echo "${here%/*}/health" ;;
     kustomize-5.8) echo sigs.k8s.io/kustomize/kustomize/v5@v5.8.1 ;;
+    cosign) echo github.com/sigstore/cosign/v2/cmd/cosign@v2.6.5 ;;
+    validate-krew-manifest) echo sigs.k8s.io/krew/cmd/validate-krew-manifest@v0.4.3 ;;
     gitops-crds) echo crds ;;
     *) echo "build.sh: no tool '$1' is pinned here" >&2 && return 2 ;;
   esac
