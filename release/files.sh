@@ -33,7 +33,7 @@ done
 sum() { sha256sum "$1" | cut -d ' ' -f 1; }
 sed -e "s#VERSION#v$version#g; s#REPOSITORY#$repository#g" \
   -e "s#SHA256_AMD64#$(sum "$dist/regcred-linux-amd64.tar.gz")#; s#SHA256_ARM64#$(sum "$dist/regcred-linux-arm64.tar.gz")#" \
-  release/krew.yaml >"$dist/krew.yaml"
+  release/krew.yaml >"$dist/regcred.yaml"
 
 # The Dockerfile's last stage, with these binaries in the place of what its first one builds. No emulation is needed.
 store() {

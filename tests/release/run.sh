@@ -36,24 +36,24 @@ version=$(target/debug/regcred --version | cut -d ' ' -f 2)
 # The same files twice, the chart aside, which Helm packs with the time.
 export BINARIES=$work/binaries
 mkdir -p "$BINARIES"/{amd64,arm64}
-cp target/debug/regcred "$BINARIES/amd64/"
-cp target/debug/regcred "$BINARIES/arm64/"
+strip -o "$BINARIES/amd64/regcred" target/debug/regcred
+cp "$BINARIES/amd64/regcred" "$BINARIES/arm64/"
 DIST=$work/again release/files.sh
 export DIST=$work/dist
 release/files.sh
-for file in regcred-linux-{amd64,arm64}.tar.gz regcred-image.tar.gz krew.yaml install.yaml; do
+for file in regcred-linux-{amd64,arm64}.tar.gz regcred-image.tar.gz regcred.yaml install.yaml; do
   cmp "$work/again/$file" "$DIST/$file" || fail "$file isn't the same again"
 done
 (cd "$DIST" && sha256sum --quiet --check SHA256SUMS)
 
 # The plugin, as krew unpacks and calls it.
-"$(tests/tools/build.sh validate-krew-manifest)" -manifest "$DIST/krew.yaml" -skip-install 2>"$work/krew" ||
+"$(tests/tools/build.sh validate-krew-manifest)" -manifest "$DIST/regcred.yaml" -skip-install 2>"$work/krew" ||
   fail "$(cat "$work/krew")"
 mkdir "$work/krew-store"
 tar -xzf "$DIST/regcred-linux-amd64.tar.gz" -C "$work/krew-store"
 ln -s "$work/krew-store/regcred" "$work/commands/kubectl-regcred"
-[ "$(kubectl-regcred --version)" = "kubectl regcred $version" ] || fail "$(kubectl-regcred --version)"
-sha256sum "$DIST/regcred-linux-amd64.tar.gz" | cut -d ' ' -f 1 | xargs -I{} grep -q {} "$DIST/krew.yaml" || fail 'the sum in krew.yaml'
+[[ $(kubectl-regcred explain nginx) == *library/nginx* ]] || fail "the plugin doesn't run"
+sha256sum "$DIST/regcred-linux-amd64.tar.gz" | cut -d ' ' -f 1 | xargs -I{} grep -q {} "$DIST/regcred.yaml" || fail 'the sum in regcred.yaml'
 
 # What is made of what is tested by the tool that makes it, in the release's workflow.
 echo '{"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1, "components": []}' >"$DIST/regcred.cdx.json"
@@ -96,8 +96,8 @@ refused "${blob[@]}"
 # The image of each architecture is there, and each is signed, too.
 for architecture in amd64 arm64; do
   config=$(skopeo inspect --tls-verify=false --override-arch "$architecture" --config "docker://${published[0]}")
-  grep -q "\"architecture\":\"$architecture\"" <<<"$config" || fail "no image for $architecture: $config"
-  grep -q "\"org.opencontainers.image.revision\":\"$(git rev-parse HEAD)\"" <<<"$config" || fail "no revision: $config"
+  grep -q "\"architecture\": \"$architecture\"" <<<"$config" || fail "no image for $architecture: $config"
+  grep -q "\"org.opencontainers.image.revision\": \"$(git rev-parse HEAD)\"" <<<"$config" || fail "no revision: $config"
 done
 # The chart out of the registry is the one of this checkout.
 helm=$(tests/tools/build.sh helm)
