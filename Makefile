@@ -35,7 +35,7 @@ help:
 	@echo 'make binaries       static binaries for x86_64 and aarch64, in target/binaries (a quarter of an hour)'
 	@echo 'make release        these as archives and as one image, the chart, the manifests, SBOM and checksums, in dist/'
 	@echo 'make test-release   make a release, push, sign and verify it, on loopback (needs buildah, skopeo and docker-registry)'
-	@echo 'make deny           licenses, versions and sources of the dependencies (needs cargo-deny)'
+	@echo 'make deny           licenses, versions and sources of the dependencies'
 	@echo 'make build          the operator, for trying out: cargo build --release makes the one to ship'
 	@echo 'make controlplane   build etcd, kube-apiserver, kube-controller-manager and kubectl (minutes, once)'
 	@echo 'make tools          build the tools of others that tests run (minutes, once)'
@@ -192,8 +192,17 @@ release: binaries
 test-release:
 	@tests/release/run.sh
 
-deny:
-	$(CARGO) deny --locked check bans licenses sources
+# Built once, and only as well as it takes: the whole check is done in a second.
+DENY = target/cargo-tools/bin/cargo-deny
+
+deny: $(DENY)
+	@$(DENY) --locked check bans licenses sources
+
+$(DENY): export CARGO_PROFILE_RELEASE_OPT_LEVEL = 1
+$(DENY): export CARGO_PROFILE_RELEASE_LTO = off
+$(DENY): export CARGO_PROFILE_RELEASE_CODEGEN_UNITS = 16
+$(DENY):
+	$(CARGO) install --quiet --locked --no-default-features --root target/cargo-tools cargo-deny@0.20.2
 
 build:
 	$(CARGO) build --locked
