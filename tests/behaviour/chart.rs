@@ -199,10 +199,16 @@ fn an_uninstallation_loses_nothing_and_leaves_what_the_docs_say() {
     world.credential("darwin", json!({"namespaces": {"names": ["team-*"]}}));
     world.wait_entries("team-a", "default", &["darwin"]);
     world.wait_ready("darwin");
+    let cluster = &world.cluster;
+    let installed = everything(cluster);
+    for version in [HelmVersion::Three, HelmVersion::Four] {
+        let why = Helm::on(version, cluster).refused(&["uninstall", "regcred", "-n", "regcred-system"]);
+        assert!(why.contains("the RegistryCredential darwin is left") && why.contains("--no-hooks"), "{why}");
+        assert_eq!(everything(cluster), installed);
+    }
     world.operator.stop(); // as the Deployment's pods would be
 
-    helm.ok(&["uninstall", "regcred", "-n", "regcred-system"]);
-    let cluster = &world.cluster;
+    helm.ok(&["uninstall", "regcred", "-n", "regcred-system", "--no-hooks"]);
     let left: Vec<String> = everything(cluster).difference(&before).cloned().collect();
     let of_any_namespace = |name: &&String| !name.ends_with("/default") && !name.ends_with("/kube-root-ca.crt");
     let left: Vec<&String> = left.iter().filter(of_any_namespace).collect();
@@ -227,7 +233,7 @@ fn an_uninstallation_loses_nothing_and_leaves_what_the_docs_say() {
         let helm = Helm::on(version, cluster);
         install(&helm, release, "images", &["--take-ownership"]);
         assert!(world.get(&["registrycredential", "darwin"]).is_ok());
-        helm.ok(&["uninstall", release, "-n", "images"]);
+        helm.ok(&["uninstall", release, "-n", "images", "--no-hooks"]);
     }
 }
 

@@ -133,6 +133,10 @@ fn what_is_not_to_be_made_is_left_out() {
         ("crd.create=false", &["CustomResourceDefinition"][..]),
         ("stateNamespace.create=false", &["Namespace"]),
         ("policies.protectCrd=false", &["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"]),
+        (
+            "policies.protectUninstall=false",
+            &["ConfigMap", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"],
+        ),
         ("serviceAccount.create=false", &["ServiceAccount"]),
         ("podDisruptionBudget.create=false", &["PodDisruptionBudget"]),
         ("networkPolicy.create=false", &["NetworkPolicy"]),
