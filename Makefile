@@ -49,6 +49,8 @@ demo: build controlplane
 # A behaviour waits more than it works: for a Lease that runs out, for a pause before a retry.
 TEST_THREADS ?= 4
 export RUST_TEST_THREADS = $(TEST_THREADS)
+# Of what Kubernetes' programs do in a test, a sixth is collecting garbage of which there is room for much more.
+test test-scoped test-one-of-each chaos: export GOGC = 400
 
 # Another version of Kubernetes than the one that everything is tested on: a folder of tests/controlplane/versions.
 KUBERNETES ?=

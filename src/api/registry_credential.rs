@@ -38,7 +38,7 @@ use crate::api::{CredentialName, SecretName};
     printcolumn = r#"{"name":"SERVICEACCOUNTS","type":"string","jsonPath":".status.serviceAccounts.summary"}"#,
     printcolumn = r#"{"name":"IDENTITY","type":"string","jsonPath":".status.identity.principal"}"#,
     printcolumn = r#"{"name":"AGE","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
-    printcolumn = r#"{"name":"REGISTRIES","type":"string","priority":1,"jsonPath":".spec.registries"}"#,
+    printcolumn = r#"{"name":"REGISTRIES","type":"string","priority":1,"jsonPath":".status.registries"}"#,
     printcolumn = r#"{"name":"MESSAGE","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type==\"Ready\")].message"}"#
 )]
 #[x_kube(validation = rules::one_maker())]

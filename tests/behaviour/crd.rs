@@ -71,6 +71,7 @@ fn kubectl_explains_the_fields_and_shows_the_columns() {
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         }],
         "identity": {"principal": "puller@darwin.iam.gserviceaccount.com", "detail": ""},
+        "registries": ["gcr.io/darwin/", "ghcr.io/darwin/"],
         "namespaces": {"desired": 120, "ready": 118, "failed": 2, "summary": "118/120"},
         "serviceAccounts": {"desired": 340, "ready": 336, "summary": "336/340"},
     }});
@@ -93,5 +94,5 @@ fn kubectl_explains_the_fields_and_shows_the_columns() {
     assert_eq!(narrow[1][..6], ["darwin", "False", "PartiallyReady", "118/120", "336/340", email]);
     let wide = rows(&["get", "regcred", "-o", "wide"]);
     assert_eq!(wide[0][7..], ["REGISTRIES", "MESSAGE"]);
-    assert_eq!(wide[1][7..].join(" "), r#"["gcr.io/darwin/"] 118 of 120"#);
+    assert_eq!(wide[1][7..].join(" "), r#"["gcr.io/darwin/","ghcr.io/darwin/"] 118 of 120"#);
 }
