@@ -3,7 +3,7 @@
 # A static program on nothing at all: Alpine's Rust links musl statically. With musl's own allocator a roll-out, the memory
 # and a restart are what they are with glibc (docs/benchmarks.md), and there is no base image to keep up to date.
 # For another architecture: docker buildx build --platform linux/arm64 (nothing here names one). A release puts binaries that
-# were cross-compiled in the place of the first stage (release/image.sh).
+# were cross-compiled in the place of the first stage (release/files.sh).
 
 FROM rust:1.95-alpine AS build
 WORKDIR /src

@@ -1,4 +1,4 @@
-# What a person does with regcred's source. Needs Rust, Go, make and a C compiler; `make` alone lists the targets.
+# What a person does with regcred's source. Needs Rust, Go, make and a C compiler, and Python 3 for the docs' site and for releases; `make` alone lists the targets.
 
 CARGO ?= cargo
 CRD = crds/registrycredentials.regcred.dev.yaml
@@ -50,17 +50,17 @@ demo: build controlplane
 TEST_THREADS ?= 4
 export RUST_TEST_THREADS = $(TEST_THREADS)
 # Of what Kubernetes' programs do in a test, a sixth is collecting garbage of which there is room for much more.
-test test-scoped test-one-of-each chaos: export GOGC = 400
+LAZY = GOGC=400
 
 # Another version of Kubernetes than the one that everything is tested on: a folder of tests/controlplane/versions.
 KUBERNETES ?=
 export KUBERNETES
 # What that version doesn't serve.
 UNSERVED = $(if $(filter 1.31 1.32 1.33,$(KUBERNETES)),at_creation)
-ON_VERSION = $(CARGO) test --package regcred --locked --test behaviour -- $(UNSERVED:%=--skip %)
+ON_VERSION = $(LAZY) $(CARGO) test --package regcred --locked --test behaviour -- $(UNSERVED:%=--skip %)
 
 test: controlplane tools
-	$(if $(KUBERNETES),$(ON_VERSION),$(CARGO) test --workspace --locked)
+	$(if $(KUBERNETES),$(ON_VERSION),$(LAZY) $(CARGO) test --workspace --locked)
 
 # The first test of each behaviour, and failover. With SCOPED=1, those that the rights by name change, with these.
 SCOPED ?=
@@ -89,7 +89,7 @@ SCHEDULES ?= 200
 KILLS ?= 100
 
 chaos: controlplane
-	SEED=$(SEED) SCHEDULES=$(SCHEDULES) KILLS=$(KILLS) $(CARGO) test --locked --test chaos
+	SEED=$(SEED) SCHEDULES=$(SCHEDULES) KILLS=$(KILLS) $(LAZY) $(CARGO) test --locked --test chaos
 
 # cargo-fuzz needs what only a nightly compiler, or this variable, allows. There is no unsafe code here to sanitize.
 SECONDS ?= 60
@@ -195,7 +195,8 @@ test-release:
 	@tests/release/run.sh
 
 # Built once, and only as well as it takes: the whole check is done in a second.
-DENY = target/cargo-tools/bin/cargo-deny
+DENY_VERSION = 0.20.2
+DENY = target/cargo-tools/$(DENY_VERSION)/bin/cargo-deny
 
 deny: $(DENY)
 	@$(DENY) --locked check bans licenses sources
@@ -204,7 +205,7 @@ $(DENY): export CARGO_PROFILE_RELEASE_OPT_LEVEL = 1
 $(DENY): export CARGO_PROFILE_RELEASE_LTO = off
 $(DENY): export CARGO_PROFILE_RELEASE_CODEGEN_UNITS = 16
 $(DENY):
-	$(CARGO) install --quiet --locked --no-default-features --root target/cargo-tools cargo-deny@0.20.2
+	$(CARGO) install --quiet --locked --no-default-features --root target/cargo-tools/$(DENY_VERSION) cargo-deny@$(DENY_VERSION)
 
 build:
 	$(CARGO) build --locked

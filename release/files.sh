@@ -48,7 +48,7 @@ for architecture in amd64 arm64; do
   store build --quiet --isolation chroot --pull-never --platform "linux/$architecture" --timestamp "$SOURCE_DATE_EPOCH" \
     --label "org.opencontainers.image.version=v$version" --label "org.opencontainers.image.revision=$revision" \
     --label "org.opencontainers.image.source=$repository" --format oci \
-    --build-context "build=${image%/image}" --manifest regcred . >/dev/null
+    --identity-label=false --build-context "build=${image%/image}" --manifest regcred . >/dev/null
 done
 store manifest push --quiet --all --format oci regcred "oci:$work/layout:v$version" >/dev/null
 pack "$work/layout" "$dist/regcred-image.tar.gz"
@@ -59,6 +59,7 @@ if [ -n "${SBOM:-}" ]; then
   "${CARGO:-cargo}" cyclonedx --quiet --format json --manifest-path Cargo.toml --target x86_64-unknown-linux-musl \
     --override-filename regcred.cdx
   mv regcred.cdx.json "$dist/"
+  rm -f bench/regcred.cdx.json tests/controlplane/regcred.cdx.json # it writes one for each member of the workspace
 fi
 cd "$dist"
 sha256sum -- * >SHA256SUMS

@@ -11,12 +11,13 @@ use super::{RegistryCredential, RegistryCredentialStatus};
 
 /// The definition of `registrycredentials.regcred.dev`.
 ///
-/// Whoever deletes it deletes every RegistryCredential and every Secret of theirs, so Helm and Argo CD are told to keep it.
+/// Whoever deletes it deletes every RegistryCredential and every Secret of theirs, so Helm, Argo CD and Flux are told to keep it.
 pub fn crd() -> CustomResourceDefinition {
     let mut crd = RegistryCredential::crd();
     crd.metadata.annotations = Some(BTreeMap::from([
         ("argocd.argoproj.io/sync-options".to_owned(), "Prune=false".to_owned()),
         ("helm.sh/resource-policy".to_owned(), "keep".to_owned()),
+        ("kustomize.toolkit.fluxcd.io/prune".to_owned(), "disabled".to_owned()),
     ]));
     for version in &mut crd.spec.versions {
         if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {

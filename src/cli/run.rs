@@ -56,7 +56,8 @@ pub struct RunArgs {
     #[arg(long, env = "REGCRED_STATE_NAMESPACE", default_value = STATE_NAMESPACE, value_name = "NAMESPACE")]
     state_namespace: String,
 
-    /// Where /metrics, /livez and /readyz are served. [::] is every address, of IPv4, too.
+    /// Where /metrics, /livez and /readyz are served. [::] is every address, of IPv4, too. It is ready once every namespace
+    /// has been planned, or, as a standby, could begin with that.
     #[arg(long, env = "REGCRED_LISTEN", default_value = "[::]:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
 

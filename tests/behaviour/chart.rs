@@ -200,11 +200,19 @@ fn an_uninstallation_loses_nothing_and_leaves_what_the_docs_say() {
     world.wait_entries("team-a", "default", &["darwin"]);
     world.wait_ready("darwin");
     let cluster = &world.cluster;
-    let installed = everything(cluster);
+    let mut installed = everything(cluster);
     for version in [HelmVersion::Three, HelmVersion::Four] {
         let why = Helm::on(version, cluster).refused(&["uninstall", "regcred", "-n", "regcred-system"]);
         assert!(why.contains("the RegistryCredential darwin is left") && why.contains("--no-hooks"), "{why}");
         assert_eq!(everything(cluster), installed);
+        // Who has thought better of it goes on as before.
+        let helm = Helm::on(version, cluster);
+        let last = helm.ok(&["history", "regcred", "-n", "regcred-system", "-o", "json"]);
+        let last: Value = serde_json::from_str(&last).unwrap();
+        let last = last.as_array().unwrap().last().unwrap()["revision"].to_string();
+        helm.ok(&["rollback", "regcred", &last, "-n", "regcred-system"]);
+        helm.ok(&["upgrade", "regcred", &format!("{ROOT}/charts/regcred"), "-n", "regcred-system"]);
+        installed = everything(cluster);
     }
     world.operator.stop(); // as the Deployment's pods would be
 

@@ -1,5 +1,5 @@
 //! What people have asked for and what they have put there: all that the operator's work is judged by. It knows nothing
-//! of plans; only what README.md promises.
+//! of plans; only what README.md and docs/ promise.
 
 use std::collections::{BTreeMap, BTreeSet};
 

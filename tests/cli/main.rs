@@ -8,10 +8,14 @@ mod plan;
 use std::{
     fs,
     io::Write,
-    os::unix::fs::symlink,
+    os::unix::fs::{OpenOptionsExt, symlink},
     path::Path,
     process::{Command, Output, Stdio},
+    time::{Duration, Instant},
 };
+
+/// Of Linux.
+const O_NONBLOCK: i32 = 0o4000;
 
 /// The repository; commands run there.
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -60,6 +64,17 @@ fn assert_expected(file: &str, said: &str) {
     assert!(said == expected, "{} isn't what is said now (UPDATE_EXPECTED=1 writes it):\n{said}", path.display());
 }
 
+fn within_ten_seconds<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let until = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < until {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    None
+}
+
 /// A container's first process is deaf to a signal that it doesn't handle, and would be killed after its grace period.
 #[test]
 fn sigterm_is_heard_before_the_cluster_is_looked_for() {
@@ -70,14 +85,17 @@ fn sigterm_is_heard_before_the_cluster_is_looked_for() {
         .env("KUBECONFIG", &kubeconfig)
         .spawn()
         .unwrap();
-    // It opens once the operator reads it, and the operator goes on once it has been written.
-    let mut written = fs::OpenOptions::new().write(true).open(&kubeconfig).unwrap();
+    // For writing it opens only while the operator reads it, and the operator goes on once it has been written.
+    let open = || fs::OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(&kubeconfig);
+    let mut written = within_ten_seconds(|| open().ok()).expect("the operator reads its kubeconfig");
     assert!(Command::new("kill").arg(operator.id().to_string()).status().unwrap().success());
     let address = "{clusters: [{name: a, cluster: {server: 'http://127.0.0.1:9'}}], contexts: [{name: a, context: {cluster: a}}], \
                    current-context: a}";
     written.write_all(address.as_bytes()).unwrap();
     drop(written);
-    assert_eq!(operator.wait().unwrap().code(), Some(0));
+    let ended = within_ten_seconds(|| operator.try_wait().unwrap());
+    let _ = operator.kill();
+    assert_eq!(ended.and_then(|ended| ended.code()), Some(0), "{ended:?}");
 }
 
 #[test]

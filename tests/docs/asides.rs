@@ -208,7 +208,7 @@ fn pull_secret(namespace: &str, name: &str) -> String {
     format!("kubectl -n {namespace} create secret docker-registry {name} {login}")
 }
 
-/// As the README says, without what is optional.
+/// As docs/kustomize.md says, without what is optional.
 fn install(stage: &mut Stage) {
     for part in ["crd", "namespace", "default"] {
         stage.ok(&format!("kubectl apply --server-side -k config/{part}"));

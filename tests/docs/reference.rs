@@ -41,7 +41,13 @@ fn fields() -> String {
         regcred.spec` says the same. [A first credential](../first-credential.md) shows them in one manifest.\n"
         .to_owned();
     for part in ["spec", "status"] {
-        page += &format!("\n## {part}\n\n| Field | Type | |\n| --- | --- | --- |\n");
+        page += &format!("\n## {part}\n\n");
+        // Rules about several fields at once, and about the whole resource.
+        let of_all = if part == "spec" { messages(schema) } else { Vec::new() };
+        for message in messages(&schema["properties"][part]).into_iter().chain(of_all) {
+            page += &format!("- *{}*\n", escaped(&message));
+        }
+        page += "\n| Field | Type | |\n| --- | --- | --- |\n";
         rows(part, &schema["properties"][part], &mut page);
     }
     page
@@ -52,18 +58,21 @@ fn rows(path: &str, schema: &Value, page: &mut String) {
     let required: Vec<&str> = of_items["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     for (name, field) in of_items["properties"].as_object().into_iter().flatten() {
         let path = format!("{path}{}.{name}", if schema["type"] == "array" { "[]" } else { "" });
-        let mut said = vec![sentence(field["description"].as_str().unwrap_or_default())];
+        let mut said = vec![escaped(&sentence(field["description"].as_str().unwrap_or_default()))];
         if required.contains(&name.as_str()) {
             said.push("Required.".to_owned());
         }
-        if let Some(default) = field.get("default") {
+        if let Some(default) = field.get("default").filter(|default| *default != "") {
             said.push(format!("Default: `{}`.", plain(default)));
         }
         if let Some(values) = field["enum"].as_array() {
             let values: Vec<String> = values.iter().map(|value| format!("`{}`", plain(value))).collect();
             said.push(format!("One of {}.", values.join(", ")));
         }
-        said.extend(messages(field).into_iter().map(|message| format!("<br>*{message}*")));
+        let most = |limit: &str| field[limit].as_u64();
+        said.extend(most("maxItems").map(|most| format!("At most {most}.")));
+        said.extend(most("maxLength").map(|most| format!("At most {most} characters.")));
+        said.extend(messages(field).into_iter().map(|message| format!("<br>*{}*", escaped(&message))));
         said.retain(|part| !part.is_empty());
         let cell = said.join(" ").replace('\n', " ").replace('|', "\\|");
         *page += &format!("| `{path}` | {} | {cell} |\n", kind(field));
@@ -90,6 +99,11 @@ fn kind(field: &Value) -> String {
 
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Without a meaning to Markdown.
+fn escaped(text: &str) -> String {
+    text.replace('*', "\\*").replace('_', "\\_")
 }
 
 /// With a full stop at its end.
@@ -119,8 +133,15 @@ fn flags() -> String {
             Some(value) if !value.is_empty() => format!("`{value}`"),
             _ => "none".to_owned(),
         });
+        let values: Vec<String> = match flag.get_action() {
+            clap::ArgAction::Set => {
+                flag.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect()
+            }
+            _ => Vec::new(),
+        };
+        let one_of = if values.is_empty() { String::new() } else { format!(" One of {}.", values.join(", ")) };
         let variable = flag.get_env().unwrap().to_string_lossy();
-        page += &format!("| `--{}` | `{variable}` | {default} | {text} |\n", flag.get_long().unwrap());
+        page += &format!("| `--{}` | `{variable}` | {default} | {text}{one_of} |\n", flag.get_long().unwrap());
     }
     page
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the image that is shipped, by the Dockerfile as it is, and prints where its archive is. Progress goes to stderr.
-# As root on Debian, with buildah, mmdebstrap and the local Rust toolchain; ends with 3 if the base image can't be made.
+# As root on Debian, with buildah, mmdebstrap and the local Rust toolchain; ends with 3 if the base image can't be made,
+# or the toolchain has no library for musl.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -32,7 +33,7 @@ base_image() { # NAME
       --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
       "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$work/$3" $sources >&2 9>&-
   }
-  rustup --quiet target add "$musl" >&2 && debian minbase gcc,libc6-dev,musl-tools,ca-certificates build.tar || return 3
+  debian minbase gcc,libc6-dev,musl-tools,ca-certificates build.tar || return 3
   cat >"$work/Dockerfile" <<END
 FROM scratch
 ADD build.tar /
@@ -77,7 +78,9 @@ if [ ! -e "$archive" ]; then
     mkdir "$context"
     git ls-files -z | tar --null --files-from=- --ignore-failed-read -c | tar -x -C "$context"
   fi
-  # The crates that this checkout needs are fetched already, or now.
+  # The crates that this checkout needs are fetched already, or now. So is the toolchain's library for musl: it may be another
+  # toolchain than the one that the base image was made beside.
+  rustup --quiet target add "$musl" >&2 || exit 3
   cargo=${CARGO_HOME:-$HOME/.cargo}
   "${CARGO:-cargo}" fetch --quiet --locked --target "$(rustc --print host-tuple)" --target "$musl" >&2
   log=$work/log

@@ -11,13 +11,14 @@ missing() {
   for command in "${packages[@]}"; do command -v "$command" >/dev/null || echo -n " $command"; done
 }
 if [ -n "$(missing)" ] && [ -n "${INSTALL:-}" ] && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
-  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}"; } >/dev/null
+  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}"; } >/dev/null ||
+    { echo "release: skipped: apt-get can't install ${packages[*]}" && exit 0; }
 fi
 [ -z "$(missing)" ] || { echo "release: skipped: missing:$(missing)" && exit 0; }
 
 work=$(mktemp -d)
 registry=
-trap '[ -z "$registry" ] || kill "$registry"; rm -rf "$work"' EXIT
+trap 'kill "$registry" 2>/dev/null && wait "$registry" || :; rm -rf "$work"' EXIT
 fail() {
   echo "release: $1" >&2
   exit 1
@@ -67,8 +68,8 @@ END
 docker-registry serve "$work/registry.yaml" >"$work/registry.log" 2>&1 &
 registry=$!
 for _ in $(seq 100); do
-  (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
-  kill -0 "$registry" || fail "$(cat "$work/registry.log")"
+  kill -0 "$registry" 2>/dev/null || fail "$(cat "$work/registry.log")"
+  grep -q 'listening on' "$work/registry.log" && (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
   sleep 0.1
 done
 
