@@ -1,4 +1,5 @@
-# What a person does with regcred's source. Needs Rust, Go, make and a C compiler, and Python 3 for the docs' site and for releases; `make` alone lists the targets.
+# What a person does with regcred's source. Needs Rust, Go, make and a C compiler, and Python 3 for the docs' site and for
+# releases; `make` alone lists the targets.
 
 CARGO ?= cargo
 CRD = crds/registrycredentials.regcred.dev.yaml
@@ -49,18 +50,16 @@ demo: build controlplane
 # A behaviour waits more than it works: for a Lease that runs out, for a pause before a retry.
 TEST_THREADS ?= 4
 export RUST_TEST_THREADS = $(TEST_THREADS)
-# Of what Kubernetes' programs do in a test, a sixth is collecting garbage of which there is room for much more.
-LAZY = GOGC=400
 
 # Another version of Kubernetes than the one that everything is tested on: a folder of tests/controlplane/versions.
 KUBERNETES ?=
 export KUBERNETES
 # What that version doesn't serve.
 UNSERVED = $(if $(filter 1.31 1.32 1.33,$(KUBERNETES)),at_creation)
-ON_VERSION = $(LAZY) $(CARGO) test --package regcred --locked --test behaviour -- $(UNSERVED:%=--skip %)
+ON_VERSION = $(CARGO) test --package regcred --locked --test behaviour -- $(UNSERVED:%=--skip %)
 
 test: controlplane tools
-	$(if $(KUBERNETES),$(ON_VERSION),$(LAZY) $(CARGO) test --workspace --locked)
+	$(if $(KUBERNETES),$(ON_VERSION),$(CARGO) test --workspace --locked)
 
 # The first test of each behaviour, and failover. With SCOPED=1, those that the rights by name change, with these.
 SCOPED ?=
@@ -89,7 +88,7 @@ SCHEDULES ?= 200
 KILLS ?= 100
 
 chaos: controlplane
-	SEED=$(SEED) SCHEDULES=$(SCHEDULES) KILLS=$(KILLS) $(LAZY) $(CARGO) test --locked --test chaos
+	SEED=$(SEED) SCHEDULES=$(SCHEDULES) KILLS=$(KILLS) $(CARGO) test --locked --test chaos
 
 # cargo-fuzz needs what only a nightly compiler, or this variable, allows. There is no unsafe code here to sanitize.
 SECONDS ?= 60
@@ -179,10 +178,12 @@ alerts:
 workflows:
 	@$$(tests/tools/build.sh actionlint) .github/workflows/*.yaml
 
+DIST ?= dist
+
 # By a pinned kustomize, so that the same commit gives the same file.
 install-manifest:
-	@mkdir -p dist
-	$$(tests/tools/build.sh kustomize-5.8) build config/install > dist/install.yaml
+	@mkdir -p $(DIST)
+	@$$(tests/tools/build.sh kustomize-5.8) build config/install > $(DIST)/install.yaml
 
 binaries:
 	CARGO="$(CARGO)" release/binaries.sh

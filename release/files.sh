@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-version=$(sed -n '/^\[package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+version=$(release/version.sh)
 repository=${REPOSITORY:-https://github.com/regcred/regcred}
 revision=$(git rev-parse HEAD)
 # The commit's time is that of all files, so that the same commit gives the same bytes.
@@ -53,7 +53,7 @@ done
 store manifest push --quiet --all --format oci regcred "oci:$work/layout:v$version" >/dev/null
 pack "$work/layout" "$dist/regcred-image.tar.gz"
 
-"$(tests/tools/build.sh kustomize-5.8)" build config/install >"$dist/install.yaml"
+make --no-print-directory install-manifest DIST="$dist"
 "$(tests/tools/build.sh helm)" package charts/regcred --destination "$dist" >/dev/null
 if [ -n "${SBOM:-}" ]; then
   "${CARGO:-cargo}" cyclonedx --quiet --format json --manifest-path Cargo.toml --target x86_64-unknown-linux-musl \

@@ -1,4 +1,5 @@
-//! Measures regcred against a bare client that leads to the same by the cheapest requests, on the same control plane and in the same run.
+//! Measures regcred against a bare client that leads to the same by the cheapest requests, on the same control plane and
+//! in the same run.
 
 #![forbid(unsafe_code)]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a tool for developers

@@ -37,18 +37,19 @@ pub fn act(when: When, command: &str, asides: &mut Vec<Aside>, stage: &mut Stage
 
 /// What is there before a document begins: nothing, or regcred, or its sample rolled out.
 pub fn set_the_scene(document: &str, stage: &mut Stage) {
-    if !["docs/first-credential.md", "docs/gitops.md", "docs/rotation.md", "docs/status.md"].contains(&document) {
-        return;
-    }
+    let scene: fn(&mut Stage) = match document {
+        "docs/first-credential.md" => |_| {},
+        "docs/gitops.md" => |stage| {
+            stage.ok("kubectl create namespace argocd; kubectl create namespace flux-system");
+            stage.ok(&format!("kubectl apply --server-side -f {}", tool("gitops-crds").unwrap().display()));
+            stage.ok("kubectl wait crd --all --for=condition=Established --timeout=30s");
+        },
+        "docs/rotation.md" | "docs/status.md" => roll_out,
+        _ => return,
+    };
     stage.ok("kubectl create namespace team-a; kubectl create namespace team-b");
     install(stage);
-    if document == "docs/gitops.md" {
-        stage.ok("kubectl create namespace argocd; kubectl create namespace flux-system");
-        stage.ok(&format!("kubectl apply --server-side -f {}", tool("gitops-crds").unwrap().display()));
-        stage.ok("kubectl wait crd --all --for=condition=Established --timeout=30s");
-    } else if document != "docs/first-credential.md" {
-        roll_out(stage);
-    }
+    scene(stage);
 }
 
 /// Applies the sample and waits for it.
@@ -73,8 +74,7 @@ pub fn of(document: &str) -> Vec<Aside> {
         "docs/kustomize.md" => vec![
             after("-k config/default", |stage| {
                 wait_image(stage);
-                // The garbage collector would see the new kind after 30 s.
-                stage.cluster.start_controllers(&Controllers::Default).unwrap();
+                restart_controllers(stage);
             }),
             before("delete regcred --all", roll_out),
             after("delete -k config/namespace", nothing_is_left),
@@ -106,8 +106,7 @@ fn installed_by_helm() -> Vec<Aside> {
     vec![
         after("helm install", |stage| {
             wait_image(stage);
-            // The garbage collector would see the new kind after 30 s.
-            stage.cluster.start_controllers(&Controllers::Default).unwrap();
+            restart_controllers(stage);
             source(stage, 'a');
             let name = json!({"name": "darwin-secret"});
             let spec = json!({"namespaces": {"names": ["default"]}, "secretTemplate": name});
@@ -208,13 +207,17 @@ fn pull_secret(namespace: &str, name: &str) -> String {
     format!("kubectl -n {namespace} create secret docker-registry {name} {login}")
 }
 
+/// Else the garbage collector would see the new kind after 30 s.
+fn restart_controllers(stage: &Stage) {
+    stage.cluster.start_controllers(&Controllers::Default).unwrap();
+}
+
 /// As docs/kustomize.md says, without what is optional.
 fn install(stage: &mut Stage) {
     for part in ["crd", "namespace", "default"] {
         stage.ok(&format!("kubectl apply --server-side -k config/{part}"));
     }
-    // The garbage collector would see the new kind after 30 s.
-    stage.cluster.start_controllers(&Controllers::Default).unwrap();
+    restart_controllers(stage);
 }
 
 /// A service-account key that opens nothing.

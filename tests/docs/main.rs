@@ -1,4 +1,5 @@
-//! What README.md and docs/ tell people to type is typed here, block by block, on a real control plane.
+//! What README.md and docs/ tell people to type is typed here, block by block, on a real control plane; and docs/reference
+//! is compared with what it describes.
 //!
 //! Each document is a story of its own: one cluster, its commands in their order. A mark before each block says what the
 //! block is (`controlplane::docs`). What a document leaves to the reader, such as having a key, asides.rs does.

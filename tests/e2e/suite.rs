@@ -15,6 +15,9 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Set by `run.sh`, to the archive of the image that the Dockerfile makes.
 const OPERATOR_IMAGE: &str = "REGCRED_E2E_IMAGE";
 
+/// By which an administrator installs it.
+const DOCUMENT: &str = "docs/kustomize.md";
+
 /// What tells the document's blocks of commands for a node from each other; each is typed as it stands there.
 const INSTALL: &str = "-k config/default";
 const UP: &str = "rollout status";
@@ -57,9 +60,9 @@ impl Suite {
     fn type_documented(&self, part: &str, folder: &Path) {
         let mut blocks = documented();
         blocks.retain(|block| block.text.contains(part));
-        let [block] = &blocks[..] else { panic!("docs/kustomize.md has {part} in {} blocks for a node", blocks.len()) };
+        let [block] = &blocks[..] else { panic!("{DOCUMENT} has {part} in {} blocks for a node", blocks.len()) };
         let (code, written) = self.cluster().shell(folder, &block.text);
-        assert!(code == 0, "docs/kustomize.md, line {}: {written}{}", block.line, self.report(NAMESPACE));
+        assert!(code == 0, "{DOCUMENT}, line {}: {written}{}", block.line, self.report(NAMESPACE));
     }
 
     /// Puts `config/overlays/scoped` with these names of Secrets and service accounts in place of `config/default`, by
@@ -114,7 +117,7 @@ impl Suite {
 
 /// The document's commands for a cluster with a node.
 fn documented() -> Vec<Block> {
-    let document = std::fs::read_to_string(format!("{ROOT}/docs/kustomize.md")).unwrap();
-    let blocks = blocks(&document).unwrap_or_else(|why| panic!("in docs/kustomize.md\n{why}"));
+    let document = std::fs::read_to_string(format!("{ROOT}/{DOCUMENT}")).unwrap();
+    let blocks = blocks(&document).unwrap_or_else(|why| panic!("in {DOCUMENT}\n{why}"));
     blocks.into_iter().filter(|block| block.runs_on(Place::Node)).collect()
 }

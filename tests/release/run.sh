@@ -28,9 +28,6 @@ refused() { # COMMAND ...
 }
 
 cosign=$(tests/tools/build.sh cosign)
-mkdir "$work/commands"
-ln -s "$cosign" "$work/commands/cosign"
-export PATH=$work/commands:$PATH
 cargo build --quiet --locked
 version=$(target/debug/regcred --version | cut -d ' ' -f 2)
 
@@ -52,8 +49,8 @@ done
   fail "$(cat "$work/krew")"
 mkdir "$work/krew-store"
 tar -xzf "$DIST/regcred-linux-amd64.tar.gz" -C "$work/krew-store"
-ln -s "$work/krew-store/regcred" "$work/commands/kubectl-regcred"
-[[ $(kubectl-regcred explain nginx) == *library/nginx* ]] || fail "the plugin doesn't run"
+ln -s regcred "$work/krew-store/kubectl-regcred"
+[[ $("$work/krew-store/kubectl-regcred" explain nginx) == *library/nginx* ]] || fail "the plugin doesn't run"
 sha256sum "$DIST/regcred-linux-amd64.tar.gz" | cut -d ' ' -f 1 | xargs -I{} grep -q {} "$DIST/regcred.yaml" || fail 'the sum in regcred.yaml'
 
 # What is made of what is tested by the tool that makes it, in the release's workflow.
@@ -74,29 +71,32 @@ for _ in $(seq 100); do
 done
 
 export COSIGN_PASSWORD=
-(cd "$work" && cosign generate-key-pair 2>/dev/null && mkdir other && cd other && cosign generate-key-pair 2>/dev/null)
+(cd "$work" && "$cosign" generate-key-pair 2>/dev/null && mkdir other && cd other && "$cosign" generate-key-pair 2>/dev/null)
 key="--key $work/cosign.key --tlog-upload=false --yes"
 mapfile -t published < <(COSIGN_FLAGS="$key --allow-http-registry" COSIGN_BLOB_FLAGS=$key SKOPEO_FLAGS=--dest-tls-verify=false \
   HELM_FLAGS=--plain-http release/publish.sh "127.0.0.1:$port/regcred" 2>"$work/published")
 [ ${#published[@]} = 2 ] || fail "$(cat "$work/published")"
 
 verify() { # KEY REFERENCE
-  cosign verify --key "$1" --insecure-ignore-tlog --allow-http-registry "$2"
+  "$cosign" verify --key "$1" --insecure-ignore-tlog --allow-http-registry "$2"
 }
-for reference in "${published[@]}"; do
+# The index, the chart, and the image of each architecture.
+image=${published[0]}
+mapfile -t each < <(skopeo inspect --tls-verify=false --raw "docker://$image" | grep -o 'sha256:[0-9a-f]*')
+[ ${#each[@]} = 2 ] || fail "${#each[@]} images are in the index"
+for reference in "${published[@]}" "${each[@]/#/${image%@*}@}"; do
   verify "$work/cosign.pub" "$reference" >/dev/null 2>"$work/said" || fail "$(cat "$work/said")"
   refused verify "$work/other/cosign.pub" "$reference"
 done
-cosign verify-attestation --key "$work/cosign.pub" --insecure-ignore-tlog --allow-http-registry --type cyclonedx \
-  "${published[0]}" >/dev/null 2>"$work/said" || fail "$(cat "$work/said")"
-blob=(cosign verify-blob --key "$work/cosign.pub" --insecure-ignore-tlog --bundle "$DIST/SHA256SUMS.bundle" "$DIST/SHA256SUMS")
+"$cosign" verify-attestation --key "$work/cosign.pub" --insecure-ignore-tlog --allow-http-registry --type cyclonedx \
+  "$image" >/dev/null 2>"$work/said" || fail "$(cat "$work/said")"
+blob=("$cosign" verify-blob --key "$work/cosign.pub" --insecure-ignore-tlog --bundle "$DIST/SHA256SUMS.bundle" "$DIST/SHA256SUMS")
 "${blob[@]}" 2>"$work/said" || fail "$(cat "$work/said")"
 echo >>"$DIST/SHA256SUMS"
 refused "${blob[@]}"
 
-# The image of each architecture is there, and each is signed, too.
 for architecture in amd64 arm64; do
-  config=$(skopeo inspect --tls-verify=false --override-arch "$architecture" --config "docker://${published[0]}")
+  config=$(skopeo inspect --tls-verify=false --override-arch "$architecture" --config "docker://$image")
   grep -q "\"architecture\": \"$architecture\"" <<<"$config" || fail "no image for $architecture: $config"
   grep -q "\"org.opencontainers.image.revision\": \"$(git rev-parse HEAD)\"" <<<"$config" || fail "no revision: $config"
 done
